@@ -1,0 +1,225 @@
+# A convolution block of one sample, in one thread's cache: pad, product, activation, pooling, and the way back.
+#
+#     image --pad--> padded --product with weights--> map --activation, pooling--> output (+ where each maximum was)
+#
+# Backward, by the chain rule and the duality of cross-correlation and convolution:
+#
+#     d_map   = the pooled gradient put back where the maxima were, times the activation's derivative
+#     d_weights[i, j, c, f] = sum over positions of padded[position + (i, j), c] * d_map[position, f]
+#     d_padded = d_map convolved with the kernels, that is: cross-correlated with the kernels turned by 180 degrees
+#
+# d_map stands in a frame of zeros (lead_rows above, lead_columns to the left) so that the last sum never leaves it.
+
+cdef inline bint is_padded(const Layer* layer) noexcept nogil:
+    return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
+
+
+cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
+    return layer.pool_rows * layer.pool_columns > 256
+
+
+cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* map, real* output, void* positions) noexcept nogil:
+    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
+    cdef Py_ssize_t n = layer.out_columns * layer.filters
+    if has_wide_positions(layer):
+        pool_row[int32_t](layer, out_row, map, map_row, output, <int32_t*> positions)
+    else:
+        pool_row[uint8_t](layer, out_row, map, map_row, output, <uint8_t*> positions)
+    # All activations are monotone: the maximum of the activations is the activation of the maximum, on fewer pixels.
+    if layer.pooling == MAXIMUM:
+        activate(layer.activation, output + out_row * n, n)
+
+
+cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, const real* parameters, const real* padded,
+                       real* target) noexcept nogil:
+    """One row of the map, bias and (unless maximum pooling follows) activation included."""
+    cdef Product shape
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    shape.n_outer = layer.kernel_rows
+    shape.n_inner = layer.kernel_columns * layer.channels
+    shape.a_row = layer.stride_columns * layer.channels
+    shape.a_outer = padded_row
+    shape.a_inner = 1
+    shape.b_outer = layer.kernel_columns * layer.channels * layer.filters
+    shape.b_inner = layer.filters
+    shape.c_row = layer.filters
+    shape.start_row = 0
+    product(layer.map_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * padded_row,
+            parameters + layer.weights_at, parameters + layer.bias_at, target)
+    if layer.pooling != MAXIMUM:
+        activate(layer.activation, target, layer.map_columns * layer.filters)
+
+
+cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* image,
+                              real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
+    """image -> output (and positions) of one sample; kept_map may be NULL."""
+    cdef const real* padded = image
+    cdef real* map
+    cdef Py_ssize_t row_size = layer.map_columns * layer.filters
+    cdef Py_ssize_t out_row, needed, map_row = 0
+    if is_padded(layer):
+        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+        padded = scratch + layer.padded_at
+    if layer.pooling == NO_POOLING:
+        for map_row in range(layer.map_rows):
+            convolve_row(layer, map_row, parameters, padded, output + map_row * row_size)
+        return
+    map = kept_map if kept_map != NULL else scratch + layer.scratch_map_at
+    # Rows are pooled as soon as their window is complete, while they are still in the first-level cache.
+    for out_row in range(layer.out_rows):
+        needed = out_row * layer.pool_stride_rows + layer.pool_rows
+        while map_row < needed:
+            convolve_row(layer, map_row, parameters, padded, map + map_row * row_size)
+            map_row += 1
+        pool_one_row(layer, out_row, map, output, positions)
+    # Rows that no window covers still belong to the map where it is kept.
+    while kept_map != NULL and map_row < layer.map_rows:
+        convolve_row(layer, map_row, parameters, padded, map + map_row * row_size)
+        map_row += 1
+
+
+cdef void map_gradient(const Layer* layer, const real* kept_map, const real* output, const void* positions,
+                       real* d_output, real* d_map, Py_ssize_t d_map_row) noexcept nogil:
+    """d_output -> d_map (rows d_map_row apart, zero on entry where there is pooling); d_output is used up."""
+    cdef Py_ssize_t r
+    cdef Py_ssize_t n = layer.map_columns * layer.filters
+    if layer.pooling == MAXIMUM:
+        activate_backward(layer.activation, output, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        if has_wide_positions(layer):
+            maximum_backward[int32_t](layer, d_output, <const int32_t*> positions, d_map, d_map_row)
+        else:
+            maximum_backward[uint8_t](layer, d_output, <const uint8_t*> positions, d_map, d_map_row)
+    elif layer.pooling == AVERAGE:
+        average_backward(layer, d_output, d_map, d_map_row)
+        if layer.activation != IDENTITY:
+            for r in range(layer.map_rows):
+                activate_backward(layer.activation, kept_map + r * n, d_map + r * d_map_row, d_map + r * d_map_row, n)
+    else:
+        for r in range(layer.map_rows):
+            activate_backward(layer.activation, output + r * n, d_output + r * n, d_map + r * d_map_row, n)
+
+
+cdef void bias_gradient(const real* d_map, Py_ssize_t n_rows, Py_ssize_t row_size, Py_ssize_t n_pixels, Py_ssize_t filters,
+                        real* d_bias) noexcept nogil:
+    cdef Py_ssize_t r, p, f
+    for r in range(n_rows):
+        for p in range(n_pixels):
+            for f in range(filters):
+                d_bias[f] += d_map[r * row_size + p * filters + f]
+
+
+cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_map, Py_ssize_t d_map_row,
+                          real* d_weights) noexcept nogil:
+    """d_weights += gradient; the sum runs over map rows (u) and columns (k), a product per kernel row."""
+    cdef Product shape
+    cdef Py_ssize_t i
+    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    shape.n_outer = layer.map_rows
+    shape.n_inner = layer.map_columns
+    shape.a_row = 1
+    shape.a_outer = layer.stride_rows * padded_row
+    shape.a_inner = layer.stride_columns * layer.channels
+    shape.b_outer = d_map_row
+    shape.b_inner = layer.filters
+    shape.c_row = layer.filters
+    shape.start_row = layer.filters
+    for i in range(layer.kernel_rows):
+        product(kernel_row, layer.filters, &shape, padded + i * padded_row, d_map, d_weights + i * kernel_row * layer.filters,
+                d_weights + i * kernel_row * layer.filters)
+
+
+cdef inline Py_ssize_t phase_taps(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t phase) noexcept nogil:
+    # kernel taps phase, phase + stride, ...
+    return (kernel - phase + stride - 1) // stride if phase < kernel else 0
+
+
+cdef void flip_weights(const Layer* layer, const real* weights, real* flipped) noexcept nogil:
+    """weights [i, j, channel, filter] -> for each phase of the stride its taps in reverse order, [filter, channel]."""
+    cdef Py_ssize_t row_phase, column_phase, u, v, i, j, c, f, n_u, n_v
+    cdef const real* tap
+    for row_phase in range(layer.stride_rows):
+        n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
+        for column_phase in range(layer.stride_columns):
+            n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+            for u in range(n_u):
+                i = row_phase + (n_u - 1 - u) * layer.stride_rows
+                for v in range(n_v):
+                    j = column_phase + (n_v - 1 - v) * layer.stride_columns
+                    tap = weights + (i * layer.kernel_columns + j) * layer.channels * layer.filters
+                    for f in range(layer.filters):
+                        for c in range(layer.channels):
+                            flipped[f * layer.channels + c] = tap[c * layer.filters + f]
+                    flipped += layer.filters * layer.channels
+
+
+cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t column_phase, const real* flipped,
+                         const real* frame, real* d_target) noexcept nogil:
+    """The pixels of d_target whose distance to the frame's origin leaves the given remainders by the stride."""
+    cdef Product shape
+    cdef Py_ssize_t n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
+    cdef Py_ssize_t n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+    cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
+    cdef Py_ssize_t row, first_row, first_column, n_columns
+    # first row and column of the crop with that remainder
+    first_row = layer.crop_row + (row_phase - layer.crop_row % layer.stride_rows + layer.stride_rows) % layer.stride_rows
+    first_column = layer.crop_column + (
+        (column_phase - layer.crop_column % layer.stride_columns + layer.stride_columns) % layer.stride_columns)
+    n_columns = (layer.crop_column + layer.crop_columns - first_column + layer.stride_columns - 1) // layer.stride_columns
+    shape.n_outer = n_u
+    shape.n_inner = n_v * layer.filters
+    shape.a_row = layer.filters
+    shape.a_outer = frame_row
+    shape.a_inner = 1
+    shape.b_outer = n_v * layer.filters * layer.channels
+    shape.b_inner = layer.channels
+    shape.c_row = layer.stride_columns * layer.channels
+    shape.start_row = 0
+    frame += (first_column // layer.stride_columns + layer.lead_columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
+    row = first_row
+    while row < layer.crop_row + layer.crop_rows:
+        product_from_zero(n_columns, layer.channels, &shape,
+                          frame + (row // layer.stride_rows + layer.lead_rows - (n_u - 1) if n_u > 0 else 0) * frame_row,
+                          flipped, d_target + ((row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column)
+                          * layer.channels)
+        row += layer.stride_rows
+
+
+cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const real* frame, real* d_image,
+                         real* scratch) noexcept nogil:
+    """d_image <- gradient. Zero padding computes the crop that is the image; other modes fold the frame back."""
+    cdef bint folds = layer.crop_rows != layer.rows or layer.crop_columns != layer.columns
+    cdef real* d_target = scratch + layer.padded_gradient_at if folds else d_image
+    cdef Py_ssize_t row_phase, column_phase
+    for row_phase in range(layer.stride_rows):
+        for column_phase in range(layer.stride_columns):
+            phase_gradient(layer, row_phase, column_phase, flipped, frame, d_target)
+            flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
+                        * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+                        * layer.filters * layer.channels)
+    if folds:
+        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
+        pad_backward(runs + layer.first_run, layer.n_runs, d_target, d_image)
+
+
+cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const real* image,
+                               const real* kept_map, const real* output, const void* positions, real* d_output,
+                               real* d_image, real* d_weights, real* d_bias, real* scratch) noexcept nogil:
+    """d_weights, d_bias += gradients of one sample; d_image <- gradient (unless NULL); d_output is used up."""
+    cdef const real* padded = image
+    cdef real* frame = scratch + layer.map_gradient_at
+    cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
+    cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters
+    if is_padded(layer):
+        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+        padded = scratch + layer.padded_at
+    if layer.pooling != NO_POOLING:
+        memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
+    map_gradient(layer, kept_map, output, positions, d_output, d_map, frame_row)
+    weight_gradient(layer, padded, d_map, frame_row, d_weights)
+    if layer.pooling == MAXIMUM:    # the same sum over fewer numbers
+        bias_gradient(d_output, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
+    else:
+        bias_gradient(d_map, layer.map_rows, frame_row, layer.map_columns, layer.filters, d_bias)
+    if d_image != NULL:
+        input_gradient(layer, runs, flipped, frame, d_image, scratch)

@@ -1,0 +1,79 @@
+# Dense layers, over the whole mini-batch: rows of the product are samples (inputs, for the weight gradient). The work is cut
+# into blocks of rows and columns whose size depends on the problem alone; threads take blocks.
+
+cpdef enum:
+    DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
+    DENSE_COLUMNS = 64          # columns of a block
+
+
+cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return (n + size - 1) // size
+
+
+cdef void dense_forward_block(const Layer* layer, const real* parameters, const real* inputs, real* outputs,
+                              Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
+    cdef Product shape
+    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t column_blocks = n_blocks(layer.filters, DENSE_COLUMNS)
+    cdef Py_ssize_t row = (block // column_blocks) * DENSE_ROWS
+    cdef Py_ssize_t column = (block % column_blocks) * DENSE_COLUMNS
+    cdef Py_ssize_t n_rows = min(DENSE_ROWS, n_samples - row)
+    cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, layer.filters - column)
+    cdef Py_ssize_t i
+    cdef real* target = outputs + row * layer.filters + column
+    shape.n_outer = 1
+    shape.n_inner = n_inputs
+    shape.a_row = n_inputs
+    shape.a_outer = 0
+    shape.a_inner = 1
+    shape.b_outer = 0
+    shape.b_inner = layer.filters
+    shape.c_row = layer.filters
+    shape.start_row = 0
+    product(n_rows, n_columns, &shape, inputs + row * n_inputs, parameters + layer.weights_at + column,
+            parameters + layer.bias_at + column, target)
+    if layer.activation != IDENTITY:
+        for i in range(n_rows):
+            activate(layer.activation, target + i * layer.filters, n_columns)
+
+
+cdef void dense_input_gradient_block(const Layer* layer, const real* weights, const real* d_outputs, real* d_inputs,
+                                     Py_ssize_t n_samples, Py_ssize_t block, real* panel) noexcept nogil:
+    """d_inputs[:, block of columns] = d_outputs weights^T; the panel of weights^T is laid out once per block."""
+    cdef Product shape
+    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t column = block * DENSE_COLUMNS
+    cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, n_inputs - column)
+    cdef Py_ssize_t i, f
+    for i in range(n_columns):
+        for f in range(layer.filters):
+            panel[f * n_columns + i] = weights[(column + i) * layer.filters + f]
+    shape.n_outer = 1
+    shape.n_inner = layer.filters
+    shape.a_row = layer.filters
+    shape.a_outer = 0
+    shape.a_inner = 1
+    shape.b_outer = 0
+    shape.b_inner = n_columns
+    shape.c_row = n_inputs
+    shape.start_row = 0
+    product_from_zero(n_samples, n_columns, &shape, d_outputs, panel, d_inputs + column)
+
+
+cdef void dense_weight_gradient_block(const Layer* layer, const real* inputs, const real* d_outputs, real* d_weights,
+                                      Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
+    """d_weights[block of rows] = inputs^T d_outputs, a sum over samples in their order."""
+    cdef Product shape
+    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t row = block * DENSE_ROWS
+    shape.n_outer = 1
+    shape.n_inner = n_samples
+    shape.a_row = 1
+    shape.a_outer = 0
+    shape.a_inner = n_inputs
+    shape.b_outer = 0
+    shape.b_inner = layer.filters
+    shape.c_row = layer.filters
+    shape.start_row = 0
+    product_from_zero(min(DENSE_ROWS, n_inputs - row), layer.filters, &shape, inputs + row, d_outputs,
+                      d_weights + row * layer.filters)

@@ -1,0 +1,83 @@
+"""The functions every compiled module has (``float32_x86_64_v4`` and its siblings); `real` is its number type."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Reals = NDArray[np.floating[Any]]
+_Records = NDArray[np.void]
+_Bytes = NDArray[np.uint8]
+_Rows = NDArray[np.int64]
+
+CONVOLUTION: int
+LOCAL: int
+POOLING: int
+DENSE: int
+IDENTITY: int
+RELU: int
+LOGISTIC: int
+TANH: int
+NO_POOLING: int
+MAXIMUM: int
+AVERAGE: int
+SOFTMAX_CROSS_ENTROPY: int
+LOGISTIC_CROSS_ENTROPY: int
+SQUARED_ERROR: int
+SGD: int
+ADAM: int
+DENSE_ROWS: int
+DENSE_COLUMNS: int
+
+def describe() -> dict[str, int | bool]: ...
+def max_threads() -> int: ...
+def layer_format() -> memoryview: ...
+def arena_format() -> memoryview: ...
+def run_format() -> memoryview: ...
+def predict(
+    layers: _Records,
+    arena: _Records,
+    runs: _Records,
+    parameters: _Reals,
+    numbers: _Reals,
+    positions: _Bytes | None,
+    X: _Bytes,
+    number_type: int,
+    order: _Rows,
+    shift: _Reals,
+    factor: _Reals,
+    n_threads: int,
+) -> None: ...
+def backpropagate(
+    layers: _Records,
+    arena: _Records,
+    runs: _Records,
+    parameters: _Reals,
+    numbers: _Reals,
+    positions: _Bytes | None,
+    n_samples: int,
+    gradient: _Reals,
+    n_threads: int,
+) -> None: ...
+def train(
+    layers: _Records,
+    arena: _Records,
+    runs: _Records,
+    parameters: _Reals,
+    numbers: _Reals,
+    positions: _Bytes | None,
+    X: _Bytes,
+    number_type: int,
+    order: _Rows,
+    shift: _Reals,
+    factor: _Reals,
+    targets: _Reals,
+    sample_weight: _Reals | None,
+    loss: int,
+    alpha: float,
+    gradient: _Reals,
+    first_moment: _Reals,
+    second_moment: _Reals | None,
+    solver_settings: dict[str, float] | None,
+    n_threads: int,
+) -> float: ...

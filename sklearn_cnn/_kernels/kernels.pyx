@@ -1,0 +1,228 @@
+# The boundary of the compiled code: arrays in, sizes checked once, one call. Everything below works on pointers, without the
+# interpreter. The same file is built once for every number type and instruction set (see meson.build), each time as one
+# translation unit, which is why the bodies are included.
+
+from cython cimport view
+from cython.parallel cimport prange, threadid
+from libc.math cimport exp, fabs, floorf, log, log1p, sqrt, tanh
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
+
+cdef extern from "vectors.h" nogil:
+    ctypedef float real
+    # Opaque to Cython, so that they are four different types; the macros work on all of them and change their first argument.
+    ctypedef struct vector_wide:
+        pass
+    ctypedef struct vector_half:
+        pass
+    ctypedef struct vector_quarter:
+        pass
+    ctypedef struct vector_one:
+        pass
+    void MULTIPLY_ADD(...)
+    void ADD(...)
+    void DIVIDE(...)
+    void KEEP_MAXIMUM(...)
+    float power_of_two_float(int32_t exponent)
+    real square_root(real x)
+    enum:
+        REAL_IS_DOUBLE
+        VECTOR_BYTES
+        LANES_WIDE
+        LANES_HALF
+        LANES_QUARTER
+        TILE_ROWS
+        TILE_ROWS_OF_TWO
+        TILE_ROWS_OF_ONE
+
+cdef extern from "environment.h" nogil:
+    uint64_t enter_flush_to_zero()
+    void leave_flush_to_zero(uint64_t saved)
+    int watch_forks()
+    int is_forked_child()
+    int openmp_max_threads()
+    int built_with_openmp()
+
+ctypedef fused vector:
+    vector_wide
+    vector_half
+    vector_quarter
+    vector_one
+
+cdef enum:
+    N_ZEROS = 1024
+    MAXIMUM_PIECES = 64
+    SERIAL_WORK = 500000        # multiply-adds below which a parallel region costs more than it saves
+
+cdef real[N_ZEROS] ZEROS
+
+include "records.pxi"
+include "product.pxi"
+include "padding.pxi"
+include "pointwise.pxi"
+include "pooling.pxi"
+include "convolution.pxi"
+include "local.pxi"
+include "dense.pxi"
+include "loss.pxi"
+include "update.pxi"
+include "passes.pxi"
+
+memset(ZEROS, 0, sizeof(ZEROS))
+if watch_forks() != 0:
+    raise ImportError("pthread_atfork failed: a forked child could hang in OpenMP")
+
+
+def describe():
+    """What this build is: bytes of a number and of a vector, and whether OpenMP is in it."""
+    return {"real_bytes": sizeof(real), "vector_bytes": int(VECTOR_BYTES), "openmp": bool(built_with_openmp())}
+
+
+def max_threads():
+    """Threads OpenMP would use now: OMP_NUM_THREADS and threadpoolctl are in it; 1 in a forked child."""
+    return 1 if is_forked_child() else openmp_max_threads()
+
+
+def layer_format():
+    """An empty array whose dtype is that of the `Layer` record."""
+    cdef Layer[1] records
+    return (<Layer[:1]> records).copy()
+
+
+def arena_format():
+    """An array of one record whose dtype is that of `Arena`."""
+    cdef Arena[1] records
+    return (<Arena[:1]> records).copy()
+
+
+def run_format():
+    """An array of one record whose dtype is that of `Run`."""
+    cdef Run[1] records
+    return (<Run[:1]> records).copy()
+
+
+cdef int connect(Network* network, const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs,
+                 const real[::1] parameters, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
+                 int n_threads) except -1:
+    """Check the sizes of the blocks against the plan and take their addresses."""
+    if arena.shape[0] != 1 or layers.shape[0] != arena[0].n_layers or layers.shape[0] < 1:
+        raise ValueError("the arena does not belong to these layers")
+    if parameters.shape[0] != arena[0].n_parameters:
+        raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {arena[0].n_parameters}")
+    if numbers.shape[0] < arena[0].n_numbers or n_samples > arena[0].capacity or n_samples < 0:
+        raise ValueError(f"the workspace has room for {arena[0].capacity} samples, not {n_samples}")
+    if positions is not None and positions.shape[0] < arena[0].n_positions * arena[0].capacity:
+        raise ValueError("the workspace has no room for the positions of the maxima")
+    network.layers = &layers[0]
+    network.arena = &arena[0]
+    network.runs = &runs[0] if runs.shape[0] > 0 else NULL
+    network.parameters = &parameters[0] if parameters.shape[0] > 0 else NULL
+    network.numbers = &numbers[0]
+    network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
+    network.n_samples = n_samples
+    network.n_threads = max(1, min(n_threads, <int> arena[0].n_threads))
+    if is_forked_child() or n_samples * arena[0].work < SERIAL_WORK:
+        network.n_threads = 1
+    return 0
+
+
+cdef int describe_batch(Batch* batch, const Arena[::1] arena, const uint8_t[:, ::1] X, int64_t number_type,
+                        const int64_t[::1] order, const real[::1] shift, const real[::1] factor) except -1:
+    """Check the mini-batch's rows and take their addresses. X: the bytes of the rows."""
+    cdef Py_ssize_t i
+    cdef int64_t size = 1 if number_type == 0 else 4 if number_type == 1 else 8
+    if number_type < 0 or number_type > 2 or X.shape[1] != arena[0].n_inputs * size:
+        raise ValueError(f"a row of X has {X.shape[1]} bytes, {arena[0].n_inputs} numbers of {size} bytes were expected")
+    if shift.shape[0] < 1 or shift.shape[0] != factor.shape[0] or arena[0].n_inputs % shift.shape[0] != 0:
+        raise ValueError("shift and factor need one number per channel")
+    for i in range(order.shape[0]):
+        if order[i] < 0 or order[i] >= X.shape[0]:
+            raise ValueError(f"row {order[i]} of X was asked for, it has {X.shape[0]}")
+    batch.rows = <const char*> &X[0, 0] if X.shape[0] > 0 else NULL
+    batch.order = &order[0] if order.shape[0] > 0 else NULL
+    batch.row_bytes = X.shape[1]
+    batch.number_type = number_type
+    batch.shift = &shift[0]
+    batch.factor = &factor[0]
+    batch.channels = shift.shape[0]
+    return 0
+
+
+def predict(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, const real[::1] parameters,
+            real[::1] numbers, uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
+            const real[::1] shift, const real[::1] factor, int n_threads):
+    """Run the samples X[order] through the network; results are in the workspace `numbers`."""
+    cdef Network network
+    cdef Batch batch
+    connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
+    describe_batch(&batch, arena, X, number_type, order, shift, factor)
+    if order.shape[0] == 0:
+        return
+    with nogil:
+        forward(&network, &batch)
+
+
+def backpropagate(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, const real[::1] parameters,
+                  real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
+    """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs."""
+    cdef Network network
+    cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
+    connect(&network, layers, arena, runs, parameters, numbers, positions, n_samples, n_threads)
+    if gradient.shape[0] != parameters.shape[0] or arena[0].gradients_at < 0:
+        raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
+    if n_samples == 0:
+        gradient[:] = 0
+        return
+    with nogil:
+        backward(&network, d_parameters)
+
+
+def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, real[::1] parameters, real[::1] numbers,
+          uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
+          const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
+          int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
+          dict solver_settings, int n_threads):
+    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update. Returns the loss."""
+    cdef Network network
+    cdef Batch batch
+    cdef Solver solver
+    cdef const Solver* chosen = NULL
+    cdef const real* weights = NULL
+    cdef real* first = NULL
+    cdef real* second = NULL
+    cdef double weight_sum = 0.0, value, squares
+    cdef Py_ssize_t i
+    connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
+    describe_batch(&batch, arena, X, number_type, order, shift, factor)
+    if targets.shape[0] != X.shape[0] or targets.shape[1] != arena[0].n_outputs or gradient.shape[0] != parameters.shape[0]:
+        raise ValueError("targets or gradient do not fit the network")
+    if arena[0].gradients_at < 0 or network.positions == NULL and arena[0].n_positions > 0:
+        raise ValueError("this workspace was made for prediction only")
+    if sample_weight is not None:
+        if sample_weight.shape[0] != X.shape[0]:
+            raise ValueError("sample_weight needs one number per row of X")
+        weights = &sample_weight[0]
+    if solver_settings is not None:
+        solver.kind = solver_settings["kind"]
+        solver.learning_rate = solver_settings["learning_rate"]
+        solver.momentum = solver_settings["momentum"]
+        solver.beta_2 = solver_settings["beta_2"]
+        solver.epsilon = solver_settings["epsilon"]
+        solver.nesterov = solver_settings["nesterov"]
+        if first_moment.shape[0] != parameters.shape[0] or (
+                solver.kind == ADAM and second_moment.shape[0] != parameters.shape[0]):
+            raise ValueError("the solver's moments do not fit the network")
+        chosen = &solver
+        first = &first_moment[0]
+        second = &second_moment[0] if second_moment is not None and second_moment.shape[0] > 0 else NULL
+    for i in range(order.shape[0]):
+        weight_sum += weights[order[i]] if weights != NULL else 1.0
+    if not weight_sum > 0.0:
+        gradient[:] = 0
+        return 0.0
+    with nogil:
+        forward(&network, &batch)
+        value = loss_of_batch(&network, loss, &targets[0, 0], &order[0], weights, weight_sum, True)
+        backward(&network, &gradient[0])
+        squares = finish_step(&network, &gradient[0], <real> (alpha / weight_sum), chosen, first, second)
+    return value + 0.5 * alpha / weight_sum * squares

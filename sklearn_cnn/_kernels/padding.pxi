@@ -1,0 +1,20 @@
+# Padding is data: a list of runs says which numbers of the padded image copy which numbers of the image. Zeros, reflection
+# and any later mode differ in that list only.
+
+cdef void pad(const Run* runs, Py_ssize_t n_runs, const real* image, real* padded) noexcept nogil:
+    """Copy an image into its padded frame; what no run covers keeps the zeros it had."""
+    cdef Py_ssize_t i
+    for i in range(n_runs):
+        memcpy(padded + runs[i].target, image + runs[i].source, <size_t> runs[i].length * sizeof(real))
+
+
+cdef void pad_backward(const Run* runs, Py_ssize_t n_runs, const real* d_padded, real* d_image) noexcept nogil:
+    """Add every padded pixel's gradient to the pixel it copied; d_image starts at zero."""
+    cdef Py_ssize_t i, k
+    cdef const real* source
+    cdef real* target
+    for i in range(n_runs):
+        source = d_padded + runs[i].target
+        target = d_image + runs[i].source
+        for k in range(runs[i].length):
+            target[k] += source[k]

@@ -1,0 +1,347 @@
+# The walk over the plan. Convolution blocks run chunk by chunk: a chunk of samples goes through all of them in one thread,
+# layer by layer, so that a layer's weights and the chunk's images stay in cache. Dense layers run over the whole batch.
+# Chunks are cut by the size of the batch and never by the number of threads; each has a gradient of its own, and these are
+# summed in the order of the chunks.
+
+ctypedef struct Network:
+    const Layer* layers
+    const Arena* arena
+    const Run* runs
+    const real* parameters
+    real* numbers               # the block that `arena` divides
+    char* positions
+    Py_ssize_t n_samples
+    int n_threads
+
+
+ctypedef struct Batch:
+    const char* rows            # first byte of X
+    const int64_t* order        # row of X for each sample of the batch
+    int64_t row_bytes
+    int64_t number_type         # 0: uint8, 1: float32, 2: float64
+    const real* shift           # per channel
+    const real* factor
+    Py_ssize_t channels
+
+
+cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.values_at + at * network.arena.capacity + sample * size
+
+
+cdef inline real* gradients_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.gradients_at + at * network.arena.capacity + sample * size
+
+
+cdef inline real* kept_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.kept_at + at * network.arena.capacity + sample * size
+
+
+cdef inline Py_ssize_t input_size(const Layer* layer) noexcept nogil:
+    return layer.rows * layer.columns * layer.channels
+
+
+cdef inline Py_ssize_t map_size(const Layer* layer) noexcept nogil:
+    return layer.map_rows * layer.map_columns * layer.filters
+
+
+cdef inline Py_ssize_t output_size(const Layer* layer) noexcept nogil:
+    return layer.out_rows * layer.out_columns * layer.filters
+
+
+cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
+    return layer.padded_rows * layer.padded_columns * layer.channels
+
+
+cdef inline char* positions_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    cdef Py_ssize_t width = 4 if has_wide_positions(layer) else 1
+    if network.positions == NULL or layer.pooling != MAXIMUM:
+        return NULL
+    return network.positions + layer.positions_at * network.arena.capacity + sample * output_size(layer) * width
+
+
+cdef inline real* map_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    if layer.map_at < 0:
+        return NULL
+    return kept_of(network, layer.map_at, map_size(layer), sample)
+
+
+cdef inline real* scratch_of(const Network* network) noexcept nogil:
+    return network.numbers + network.arena.scratch_at + threadid() * network.arena.n_scratch
+
+
+cdef void gather(const Batch* batch, Py_ssize_t sample, real* target, Py_ssize_t n) noexcept nogil:
+    """One row of X, converted and scaled: (x - shift) * factor per channel."""
+    cdef const char* row = batch.rows + batch.order[sample] * batch.row_bytes
+    cdef Py_ssize_t i, c, pixel
+    if batch.channels == 1:
+        gather_numbers(batch.number_type, row, batch.shift[0], batch.factor[0], target, n)
+        return
+    gather_numbers(batch.number_type, row, 0.0, 1.0, target, n)
+    for pixel in range(n // batch.channels):
+        for c in range(batch.channels):
+            i = pixel * batch.channels + c
+            target[i] = (target[i] - batch.shift[c]) * batch.factor[c]
+
+
+cdef inline void gather_numbers(int64_t number_type, const char* row, real shift, real factor, real* target,
+                                Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    if number_type == 0:
+        for i in range(n):
+            target[i] = (<real> (<const uint8_t*> row)[i] - shift) * factor
+    elif number_type == 1:
+        for i in range(n):
+            target[i] = (<real> (<const float*> row)[i] - shift) * factor
+    else:
+        for i in range(n):
+            target[i] = (<real> (<const double*> row)[i] - shift) * factor
+
+
+cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last, real* scratch) noexcept nogil:
+    """A convolution block, locally connected block or pooling layer over samples first to last - 1."""
+    cdef Py_ssize_t i, r
+    cdef real* maps
+    if layer.kind == LOCAL:
+        maps = map_of(network, layer, first)
+        local_forward(layer, network.runs, network.parameters, values_of(network, layer.input_at, input_size(layer), first),
+                      kept_of(network, layer.kept_padded_at, padded_size(layer), first),
+                      maps if maps != NULL else values_of(network, layer.output_at, output_size(layer), first),
+                      values_of(network, layer.output_at, output_size(layer), first), positions_of(network, layer, first),
+                      last - first)
+    elif layer.kind == CONVOLUTION:
+        for i in range(first, last):
+            convolution_forward(layer, network.runs, network.parameters,
+                                values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
+                                values_of(network, layer.output_at, output_size(layer), i),
+                                positions_of(network, layer, i), scratch)
+    elif layer.kind == POOLING:
+        for i in range(first, last):
+            for r in range(layer.out_rows):
+                pool_one_row(layer, r, values_of(network, layer.input_at, input_size(layer), i),
+                             values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
+
+
+cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef real* scratch = scratch_of(network)
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef Py_ssize_t i, k
+    memset(scratch, 0, <size_t> network.arena.n_padded * sizeof(real))
+    for i in range(first, last):
+        gather(batch, i, values_of(network, 0, network.arena.n_inputs, i), network.arena.n_inputs)
+    for k in range(network.arena.n_layers):
+        forward_layer(network, &network.layers[k], first, last, scratch)
+    leave_flush_to_zero(mode)
+
+
+cdef void dense_forward(const Network* network, const Layer* layer, Py_ssize_t block) noexcept nogil:
+    cdef uint64_t mode = enter_flush_to_zero()
+    dense_forward_block(layer, network.parameters, values_of(network, layer.input_at, 0, 0),
+                        values_of(network, layer.output_at, 0, 0), network.n_samples, block)
+    leave_flush_to_zero(mode)
+
+
+cdef void forward(const Network* network, const Batch* batch) noexcept nogil:
+    cdef Py_ssize_t n_chunks = min(network.arena.n_chunks, network.n_samples)
+    cdef Py_ssize_t chunk, k, n
+    cdef const Layer* layer
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
+        forward_chunk(network, batch, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        if layer.kind == DENSE:
+            n = n_blocks(network.n_samples, DENSE_ROWS) * n_blocks(layer.filters, DENSE_COLUMNS)
+            for chunk in prange(n, schedule="dynamic", chunksize=1,
+                                num_threads=threads_for(network, network.n_samples * layer.n_weights)):
+                dense_forward(network, layer, chunk)
+
+
+cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:
+    # A parallel region costs some microseconds: below that much work it does not pay. Numbers do not change.
+    return network.n_threads if work >= SERIAL_WORK else 1
+
+
+cdef void dense_backward_block(const Network* network, const Layer* layer, real* gradient, Py_ssize_t block,
+                               Py_ssize_t weight_blocks) noexcept nogil:
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef const real* d_outputs = gradients_of(network, layer.output_at, 0, 0)
+    if block < weight_blocks:
+        dense_weight_gradient_block(layer, values_of(network, layer.input_at, 0, 0), d_outputs, gradient + layer.weights_at,
+                                    network.n_samples, block)
+    else:
+        dense_input_gradient_block(layer, network.parameters + layer.weights_at, d_outputs,
+                                   gradients_of(network, layer.input_at, 0, 0), network.n_samples, block - weight_blocks,
+                                   scratch_of(network))
+    leave_flush_to_zero(mode)
+
+
+cdef void dense_backward(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
+    cdef real* d_outputs = gradients_of(network, layer.output_at, 0, 0)
+    cdef Py_ssize_t n_inputs = input_size(layer)
+    cdef Py_ssize_t weight_blocks = n_blocks(n_inputs, DENSE_ROWS)
+    cdef Py_ssize_t input_blocks = n_blocks(n_inputs, DENSE_COLUMNS) if layer.input_gradient_wanted else 0
+    cdef Py_ssize_t block
+    activate_backward(layer.activation, values_of(network, layer.output_at, 0, 0), d_outputs, d_outputs,
+                      network.n_samples * layer.filters)
+    memset(gradient + layer.bias_at, 0, <size_t> layer.n_bias * sizeof(real))
+    bias_gradient(d_outputs, network.n_samples, layer.filters, 1, layer.filters, gradient + layer.bias_at)
+    for block in prange(weight_blocks + input_blocks, schedule="dynamic", chunksize=1,
+                        num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
+        dense_backward_block(network, layer, gradient, block, weight_blocks)
+
+
+cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last, real* gradient,
+                         real* scratch) noexcept nogil:
+    """gradient: the chunk's own, for convolutions."""
+    cdef Py_ssize_t i
+    cdef real* flipped = network.numbers + network.arena.flipped_at + layer.flipped_at
+    cdef real* d_input = NULL
+    cdef real* maps
+    if layer.kind == LOCAL:
+        maps = map_of(network, layer, first)
+        local_map_gradient(layer, maps if maps != NULL else values_of(network, layer.output_at, output_size(layer), first),
+                           values_of(network, layer.output_at, output_size(layer), first), positions_of(network, layer, first),
+                           gradients_of(network, layer.output_at, output_size(layer), first),
+                           kept_of(network, layer.kept_gradient_at, map_size(layer), first), last - first)
+        if layer.input_gradient_wanted:
+            local_input_gradient(layer, network.runs, flipped, kept_of(network, layer.kept_gradient_at, map_size(layer), first),
+                                 kept_of(network, layer.kept_padded_gradient_at, padded_size(layer), first),
+                                 gradients_of(network, layer.input_at, input_size(layer), first), last - first)
+        return
+    for i in range(first, last):
+        d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
+        if layer.kind == CONVOLUTION:
+            convolution_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
+                                 map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
+                                 positions_of(network, layer, i), gradients_of(network, layer.output_at, output_size(layer), i),
+                                 d_input, gradient + layer.chunk_at,
+                                 gradient + layer.chunk_at + (layer.bias_at - layer.weights_at), scratch)
+        elif layer.kind == POOLING and d_input != NULL:
+            memset(d_input, 0, <size_t> input_size(layer) * sizeof(real))
+            map_gradient(layer, values_of(network, layer.input_at, input_size(layer), i),
+                         values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
+                         gradients_of(network, layer.output_at, output_size(layer), i), d_input, layer.columns * layer.channels)
+
+
+cdef void backward_chunk(const Network* network, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef real* scratch = scratch_of(network)
+    cdef real* gradient = network.numbers + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
+    cdef Py_ssize_t k
+    memset(scratch, 0, <size_t> network.arena.n_zeroed * sizeof(real))
+    memset(gradient, 0, <size_t> network.arena.n_shared * sizeof(real))
+    for k in range(network.arena.n_layers - 1, -1, -1):
+        if network.layers[k].kind != DENSE:
+            backward_layer(network, &network.layers[k], first, last, gradient, scratch)
+    leave_flush_to_zero(mode)
+
+
+cdef void local_weights_chunk(const Network* network, const Layer* layer, real* gradient, Py_ssize_t map_row) noexcept nogil:
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef Py_ssize_t c
+    for c in range(layer.map_columns):
+        local_weight_gradient(layer, map_row * layer.map_columns + c, kept_of(network, layer.kept_padded_at, 0, 0),
+                              kept_of(network, layer.kept_gradient_at, 0, 0), gradient + layer.weights_at,
+                              gradient + layer.bias_at, network.n_samples)
+    leave_flush_to_zero(mode)
+
+
+cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_chunks, real* gradient) noexcept nogil:
+    """The gradient of a layer's weights and biases: the sum over chunks, in their order."""
+    cdef const real* of_chunk = network.numbers + network.arena.chunk_gradients_at + layer.chunk_at
+    cdef real* target = gradient + layer.weights_at
+    cdef Py_ssize_t n = layer.bias_at - layer.weights_at + layer.n_bias
+    cdef Py_ssize_t chunk, i
+    memcpy(target, of_chunk, <size_t> n * sizeof(real))
+    for chunk in range(1, n_chunks):
+        of_chunk += network.arena.n_shared
+        for i in range(n):
+            target[i] += of_chunk[i]
+
+
+cdef void flip_all_weights(const Network* network) noexcept nogil:
+    cdef const Layer* layer
+    cdef Py_ssize_t k
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        if layer.input_gradient_wanted and layer.kind == CONVOLUTION:
+            flip_weights(layer, network.parameters + layer.weights_at,
+                         network.numbers + network.arena.flipped_at + layer.flipped_at)
+        elif layer.input_gradient_wanted and layer.kind == LOCAL:
+            local_flip_weights(layer, network.parameters + layer.weights_at,
+                               network.numbers + network.arena.flipped_at + layer.flipped_at)
+
+
+cdef void backward(const Network* network, real* gradient) noexcept nogil:
+    """From the gradients of the scores to that of all parameters."""
+    cdef Py_ssize_t n_chunks = min(network.arena.n_chunks, network.n_samples)
+    cdef Py_ssize_t k, chunk, n_layers = network.arena.n_layers
+    cdef const Layer* layer
+    for k in range(n_layers - 1, -1, -1):
+        if network.layers[k].kind == DENSE:
+            dense_backward(network, &network.layers[k], gradient)
+    if network.layers[0].kind == DENSE:
+        return
+    flip_all_weights(network)
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
+        backward_chunk(network, chunk, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
+    for k in range(n_layers):
+        layer = &network.layers[k]
+        if layer.kind == CONVOLUTION:
+            sum_chunks(network, layer, n_chunks, gradient)
+        elif layer.kind == LOCAL:
+            for chunk in prange(layer.map_rows, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
+                local_weights_chunk(network, layer, gradient, chunk)
+
+
+cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at, Py_ssize_t n, real strength,
+                           const Solver* solver, real* first_moment, real* second_moment) noexcept nogil:
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef double squares = 0.0
+    if strength != 0.0:
+        squares = add_penalty(parameters + at, gradient + at, n, strength)
+    if solver != NULL:
+        update(solver, <real*> parameters + at, gradient + at, first_moment + at, second_moment + at if second_moment != NULL else NULL, n)
+    leave_flush_to_zero(mode)
+    return squares
+
+
+cdef double finish_step(const Network* network, real* gradient, real strength, const Solver* solver, real* first_moment,
+                        real* second_moment) noexcept nogil:
+    """Add the penalty's gradient and, with a solver, update the parameters; returns the sum of squared weights."""
+    cdef double squares[MAXIMUM_PIECES]
+    cdef double total = 0.0
+    cdef Py_ssize_t k, piece, size, n_pieces
+    cdef const Layer* layer
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        if layer.kind == POOLING:
+            continue
+        # pieces of at least 4096 numbers, at most MAXIMUM_PIECES of them
+        size = max(4096, ((layer.n_weights + MAXIMUM_PIECES - 1) // MAXIMUM_PIECES + 15) // 16 * 16)
+        n_pieces = n_blocks(layer.n_weights, size)
+        for piece in prange(n_pieces, schedule="static", num_threads=threads_for(network, 16 * layer.n_weights)):
+            squares[piece] = penalise_piece(network.parameters, gradient, layer.weights_at + piece * size,
+                                            min(size, layer.n_weights - piece * size), strength, solver, first_moment,
+                                            second_moment)
+        for piece in range(n_pieces):
+            total += squares[piece]
+        penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, 0.0, solver, first_moment, second_moment)
+    return total
+
+
+cdef double loss_of_batch(const Network* network, int64_t loss, const real* targets, const int64_t* order,
+                          const real* sample_weight, double weight_sum, bint with_gradient) noexcept nogil:
+    """Weighted mean loss; with_gradient: also the gradients of the scores."""
+    cdef Py_ssize_t n_outputs = network.arena.n_outputs
+    cdef const Layer* last = &network.layers[network.arena.n_layers - 1]
+    cdef uint64_t mode = enter_flush_to_zero()
+    cdef double total = 0.0, weight
+    cdef Py_ssize_t i
+    for i in range(network.n_samples):
+        weight = sample_weight[order[i]] if sample_weight != NULL else 1.0
+        weight = weight / weight_sum
+        total += weight * loss_of_sample(
+            loss, values_of(network, last.output_at, n_outputs, i), targets + order[i] * n_outputs,
+            gradients_of(network, last.output_at, n_outputs, i) if with_gradient else NULL, n_outputs, weight)
+    leave_flush_to_zero(mode)
+    return total

@@ -1,0 +1,102 @@
+# Maximum and average over windows. Maps are rows x columns x channels with channels in the vector lanes; `map_row` is the
+# distance between two rows of the map, which may lie inside a larger, zero-bordered frame.
+#
+#     map          windows of 2 x 2       positions in a window
+#     a b | c d    max(a, b, e, f) ...    0 1      position_t is a byte; windows of more than 256
+#     e f | g h                           2 3      pixels use 32-bit integers
+
+ctypedef fused position_t:
+    uint8_t
+    int32_t
+
+
+cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
+                                real* output, position_t* positions) noexcept nogil:
+    cdef vector best = (<const vector*> window)[0]
+    cdef vector position = (<const vector*> ZEROS)[0]
+    cdef vector value
+    cdef Py_ssize_t i, j, lane
+    for i in range(layer.pool_rows):
+        for j in range(layer.pool_columns):
+            value = (<const vector*> (window + i * map_row + j * layer.filters))[0]
+            KEEP_MAXIMUM(best, position, value, <real> (i * layer.pool_columns + j))
+    (<vector*> output)[0] = best
+    if positions != NULL:
+        for lane in range(lanes):
+            positions[lane] = <position_t> (<real*> &position)[lane]
+
+
+cdef inline void average_window(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
+                                real* output) noexcept nogil:
+    cdef vector total = (<const vector*> ZEROS)[0]
+    cdef Py_ssize_t i, j
+    for i in range(layer.pool_rows):
+        for j in range(layer.pool_columns):
+            ADD(total, (<const vector*> (window + i * map_row + j * layer.filters))[0])
+    DIVIDE(total, <real> (layer.pool_rows * layer.pool_columns))
+    (<vector*> output)[0] = total
+
+
+cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
+                            real* output, position_t* positions) noexcept nogil:
+    # filters >= lanes; the last vector overlaps the one before it
+    cdef Py_ssize_t i, f
+    for i in range((layer.filters + lanes - 1) // lanes):
+        f = min(i * lanes, layer.filters - lanes)
+        if layer.pooling == MAXIMUM:
+            maximum_window[vector, position_t](kind, lanes, layer, window + f, map_row, output + f, positions + f if positions != NULL else NULL)
+        else:
+            average_window[vector](kind, lanes, layer, window + f, map_row, output + f)
+
+
+cdef void pool_row(const Layer* layer, Py_ssize_t out_row, const real* map, Py_ssize_t map_row, real* output,
+                   position_t* positions) noexcept nogil:
+    """One row of pooled pixels. map: the whole map; output, positions: the whole pooled map (positions may be NULL)."""
+    cdef const real* window = map + out_row * layer.pool_stride_rows * map_row
+    cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
+    cdef Py_ssize_t at = out_row * layer.out_columns * layer.filters
+    cdef Py_ssize_t c
+    for c in range(layer.out_columns):
+        if layer.filters >= LANES_WIDE:
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+        elif layer.filters >= LANES_HALF:
+            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+        elif layer.filters >= LANES_QUARTER:
+            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+        else:
+            pool_pixel[vector_one, position_t](NULL, 1, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+        window += step
+        at += layer.filters
+
+
+cdef void maximum_backward(const Layer* layer, const real* d_output, const position_t* positions, real* d_map,
+                           Py_ssize_t map_row) noexcept nogil:
+    """Add each pooled gradient to the pixel its maximum came from. d_map starts at zero."""
+    cdef Py_ssize_t r, c, f, position
+    cdef Py_ssize_t at = 0
+    cdef real* window
+    for r in range(layer.out_rows):
+        for c in range(layer.out_columns):
+            window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
+            for f in range(layer.filters):
+                position = positions[at + f]
+                window[(position // layer.pool_columns) * map_row + (position % layer.pool_columns) * layer.filters + f] += d_output[at + f]
+            at += layer.filters
+
+
+cdef void average_backward(const Layer* layer, const real* d_output, real* d_map, Py_ssize_t map_row) noexcept nogil:
+    """Spread each pooled gradient evenly over its window. d_map starts at zero."""
+    cdef Py_ssize_t r, c, i, j, f
+    cdef Py_ssize_t at = 0
+    cdef real* window
+    cdef real* pixel
+    cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
+    for r in range(layer.out_rows):
+        for c in range(layer.out_columns):
+            window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
+            for i in range(layer.pool_rows):
+                for j in range(layer.pool_columns):
+                    pixel = window + i * map_row + j * layer.filters
+                    for f in range(layer.filters):
+                        pixel[f] += d_output[at + f] * share
+            at += layer.filters

@@ -1,0 +1,144 @@
+# The one arithmetic kernel: a matrix product over rows that may overlap.
+#
+#     c[m, n] = start[m, n] + sum over u, k of a[u, m, k] * b[u, k, n]
+#
+# `a` is read through three strides, so the overlapping patches of a convolution are its rows without being copied:
+#
+#     padded image, one row of patches            row m of the product: kernel row u of the patch at column m
+#     . [m=0: x x x] .        a_row   = stride * channels
+#     . . [m=1: x x x]        a_outer = one image row (next kernel row)
+#     . . . [m=2: x x x]      a_inner = 1             (kernel_columns * channels consecutive numbers)
+#
+# Columns n are the vector lanes. Each result is one chain of multiply-adds over (u, k), started from `start`, whatever the
+# tile, the vector width or the tail it falls into: this is what makes results independent of batch and position.
+
+ctypedef struct Product:
+    Py_ssize_t n_outer      # u
+    Py_ssize_t n_inner      # k
+    Py_ssize_t a_row
+    Py_ssize_t a_outer
+    Py_ssize_t a_inner
+    Py_ssize_t b_outer
+    Py_ssize_t b_inner
+    Py_ssize_t c_row
+    Py_ssize_t start_row    # 0 where every row starts from the same values (a bias)
+
+
+cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a, const real* b,
+                      const real* start, real* c, Py_ssize_t second) noexcept nogil:
+    # `rows` and `vectors` are constants at every call, so the accumulators are registers. `second` is where the second
+    # vector begins; on a ragged edge it overlaps the first and computes some columns twice, with the same bits.
+    cdef vector accumulators[TILE_ROWS][2]
+    cdef vector b_first
+    cdef vector b_second
+    cdef const real* a_k
+    cdef const real* b_k
+    cdef Py_ssize_t u, k, m
+    for m in range(rows):
+        accumulators[m][0] = (<const vector*> (start + m * shape.start_row))[0]
+        if vectors == 2:
+            accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second))[0]
+    for u in range(shape.n_outer):
+        a_k = a + u * shape.a_outer
+        b_k = b + u * shape.b_outer
+        for k in range(shape.n_inner):
+            b_first = (<const vector*> b_k)[0]
+            if vectors == 2:
+                b_second = (<const vector*> (b_k + second))[0]
+            for m in range(rows):
+                MULTIPLY_ADD(accumulators[m][0], a_k[m * shape.a_row], b_first)
+                if vectors == 2:
+                    MULTIPLY_ADD(accumulators[m][1], a_k[m * shape.a_row], b_second)
+            a_k += shape.a_inner
+            b_k += shape.b_inner
+    for m in range(rows):
+        (<vector*> (c + m * shape.c_row))[0] = accumulators[m][0]
+        if vectors == 2:
+            (<vector*> (c + m * shape.c_row + second))[0] = accumulators[m][1]
+
+
+cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
+                         const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+    # A table of tiles by their number of rows; the C compiler drops those a level has no registers for.
+    cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
+    if rows == 1:
+        tile[vector](kind, 1, vectors, shape, a, b, start, c, second)
+    elif rows == 2:
+        tile[vector](kind, 2, vectors, shape, a, b, start, c, second)
+    elif rows == 3:
+        tile[vector](kind, 3, vectors, shape, a, b, start, c, second)
+    elif rows == 4:
+        tile[vector](kind, 4, vectors, shape, a, b, start, c, second)
+    elif rows == 5:
+        tile[vector](kind, 5, vectors, shape, a, b, start, c, second)
+    elif rows == 6:
+        tile[vector](kind, 6, vectors, shape, a, b, start, c, second)
+    elif limit >= 7 and rows == 7:
+        tile[vector](kind, 7, vectors, shape, a, b, start, c, second)
+    elif limit >= 8 and rows == 8:
+        tile[vector](kind, 8, vectors, shape, a, b, start, c, second)
+    elif limit >= 9 and rows == 9:
+        tile[vector](kind, 9, vectors, shape, a, b, start, c, second)
+    elif limit >= 10 and rows == 10:
+        tile[vector](kind, 10, vectors, shape, a, b, start, c, second)
+    elif limit >= 11 and rows == 11:
+        tile[vector](kind, 11, vectors, shape, a, b, start, c, second)
+    elif limit >= 12 and rows == 12:
+        tile[vector](kind, 12, vectors, shape, a, b, start, c, second)
+    elif limit >= 13 and rows == 13:
+        tile[vector](kind, 13, vectors, shape, a, b, start, c, second)
+    elif limit >= 14 and rows == 14:
+        tile[vector](kind, 14, vectors, shape, a, b, start, c, second)
+
+
+cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
+                       const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+    # All rows of one or two vectors of columns. Rows are split evenly: 15 rows are 8 + 7, not 14 + 1.
+    cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
+    cdef Py_ssize_t n_tiles = (n_rows + limit - 1) // limit
+    cdef Py_ssize_t size = n_rows // n_tiles
+    cdef Py_ssize_t n_larger = n_rows - size * n_tiles
+    cdef Py_ssize_t t, rows, m = 0
+    for t in range(n_tiles):
+        rows = size + 1 if t < n_larger else size
+        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row, second)
+        m += rows
+
+
+cdef inline void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
+                            const real* a, const real* b, const real* start, real* c) noexcept nogil:
+    # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
+    # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
+    cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
+    cdef Py_ssize_t n = 0, second
+    if n_vectors % 2 == 1:
+        panel[vector](kind, 1, n_rows, shape, a, b, start, c, 0)
+        n = lanes
+    while n < n_columns:
+        second = min(lanes, n_columns - n - lanes)
+        panel[vector](kind, 2, n_rows, shape, a, b + n, start + n, c + n, second)
+        n += 2 * lanes
+
+
+cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
+                  const real* start, real* c) noexcept nogil:
+    """c = start + a b; the widest vectors that n_columns fills at least once."""
+    if n_rows <= 0 or n_columns <= 0:
+        return
+    if n_columns >= LANES_WIDE:
+        columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, a, b, start, c)
+    elif n_columns >= LANES_HALF:
+        columns_of[vector_half](NULL, LANES_HALF, n_rows, n_columns, shape, a, b, start, c)
+    elif n_columns >= LANES_QUARTER:
+        columns_of[vector_quarter](NULL, LANES_QUARTER, n_rows, n_columns, shape, a, b, start, c)
+    else:
+        columns_of[vector_one](NULL, 1, n_rows, n_columns, shape, a, b, start, c)
+
+
+cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
+                            real* c) noexcept nogil:
+    """c = a b, in panels of at most as many columns as there are zeros to start from."""
+    cdef Py_ssize_t n = 0
+    while n < n_columns:
+        product(n_rows, min(N_ZEROS, n_columns - n), shape, a, b + n, ZEROS, c + n)
+        n += N_ZEROS

@@ -1,0 +1,129 @@
+# The records that describe a network to the kernels. Python derives its dtypes from these structs (`layer_dtype`,
+# `arena_dtype`), fills them in `_plan.py`, and nothing else describes a layer. All fields are 64-bit integers.
+#
+# Legend: sizes count numbers (not bytes) of one sample; an image is rows x columns x channels, channels fastest;
+# `*_at` is an offset into a flat block. In a block kept for a mini-batch, sample i of something at offset `at` of size `n`
+# stands at `at * capacity + i * n`.
+
+ctypedef struct Layer:
+    int64_t kind                # CONVOLUTION, LOCAL, POOLING or DENSE
+    int64_t activation
+    int64_t pooling
+    # input image
+    int64_t rows
+    int64_t columns
+    int64_t channels
+    # the padded image, and the part of it whose gradient is wanted (all of it where padding copies pixels)
+    int64_t padded_rows
+    int64_t padded_columns
+    int64_t crop_row
+    int64_t crop_column
+    int64_t crop_rows
+    int64_t crop_columns
+    int64_t first_run           # its padding runs in the table of runs
+    int64_t n_runs
+    # kernel, and the map it computes
+    int64_t kernel_rows
+    int64_t kernel_columns
+    int64_t stride_rows
+    int64_t stride_columns
+    int64_t map_rows
+    int64_t map_columns
+    int64_t filters
+    # pooling, and the map it leaves
+    int64_t pool_rows
+    int64_t pool_columns
+    int64_t pool_stride_rows
+    int64_t pool_stride_columns
+    int64_t out_rows
+    int64_t out_columns
+    # in the flat parameter vector
+    int64_t weights_at
+    int64_t n_weights
+    int64_t bias_at
+    int64_t n_bias
+    # zeros around the map's gradient, so that every phase of the input gradient reads inside it
+    int64_t lead_rows
+    int64_t lead_columns
+    int64_t gradient_rows
+    int64_t gradient_columns
+    # kept for a mini-batch: values and their gradients (same offsets), positions of maxima, and for locally connected
+    # layers the padded images and map gradients
+    int64_t input_at
+    int64_t output_at
+    int64_t map_at              # -1 where backward does not need the map
+    int64_t positions_at
+    int64_t kept_padded_at
+    int64_t kept_gradient_at
+    int64_t kept_padded_gradient_at
+    # weights repacked for the input gradient, once per step
+    int64_t flipped_at
+    # one thread's scratch
+    int64_t padded_at
+    int64_t scratch_map_at
+    int64_t map_gradient_at
+    int64_t padded_gradient_at
+    int64_t chunk_at            # weights, then biases, in a chunk's gradient
+    int64_t input_gradient_wanted
+    int64_t sparse_gradient     # most of the map's gradient is zero: skip it
+
+
+ctypedef struct Arena:
+    int64_t capacity            # samples there is room for
+    int64_t n_threads           # threads there is scratch for
+    int64_t n_chunks            # gradient chunks
+    int64_t n_layers
+    int64_t n_shared            # numbers of one chunk's gradient (convolutions only)
+    int64_t n_parameters
+    int64_t n_values            # numbers per sample in `values`
+    int64_t n_kept              # numbers per sample in `kept`
+    int64_t n_positions         # positions per sample
+    int64_t n_scratch           # numbers of scratch per thread
+    int64_t n_padded            # the first of them: padded images, whose borders stay zero
+    int64_t n_zeroed            # then the frames of map gradients, likewise
+    int64_t n_flipped
+    int64_t n_inputs
+    int64_t n_outputs
+    int64_t work                # multiply-adds of one sample's forward pass
+    # offsets into the block of numbers
+    int64_t values_at
+    int64_t gradients_at        # -1 in an arena that only predicts
+    int64_t kept_at
+    int64_t scratch_at
+    int64_t flipped_at
+    int64_t chunk_gradients_at
+    int64_t n_numbers
+
+
+# One padding run: `length` numbers of the padded image at `target` copy those of the image at `source`.
+ctypedef struct Run:
+    int64_t target
+    int64_t source
+    int64_t length
+
+
+cpdef enum:
+    CONVOLUTION = 0
+    LOCAL = 1
+    POOLING = 2
+    DENSE = 3
+
+cpdef enum:
+    IDENTITY = 0
+    RELU = 1
+    LOGISTIC = 2
+    TANH = 3
+
+cpdef enum:
+    NO_POOLING = 0
+    MAXIMUM = 1
+    AVERAGE = 2
+
+cpdef enum:
+    SOFTMAX_CROSS_ENTROPY = 0
+    LOGISTIC_CROSS_ENTROPY = 1
+    SQUARED_ERROR = 2
+
+cpdef enum:
+    SGD = 0
+    ADAM = 1

@@ -1,0 +1,71 @@
+# From gradients to new parameters. Every number is updated on its own, so threads may take any piece.
+
+ctypedef struct Solver:
+    int64_t kind
+    double learning_rate        # of this step; Adam's bias correction included
+    double momentum             # beta_1 for Adam
+    double beta_2
+    double epsilon
+    int64_t nesterov
+
+
+cdef double add_penalty(const real* weights, real* gradient, Py_ssize_t n, real strength) noexcept nogil:
+    """gradient += strength * weights; returns the sum of squared weights."""
+    cdef Py_ssize_t i, lane, block
+    cdef real squares[16]
+    cdef double total = 0.0
+    cdef Py_ssize_t whole = n - n % 16
+    for lane in range(16):
+        squares[lane] = 0.0
+    for block in range(n // 16):
+        for lane in range(16):
+            i = block * 16 + lane
+            gradient[i] += strength * weights[i]
+            squares[lane] += weights[i] * weights[i]
+    for i in range(whole, n):
+        gradient[i] += strength * weights[i]
+        squares[i - whole] += weights[i] * weights[i]
+    for lane in range(16):
+        total += squares[lane]
+    return total
+
+
+cdef void update_sgd(const Solver* solver, real* parameters, const real* gradient, real* velocity, Py_ssize_t n) noexcept nogil:
+    """v <- momentum * v - rate * g;  p += v, or (Nesterov) p += momentum * v - rate * g"""
+    cdef real rate = <real> solver.learning_rate
+    cdef real momentum = <real> solver.momentum
+    cdef real change
+    cdef Py_ssize_t i
+    if solver.nesterov:
+        for i in range(n):
+            change = rate * gradient[i]
+            velocity[i] = momentum * velocity[i] - change
+            parameters[i] += momentum * velocity[i] - change
+    else:
+        for i in range(n):
+            velocity[i] = momentum * velocity[i] - rate * gradient[i]
+            parameters[i] += velocity[i]
+
+
+cdef void update_adam(const Solver* solver, real* parameters, const real* gradient, real* first_moment, real* second_moment,
+                      Py_ssize_t n) noexcept nogil:
+    """Kingma and Ba (2014), algorithm 1, with the bias corrections folded into the learning rate."""
+    cdef real rate = <real> solver.learning_rate
+    cdef real beta_1 = <real> solver.momentum
+    cdef real beta_2 = <real> solver.beta_2
+    cdef real rest_1 = <real> (1.0 - solver.momentum)
+    cdef real rest_2 = <real> (1.0 - solver.beta_2)
+    cdef real epsilon = <real> solver.epsilon
+    cdef Py_ssize_t i
+    for i in range(n):
+        first_moment[i] = beta_1 * first_moment[i] + rest_1 * gradient[i]
+        second_moment[i] = beta_2 * second_moment[i] + rest_2 * gradient[i] * gradient[i]
+        parameters[i] -= rate * first_moment[i] / (square_root(second_moment[i]) + epsilon)
+
+
+cdef void update(const Solver* solver, real* parameters, const real* gradient, real* first_moment, real* second_moment,
+                 Py_ssize_t n) noexcept nogil:
+    if solver.kind == ADAM:
+        update_adam(solver, parameters, gradient, first_moment, second_moment, n)
+    else:
+        update_sgd(solver, parameters, gradient, first_moment, n)

@@ -1,0 +1,125 @@
+/* Number type, vector types and the vector operations, which Cython cannot spell.
+ *
+ * The build defines REAL_IS_DOUBLE (0 or 1) and VECTOR_BYTES (16, 32 or 64) for each instruction-set level.
+ * The types are GCC's and Clang's vector extension. Compilers without it get one lane: same source, same results, less
+ * speed.
+ */
+#ifndef SKLEARN_CNN_VECTORS_H
+#define SKLEARN_CNN_VECTORS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#ifndef REAL_IS_DOUBLE
+#define REAL_IS_DOUBLE 0
+#endif
+#ifndef VECTOR_BYTES
+#define VECTOR_BYTES 16
+#endif
+
+#if REAL_IS_DOUBLE
+typedef double real;
+typedef int64_t real_bits;
+#define REAL_BYTES 8
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define REAL_BYTES 4
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(SKLEARN_CNN_PLAIN)
+
+#define VECTOR_OF(bytes) __attribute__((vector_size(bytes), aligned(REAL_BYTES), may_alias))
+/* No vector of one lane: that is a plain number. */
+#define AT_LEAST_TWO(bytes) ((bytes) > REAL_BYTES ? (bytes) : 2 * REAL_BYTES)
+typedef real vector_wide VECTOR_OF(VECTOR_BYTES);
+typedef real vector_half VECTOR_OF(AT_LEAST_TWO(VECTOR_BYTES / 2));
+typedef real vector_quarter VECTOR_OF(AT_LEAST_TWO(VECTOR_BYTES / 4));
+typedef real vector_one;
+#define LANES_WIDE (VECTOR_BYTES / REAL_BYTES)
+#define LANES_HALF (AT_LEAST_TWO(VECTOR_BYTES / 2) / REAL_BYTES)
+#define LANES_QUARTER (AT_LEAST_TWO(VECTOR_BYTES / 4) / REAL_BYTES)
+
+#else
+
+typedef real vector_wide;
+typedef real vector_half;
+typedef real vector_quarter;
+typedef real vector_one;
+#define LANES_WIDE 1
+#define LANES_HALF 1
+#define LANES_QUARTER 1
+
+#endif
+
+/* Rows of one register tile: accumulators, two vectors of weights and one broadcast must fit the register file. */
+#define TILE_ROWS 14
+#if VECTOR_BYTES == 64
+#define TILE_ROWS_OF_TWO 14
+#define TILE_ROWS_OF_ONE 14
+#else
+#define TILE_ROWS_OF_TWO 6
+#define TILE_ROWS_OF_ONE 12
+#endif
+
+/* best, position <- value, index where value is greater or NaN. A NaN stays (nothing is greater than it), the first of
+ * equal values stays, and a window of nothing but minus infinity keeps position 0.
+ *
+ * A comparison of vectors is a vector of integers, 0 or -1, and choosing is bit arithmetic on it. */
+#define CHOOSE(mask, yes, no)                                                                                          \
+    ((__typeof__(yes))(((__typeof__(mask))(yes) & (mask)) | ((__typeof__(mask))(no) & ~(mask))))
+
+#define DEFINE_KEEP_MAXIMUM(type)                                                                                      \
+    static inline void keep_maximum_##type(void *best_at, void *position_at, const void *value_at, real index)         \
+    {                                                                                                                  \
+        type best = *(type *)best_at, position = *(type *)position_at, value = *(const type *)value_at;                \
+        __typeof__(value > best) greater = (value > best) | (value != value);                                          \
+        *(type *)best_at = CHOOSE(greater, value, best);                                                               \
+        *(type *)position_at = CHOOSE(greater, position * 0 + index, position);                                        \
+    }
+
+static inline void keep_maximum_one(void *best_at, void *position_at, const void *value_at, real index)
+{
+    real best = *(real *)best_at, value = *(const real *)value_at;
+    if (value > best || value != value) {
+        *(real *)best_at = value;
+        *(real *)position_at = index;
+    }
+}
+
+#if LANES_WIDE > 1
+DEFINE_KEEP_MAXIMUM(vector_wide)
+DEFINE_KEEP_MAXIMUM(vector_half)
+DEFINE_KEEP_MAXIMUM(vector_quarter)
+#define KEEP_MAXIMUM(best, position, value, index)                                                                     \
+    (sizeof(value) == REAL_BYTES               ? keep_maximum_one(&(best), &(position), &(value), index)               \
+     : sizeof(value) == sizeof(vector_wide)    ? keep_maximum_vector_wide(&(best), &(position), &(value), index)       \
+     : sizeof(value) == sizeof(vector_half)    ? keep_maximum_vector_half(&(best), &(position), &(value), index)       \
+                                               : keep_maximum_vector_quarter(&(best), &(position), &(value), index))
+#else
+#define KEEP_MAXIMUM(best, position, value, index) keep_maximum_one(&(best), &(position), &(value), index)
+#endif
+
+/* A number times a vector is broadcast. With FMA instructions these are one rounding, everywhere alike: vectors, plain
+ * numbers and tails are contracted by the same rule (-ffp-contract=fast, GCC's default). */
+#define MULTIPLY_ADD(sum, number, vector) ((sum) = (sum) + (number) * (vector))
+#define ADD(sum, vector) ((sum) = (sum) + (vector))
+#define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
+
+#include <math.h>
+#if REAL_IS_DOUBLE
+#define square_root sqrt
+#else
+#define square_root sqrtf
+#endif
+
+/* 2 ** exponent as a float, for exponents of normal numbers */
+static inline float power_of_two_float(int32_t exponent)
+{
+    int32_t bits = (exponent + 127) * (1 << 23);
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
+}
+
+#endif

@@ -1,0 +1,179 @@
+"""Layers as data: what a network consists of, in the order data meets it."""
+
+from dataclasses import dataclass
+
+from sklearn_cnn._geometry import output_length, resolve_padding
+
+#: Names of the activations.
+ACTIVATIONS = ("identity", "relu", "logistic", "tanh")
+
+
+@dataclass(frozen=True)
+class ConvolutionBlock:
+    """Padding, convolution (or local connection), bias, activation and pooling.
+
+    ``padding`` is "same", "valid", a pair (rows, columns) or ``((top, bottom), (left, right))``. Pairs are (rows, columns).
+    """
+
+    n_filters: int
+    kernel_size: tuple = (3, 3)
+    stride: tuple = (1, 1)
+    padding: object = "valid"
+    padding_mode: str = "zeros"
+    pooling: str | None = None
+    pool_size: tuple = (2, 2)
+    pool_stride: tuple = (2, 2)
+    weight_sharing: bool = True
+    activation: str = "identity"
+
+
+@dataclass(frozen=True)
+class PoolingLayer:
+    """Pooling alone."""
+
+    pooling: str
+    pool_size: tuple
+    pool_stride: tuple
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A fully connected layer on the flattened input."""
+
+    n_units: int
+    activation: str = "identity"
+
+
+def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,
+                 pool_stride, weight_sharing, hidden_layer_sizes, activation):  # fmt: skip
+    """Turn an estimator's parameters into layers for one input shape.
+
+    Parameters
+    ----------
+    input_shape : (rows, columns, channels)
+
+    n_outputs : int
+        Scores of the last dense layer.
+
+    n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size, pool_stride, weight_sharing
+        As in `ConvNetClassifier`: a scalar goes for every block, a list or tuple gives one value per block.
+
+    hidden_layer_sizes : sequence of int
+
+    activation : str
+
+    Returns
+    -------
+    tuple of layers
+
+    Raises
+    ------
+    ValueError
+        If a list has not one entry per block, or a block would leave nothing of its input.
+    """
+    filters = (n_filters,) if _is_integer(n_filters) else tuple(n_filters)
+    n_blocks = len(filters)
+    flat = input_shape[0] == 1
+    per_block = [
+        _one_per_block("kernel_size", kernel_size, n_blocks, flat, neutral=1),
+        _one_per_block("stride", stride, n_blocks, flat, neutral=1),
+        _padding_per_block(padding, n_blocks, flat),
+        _names_per_block("padding_mode", padding_mode, n_blocks),
+        _names_per_block("pooling", pooling, n_blocks),
+        _one_per_block("pool_size", pool_size, n_blocks, flat, neutral=1),
+        _one_per_block("pool_stride", pool_size if pool_stride is None else pool_stride, n_blocks, flat, neutral=1),
+        _names_per_block("weight_sharing", weight_sharing, n_blocks),
+    ]
+    layers, shape = [], input_shape[:2]
+    for block, values in enumerate(zip(filters, *per_block, strict=True)):
+        layer = ConvolutionBlock(int(values[0]), *values[1:], activation)
+        layer, shape = _fitted_to_input(layer, shape, block)
+        layers.append(layer)
+    sizes = (hidden_layer_sizes,) if _is_integer(hidden_layer_sizes) else hidden_layer_sizes
+    layers += [DenseLayer(int(size), activation) for size in sizes]
+    return (*layers, DenseLayer(n_outputs, "identity"))
+
+
+def _is_integer(value):
+    return not isinstance(value, bool) and hasattr(value, "__index__")
+
+
+def _one_per_block(name, value, n_blocks, flat, neutral):
+    """Broadcast int | (rows, columns) | list with one of those per block to pairs.
+
+    A tuple of two integers is a pair; a list is always one entry per block.
+    """
+    if _is_integer(value) or (isinstance(value, tuple) and len(value) == 2 and all(map(_is_integer, value))):
+        values = [value] * n_blocks
+    else:
+        values = _checked_length(name, value, n_blocks)
+    return [_pair(entry, flat, neutral) for entry in values]
+
+
+def _pair(entry, flat, neutral):
+    # On an input of height one a scalar goes along the length only.
+    if _is_integer(entry):
+        return (neutral if flat else int(entry), int(entry))
+    return tuple(int(number) for number in entry)
+
+
+def _padding_per_block(padding, n_blocks, flat):
+    if isinstance(padding, str):
+        return [padding] * n_blocks
+    if _is_integer(padding) or (isinstance(padding, tuple) and len(padding) == 2 and all(map(_is_integer, padding))):
+        return [_pair(padding, flat, 0)] * n_blocks
+    return [
+        entry if isinstance(entry, str) else _pair(entry, flat, 0)
+        for entry in _checked_length("padding", padding, n_blocks)
+    ]
+
+
+def _names_per_block(name, value, n_blocks):
+    if value is None or not isinstance(value, (list, tuple)):
+        return [value] * n_blocks
+    return _checked_length(name, value, n_blocks)
+
+
+def _checked_length(name, value, n_blocks):
+    if len(value) != n_blocks:
+        raise ValueError(
+            f"{name}={value!r} has {len(value)} entries, but n_filters describes {n_blocks} "
+            f"block{'s' if n_blocks != 1 else ''}. Give one value for all blocks, or a list with one entry per block."
+        )
+    return list(value)
+
+
+def _fitted_to_input(layer, shape, block):
+    """Return the layer with its pool window clipped to the map it gets, and the shape it leaves."""
+    padding = resolve_padding(layer.padding, shape, layer.kernel_size, layer.stride)
+    map_shape = [
+        output_length(n, k, s, p)[0]
+        for n, k, s, p in zip(shape, layer.kernel_size, layer.stride, padding, strict=True)
+    ]
+    if min(map_shape) < 1:
+        raise ValueError(
+            f"Block {block}: kernel_size={layer.kernel_size} does not fit its input of {shape[0]} x {shape[1]} pixels with "
+            f"padding={layer.padding!r}; nothing would be left. Use a smaller kernel_size, padding='same', or fewer blocks "
+            "or less pooling before it."
+        )
+    if layer.pooling is None:
+        return layer, tuple(map_shape)
+    size = tuple(min(window, n) for window, n in zip(layer.pool_size, map_shape, strict=True))
+    clipped = ConvolutionBlock(**{**vars(layer), "pool_size": size})
+    return clipped, tuple(
+        output_length(n, k, s)[0] for n, k, s in zip(map_shape, size, layer.pool_stride, strict=True)
+    )
+
+
+def skipped_pixels(length, window, stride, padding):
+    """Return the pixels of an axis (without its padding) that no window covers, as a list of indices.
+
+    Examples
+    --------
+    >>> from sklearn_cnn._layers import skipped_pixels
+    >>> skipped_pixels(5, 3, 3, (0, 0))
+    [3, 4]
+    """
+    n_positions, _ = output_length(length, window, stride, padding)
+    covered = {i * stride + k - padding[0] for i in range(n_positions) for k in range(window)}
+    return [pixel for pixel in range(length) if pixel not in covered]

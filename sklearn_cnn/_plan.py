@@ -1,0 +1,375 @@
+"""From layers and an input shape to the records, tables and sizes the kernels walk.
+
+A plan is derived data: rebuilt where it is needed (and cached), never pickled. All sizes are computed as Python integers, so
+nothing can overflow before it is checked.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from sklearn_cnn import _kernels
+from sklearn_cnn._geometry import output_length, padding_runs, resolve_padding
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+
+ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
+MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
+CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
+CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
+PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
+LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
+
+_kernel_names = _kernels.kernels()
+
+
+@dataclass(frozen=True)
+class ParameterBlock:
+    """Where one layer's weights or biases stand in the flat vector.
+
+    Weights of a convolution have shape (kernel rows, kernel columns, channels, filters), those of a locally connected block
+    (map rows, map columns, kernel rows, kernel columns, channels, filters), those of a dense layer (inputs, units).
+    """
+
+    layer: int
+    kind: str
+    offset: int
+    shape: tuple
+    fan_in: int
+    fan_out: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network the kernels can walk. Shapes are (rows, columns, channels) of one sample."""
+
+    layers: tuple
+    input_shape: tuple
+    blocks: tuple
+    map_shapes: tuple  # of each layer before pooling
+    output_shapes: tuple
+    n_inputs: int
+    n_outputs: int
+    n_parameters: int  # weights and biases
+    parameter_size: int  # length of the flat vector, gaps for alignment included; the gaps stay zero
+    records: np.ndarray
+    runs: np.ndarray
+    totals: dict  # per-sample sizes of the workspace's areas, see `build_arena`
+
+
+@lru_cache(maxsize=256)
+def build_plan(layers, input_shape, input_gradient=False):
+    """Lay out a network.
+
+    Parameters
+    ----------
+    layers : tuple of ConvolutionBlock, PoolingLayer, DenseLayer
+
+    input_shape : (rows, columns, channels)
+
+    input_gradient : bool, default=False
+        Whether backward also computes the gradient of the network's input.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        If a layer leaves nothing of its input or is too large to exist; the message names it.
+    """
+    builder = _PlanBuilder(tuple(int(n) for n in input_shape), input_gradient)
+    for layer in layers:
+        builder.add(layer)
+    return builder.finish(layers)
+
+
+def aligned(n):
+    """Round up to whole cache lines."""
+    return -(-n // ALIGNMENT) * ALIGNMENT
+
+
+class _PlanBuilder:
+    def __init__(self, input_shape, input_gradient):
+        self.shape = self.input_shape = input_shape
+        self.input_gradient = input_gradient
+        self.records, self.runs, self.blocks, self.map_shapes, self.output_shapes = [], [], [], [], []
+        self.parameters = 0
+        self.n_runs = 0
+        self.output_at = 0
+        self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "shared", "work"), 0)
+        self.totals["values"] = math.prod(input_shape)
+        # scratch: frames whose borders stay zero, and areas that are written before they are read
+        self.totals.update(padded=0, frames=0, map=0, padded_gradient=0, panel=0)
+
+    def add(self, layer):
+        record = dict.fromkeys(_record_dtype().names, 0)
+        rows, columns, channels = self.shape
+        record.update(rows=rows, columns=columns, channels=channels, map_at=-1)
+        record["input_at"] = self.output_at
+        record["input_gradient_wanted"] = int(bool(self.records) or self.input_gradient)
+        if isinstance(layer, DenseLayer):
+            self._add_dense(layer, record)
+        elif isinstance(layer, PoolingLayer):
+            self._add_window(record, (1, 1), (1, 1), ((0, 0), (0, 0)), channels)
+            self._add_pooling(layer, record)
+            record["kind"] = _kernel_names.POOLING
+        else:
+            self._add_convolution(layer, record)
+        self._check_sizes(record)
+        self.map_shapes.append((record["map_rows"], record["map_columns"], record["filters"]))
+        self.shape = (record["out_rows"], record["out_columns"], record["filters"])
+        self.output_shapes.append(self.shape)
+        self.output_at = self.totals["values"]
+        record["output_at"] = self.output_at
+        self.totals["values"] += math.prod(self.shape)
+        self.records.append(record)
+
+    def _add_dense(self, layer, record):
+        n_inputs = math.prod(self.shape)
+        record.update(kind=_kernel_names.DENSE, activation=_activation(layer), filters=layer.n_units)
+        record.update(map_rows=1, map_columns=1, out_rows=1, out_columns=1)
+        self._add_parameters(record, (n_inputs, layer.n_units), (layer.n_units,), n_inputs, layer.n_units)
+        self.totals["panel"] = max(self.totals["panel"], layer.n_units * _kernel_names.DENSE_COLUMNS)
+        self.totals["work"] += n_inputs * layer.n_units
+
+    def _add_convolution(self, layer, record):
+        (kernel_rows, kernel_columns), (rows, columns, channels) = layer.kernel_size, self.shape
+        padding = resolve_padding(layer.padding, (rows, columns), layer.kernel_size, layer.stride)
+        record.update(activation=_activation(layer), kind=_kernel_names.CONVOLUTION)
+        self._add_window(record, layer.kernel_size, layer.stride, padding, layer.n_filters)
+        self._add_runs(record, padding, layer.padding_mode)
+        self._add_pooling(layer, record)
+        kernel = (kernel_rows, kernel_columns, channels, layer.n_filters)
+        n_taps = kernel_rows * kernel_columns
+        map_shape = (record["map_rows"], record["map_columns"])
+        self.totals["work"] += math.prod(map_shape) * math.prod(kernel)
+        fans = n_taps * channels, n_taps * layer.n_filters
+        if layer.weight_sharing:
+            self._add_parameters(record, kernel, (layer.n_filters,), *fans)
+            record["chunk_at"] = self._take("shared", record["bias_at"] - record["weights_at"] + aligned(record["n_bias"]))
+            self._add_scratch(record)
+        else:
+            record["kind"] = _kernel_names.LOCAL
+            self._add_parameters(record, map_shape + kernel, (*map_shape, layer.n_filters), *fans)
+            self._add_kept(record)
+        keeps_map = not layer.weight_sharing or layer.activation != "identity" and layer.pooling == "average"
+        if keeps_map and layer.pooling is not None:
+            record["map_at"] = self._take("kept", math.prod(map_shape) * layer.n_filters)
+        if record["input_gradient_wanted"]:
+            record["flipped_at"] = self._take("flipped", aligned(record["n_weights"]))
+
+    def _add_window(self, record, kernel_size, stride, padding, filters):
+        rows, columns = record["rows"], record["columns"]
+        map_rows, _ = output_length(rows, kernel_size[0], stride[0], padding[0])
+        map_columns, _ = output_length(columns, kernel_size[1], stride[1], padding[1])
+        record.update(
+            kernel_rows=kernel_size[0], kernel_columns=kernel_size[1], stride_rows=stride[0], stride_columns=stride[1],
+            padded_rows=rows + sum(padding[0]), padded_columns=columns + sum(padding[1]),
+            map_rows=map_rows, map_columns=map_columns, filters=filters,
+        )  # fmt: skip
+        if min(map_rows, map_columns) < 1:
+            raise ValueError(
+                f"Layer {len(self.records)}: kernel_size={tuple(kernel_size)} does not fit its input of {rows} x {columns} "
+                f"pixels with padding={padding}; nothing would be left. Use a smaller kernel_size or more padding."
+            )
+
+    def _add_runs(self, record, padding, mode):
+        # Zero padding takes no gradient: only the image inside the frame is wanted. Copied pixels give theirs back.
+        zeros = mode == "zeros"
+        record.update(
+            crop_row=padding[0][0] if zeros else 0, crop_column=padding[1][0] if zeros else 0,
+            crop_rows=record["rows"] if zeros else record["padded_rows"],
+            crop_columns=record["columns"] if zeros else record["padded_columns"],
+        )  # fmt: skip
+        self._check_sizes(record)
+        runs = padding_runs((record["rows"], record["columns"]), padding, mode, record["channels"])
+        record.update(first_run=self.n_runs, n_runs=len(runs))
+        self.runs.append(runs)
+        self.n_runs += len(runs)
+
+    def _add_pooling(self, layer, record):
+        names = {None: _kernel_names.NO_POOLING, "max": _kernel_names.MAXIMUM, "average": _kernel_names.AVERAGE}
+        record.update(pooling=names[layer.pooling], out_rows=record["map_rows"], out_columns=record["map_columns"])
+        if layer.pooling is None:
+            return
+        record.update(pool_rows=layer.pool_size[0], pool_columns=layer.pool_size[1])
+        record.update(pool_stride_rows=layer.pool_stride[0], pool_stride_columns=layer.pool_stride[1])
+        record["out_rows"], _ = output_length(record["map_rows"], layer.pool_size[0], layer.pool_stride[0])
+        record["out_columns"], _ = output_length(record["map_columns"], layer.pool_size[1], layer.pool_stride[1])
+        if min(record["out_rows"], record["out_columns"]) < 1:
+            raise ValueError(
+                f"Layer {len(self.records)}: pool_size={tuple(layer.pool_size)} does not fit its map of "
+                f"{record['map_rows']} x {record['map_columns']} pixels; nothing would be left. Use a smaller pool_size."
+            )
+        if layer.pooling == "max":
+            width = 4 if math.prod(layer.pool_size) > 256 else 1
+            n = record["out_rows"] * record["out_columns"] * record["filters"] * width
+            record["positions_at"] = self._take("positions", -(-n // 4) * 4)
+
+    def _add_scratch(self, record):
+        """Areas of one thread for a convolution: the padded image and the map's gradient in a frame of zeros."""
+        lead_rows = lead_columns = 0
+        rows, columns = record["map_rows"], record["map_columns"]
+        if record["input_gradient_wanted"]:
+            lead_rows = -(-record["kernel_rows"] // record["stride_rows"]) - 1
+            lead_columns = -(-record["kernel_columns"] // record["stride_columns"]) - 1
+            rows = max(rows, (record["crop_row"] + record["crop_rows"] - 1) // record["stride_rows"] + 1)
+            columns = max(columns, (record["crop_column"] + record["crop_columns"] - 1) // record["stride_columns"] + 1)
+        record.update(lead_rows=lead_rows, lead_columns=lead_columns)
+        record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
+        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
+        record["padded_at"] = self._take("padded", aligned(padded))
+        # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
+        frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
+        record["map_gradient_at"] = self._take("frames", aligned(frame))
+        n_map = record["map_rows"] * record["map_columns"] * record["filters"]
+        self.totals["map"] = max(self.totals["map"], n_map)
+        if record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]:
+            self.totals["padded_gradient"] = max(self.totals["padded_gradient"], padded)
+
+    def _add_kept(self, record):
+        """Areas of the mini-batch for a locally connected block."""
+        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
+        record["kept_padded_at"] = self._take("kept", padded)
+        n_map = record["map_rows"] * record["map_columns"] * record["filters"]
+        record["kept_gradient_at"] = self._take("kept_training", n_map)
+        record["kept_padded_gradient_at"] = self._take("kept_training", padded)
+
+    def _take(self, area, n):
+        at = self.totals[area]
+        self.totals[area] += n
+        return at
+
+    def _add_parameters(self, record, weights_shape, bias_shape, fan_in, fan_out):
+        for kind, shape in (("weights", weights_shape), ("bias", bias_shape)):
+            size = math.prod(shape)
+            record["weights_at" if kind == "weights" else "bias_at"] = self.parameters
+            record["n_weights" if kind == "weights" else "n_bias"] = size
+            self.blocks.append(ParameterBlock(len(self.records), kind, self.parameters, shape, fan_in, fan_out))
+            self.parameters = self.parameters + aligned(size)
+
+    def _check_sizes(self, record):
+        sizes = {
+            "weights": record["n_weights"],
+            "padded input": record["padded_rows"] * record["padded_columns"] * record["channels"],
+            "feature map": record["map_rows"] * record["map_columns"] * record["filters"],
+        }
+        for name, size in sizes.items():
+            if size > LARGEST_SIZE:
+                raise ValueError(
+                    f"Layer {len(self.records)}: its {name} would take {4 * size} bytes. Use a smaller n_filters, "
+                    "kernel_size, padding or hidden_layer_sizes."
+                )
+
+    def finish(self, layers):
+        totals = self.totals
+        # kept: areas that prediction needs too come first, so that both kinds of arena agree on their offsets
+        for record in self.records:
+            if record["kind"] == _kernel_names.LOCAL:
+                record["kept_gradient_at"] += totals["kept"]
+                record["kept_padded_gradient_at"] += totals["kept"]
+            record["map_gradient_at"] += totals["padded"]
+            # forward's map and backward's frames are never needed at once
+            record["scratch_map_at"] = totals["padded"]
+            record["padded_gradient_at"] = totals["padded"] + totals["frames"]
+        records = np.array([tuple(record.values()) for record in self.records], dtype=_record_dtype())
+        runs = np.concatenate([np.empty((0, 3), dtype=np.int64), *self.runs])
+        for array in (records, runs):
+            array.flags.writeable = False
+        return Plan(
+            layers=tuple(layers), input_shape=self.input_shape, blocks=tuple(self.blocks),
+            map_shapes=tuple(self.map_shapes), output_shapes=tuple(self.output_shapes),
+            n_inputs=math.prod(self.input_shape), n_outputs=math.prod(self.shape),
+            n_parameters=sum(math.prod(block.shape) for block in self.blocks), parameter_size=self.parameters,
+            records=records, runs=np.ascontiguousarray(runs).view(_run_dtype()).reshape(-1), totals=totals,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _record_dtype():
+    return np.asarray(_kernel_names.layer_format()).dtype
+
+
+@lru_cache(maxsize=1)
+def _run_dtype():
+    return np.asarray(_kernel_names.run_format()).dtype
+
+
+def _activation(layer):
+    names = {
+        "identity": _kernel_names.IDENTITY,
+        "relu": _kernel_names.RELU,
+        "logistic": _kernel_names.LOGISTIC,
+        "tanh": _kernel_names.TANH,
+    }
+    return names[layer.activation]
+
+
+def prediction_capacity(plan, n_samples):
+    """Return how many samples to run in one call: a power of two whose workspace stays at some megabytes."""
+    largest = max(1, min(1024, (1 << 22) // max(1, plan.totals["values"] + plan.totals["kept"])))
+    return min(1 << (max(1, n_samples) - 1).bit_length(), 1 << (largest.bit_length() - 1))
+
+
+@lru_cache(maxsize=256)
+def build_arena(plan, capacity, n_threads, training):
+    """Divide one block of numbers among the areas of a workspace.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    capacity : int
+        Samples there is room for.
+
+    n_threads : int
+        Threads that get a scratch of their own.
+
+    training : bool
+        Whether there is room for gradients.
+
+    Returns
+    -------
+    ndarray of one `Arena` record
+        ``n_numbers`` is the size of the block, ``n_positions * capacity`` the bytes for positions of maxima.
+    """
+    totals = plan.totals
+    kept = totals["kept"] + (totals["kept_training"] if training else 0)
+    scratch = totals["padded"] + totals["map"]
+    if training:
+        scratch = max(scratch, totals["padded"] + totals["frames"] + totals["padded_gradient"], totals["panel"])
+    scratch = aligned(scratch + ALIGNMENT)
+    arena = np.zeros(1, dtype=np.asarray(_kernel_names.arena_format()).dtype)
+    fields = dict(
+        capacity=capacity, n_threads=n_threads, n_chunks=_n_chunks(plan, capacity, training), n_layers=len(plan.layers),
+        n_shared=totals["shared"], n_parameters=plan.parameter_size, n_values=totals["values"], n_kept=kept,
+        n_positions=totals["positions"], n_scratch=scratch, n_padded=totals["padded"],
+        n_zeroed=totals["padded"] + totals["frames"], n_flipped=totals["flipped"], n_inputs=plan.n_inputs, n_outputs=plan.n_outputs, work=totals["work"],
+    )  # fmt: skip
+    at = 0
+    for name, size in (
+        ("values_at", totals["values"] * capacity),
+        ("gradients_at", totals["values"] * capacity if training else 0),
+        ("kept_at", kept * capacity),
+        ("scratch_at", scratch * n_threads),
+        ("flipped_at", totals["flipped"] if training else 0),
+        ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
+    ):
+        fields[name] = at if training or name != "gradients_at" else -1
+        at += aligned(size)
+    fields["n_numbers"] = at
+    for name, value in fields.items():
+        arena[name] = value
+    arena.flags.writeable = False
+    return arena
+
+
+def _n_chunks(plan, capacity, training):
+    if not training:
+        return -(-capacity // PREDICTION_CHUNK)
+    by_work = 3 * capacity * plan.totals["work"] // CHUNK_WORK
+    by_memory = CHUNK_NUMBERS // max(1, plan.totals["shared"])
+    return max(1, min(MAXIMUM_CHUNKS, by_work, by_memory, capacity))
