@@ -19,6 +19,8 @@ MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out amon
 CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
 CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
+SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
+SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
 
 _kernel_names = _kernels.kernels()
@@ -102,7 +104,7 @@ class _PlanBuilder:
         self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "shared", "work"), 0)
         self.totals["values"] = math.prod(input_shape)
         # scratch: frames whose borders stay zero, and areas that are written before they are read
-        self.totals.update(padded=0, frames=0, map=0, padded_gradient=0, panel=0)
+        self.totals.update(padded=0, frames=0, map=0, padded_gradient=0, entries=0, panel=0)
 
     def add(self, layer):
         record = dict.fromkeys(_record_dtype().names, 0)
@@ -149,7 +151,7 @@ class _PlanBuilder:
         fans = n_taps * channels, n_taps * layer.n_filters
         if layer.weight_sharing:
             self._add_parameters(record, kernel, (layer.n_filters,), *fans)
-            record["chunk_at"] = self._take("shared", record["bias_at"] - record["weights_at"] + aligned(record["n_bias"]))
+            self._add_gradients(record)
             self._add_scratch(record)
         else:
             record["kind"] = _kernel_names.LOCAL
@@ -159,7 +161,7 @@ class _PlanBuilder:
         if keeps_map and layer.pooling is not None:
             record["map_at"] = self._take("kept", math.prod(map_shape) * layer.n_filters)
         if record["input_gradient_wanted"]:
-            record["flipped_at"] = self._take("flipped", aligned(record["n_weights"]))
+            record["flipped_at"] = self._take("flipped", aligned(max(record["n_weights"], record["n_chunk_weights"])))
 
     def _add_window(self, record, kernel_size, stride, padding, filters):
         rows, columns = record["rows"], record["columns"]
@@ -209,6 +211,23 @@ class _PlanBuilder:
             n = record["out_rows"] * record["out_columns"] * record["filters"] * width
             record["positions_at"] = self._take("positions", -(-n // 4) * 4)
 
+    def _add_gradients(self, record):
+        """A chunk's weight gradient, and whether the backward pass skips zeros."""
+        n_map, n_pooled = (record[f"{name}_rows"] * record[f"{name}_columns"] for name in ("map", "out"))
+        stretch = record["kernel_columns"] * record["channels"]
+        record["sparse_gradient"] = int(
+            record["pooling"] == _kernel_names.MAXIMUM
+            and n_pooled * SPARSE_SHARE <= n_map
+            and stretch >= SPARSE_STRETCH
+            and record["pool_rows"] * record["pool_columns"] <= 256
+            and record["padded_rows"] * record["padded_columns"] * record["channels"] < 1 << 31
+        )
+        record["n_chunk_weights"] = aligned(record["n_weights"])
+        if record["sparse_gradient"]:
+            record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
+            self.totals["entries"] = max(self.totals["entries"], 2 * n_pooled)
+        record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
+
     def _add_scratch(self, record):
         """Areas of one thread for a convolution: the padded image and the map's gradient in a frame of zeros."""
         lead_rows = lead_columns = 0
@@ -221,14 +240,15 @@ class _PlanBuilder:
         record.update(lead_rows=lead_rows, lead_columns=lead_columns)
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-        record["padded_at"] = self._take("padded", aligned(padded))
+        record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
-        record["map_gradient_at"] = self._take("frames", aligned(frame))
+        record["map_gradient_at"] = self._take("frames", 0 if record["sparse_gradient"] else aligned(frame))
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
         self.totals["map"] = max(self.totals["map"], n_map)
-        if record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]:
-            self.totals["padded_gradient"] = max(self.totals["padded_gradient"], padded)
+        folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
+        if folds or record["sparse_gradient"]:
+            self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
 
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""
@@ -275,6 +295,7 @@ class _PlanBuilder:
             # forward's map and backward's frames are never needed at once
             record["scratch_map_at"] = totals["padded"]
             record["padded_gradient_at"] = totals["padded"] + totals["frames"]
+            record["entries_at"] = record["padded_gradient_at"] + totals["padded_gradient"]
         records = np.array([tuple(record.values()) for record in self.records], dtype=_record_dtype())
         runs = np.concatenate([np.empty((0, 3), dtype=np.int64), *self.runs])
         for array in (records, runs):
@@ -340,7 +361,8 @@ def build_arena(plan, capacity, n_threads, training):
     kept = totals["kept"] + (totals["kept_training"] if training else 0)
     scratch = totals["padded"] + totals["map"]
     if training:
-        scratch = max(scratch, totals["padded"] + totals["frames"] + totals["padded_gradient"], totals["panel"])
+        backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
+        scratch = max(scratch, backward, totals["panel"])
     scratch = aligned(scratch + ALIGNMENT)
     arena = np.zeros(1, dtype=np.asarray(_kernel_names.arena_format()).dtype)
     fields = dict(

@@ -34,6 +34,7 @@ cdef extern from "vectors.h" nogil:
         TILE_ROWS
         TILE_ROWS_OF_TWO
         TILE_ROWS_OF_ONE
+        SPARSE_VECTORS
 
 cdef extern from "environment.h" nogil:
     uint64_t enter_flush_to_zero()
@@ -62,6 +63,7 @@ include "padding.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
 include "convolution.pxi"
+include "sparse.pxi"
 include "local.pxi"
 include "dense.pxi"
 include "loss.pxi"

@@ -209,12 +209,18 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
         return
     for i in range(first, last):
         d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
-        if layer.kind == CONVOLUTION:
+        if layer.sparse_gradient:
+            sparse_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
+                            values_of(network, layer.output_at, output_size(layer), i),
+                            <const uint8_t*> positions_of(network, layer, i),
+                            gradients_of(network, layer.output_at, output_size(layer), i), d_input, gradient + layer.chunk_at,
+                            gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
+        elif layer.kind == CONVOLUTION:
             convolution_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
                                  map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
                                  positions_of(network, layer, i), gradients_of(network, layer.output_at, output_size(layer), i),
                                  d_input, gradient + layer.chunk_at,
-                                 gradient + layer.chunk_at + (layer.bias_at - layer.weights_at), scratch)
+                                 gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
         elif layer.kind == POOLING and d_input != NULL:
             memset(d_input, 0, <size_t> input_size(layer) * sizeof(real))
             map_gradient(layer, values_of(network, layer.input_at, input_size(layer), i),
@@ -246,16 +252,20 @@ cdef void local_weights_chunk(const Network* network, const Layer* layer, real* 
 
 
 cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_chunks, real* gradient) noexcept nogil:
-    """The gradient of a layer's weights and biases: the sum over chunks, in their order."""
-    cdef const real* of_chunk = network.numbers + network.arena.chunk_gradients_at + layer.chunk_at
-    cdef real* target = gradient + layer.weights_at
-    cdef Py_ssize_t n = layer.bias_at - layer.weights_at + layer.n_bias
+    """The gradient of a layer's weights and biases: the sum over chunks, in their order, in the first chunk's place."""
+    cdef real* total = network.numbers + network.arena.chunk_gradients_at + layer.chunk_at
+    cdef const real* of_chunk = total
+    cdef Py_ssize_t n = layer.n_chunk_weights + layer.n_bias
     cdef Py_ssize_t chunk, i
-    memcpy(target, of_chunk, <size_t> n * sizeof(real))
     for chunk in range(1, n_chunks):
         of_chunk += network.arena.n_shared
         for i in range(n):
-            target[i] += of_chunk[i]
+            total[i] += of_chunk[i]
+    if layer.sparse_gradient:
+        gradient_from_filters(layer, total, gradient + layer.weights_at)
+    else:
+        memcpy(gradient + layer.weights_at, total, <size_t> layer.n_weights * sizeof(real))
+    memcpy(gradient + layer.bias_at, total + layer.n_chunk_weights, <size_t> layer.n_bias * sizeof(real))
 
 
 cdef void flip_all_weights(const Network* network) noexcept nogil:
@@ -263,7 +273,10 @@ cdef void flip_all_weights(const Network* network) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
-        if layer.input_gradient_wanted and layer.kind == CONVOLUTION:
+        if layer.input_gradient_wanted and layer.sparse_gradient:
+            weights_by_filter(layer, network.parameters + layer.weights_at,
+                              network.numbers + network.arena.flipped_at + layer.flipped_at)
+        elif layer.input_gradient_wanted and layer.kind == CONVOLUTION:
             flip_weights(layer, network.parameters + layer.weights_at,
                          network.numbers + network.arena.flipped_at + layer.flipped_at)
         elif layer.input_gradient_wanted and layer.kind == LOCAL:

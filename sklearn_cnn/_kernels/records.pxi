@@ -63,9 +63,11 @@ ctypedef struct Layer:
     int64_t scratch_map_at
     int64_t map_gradient_at
     int64_t padded_gradient_at
+    int64_t entries_at
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
+    int64_t n_chunk_weights
     int64_t input_gradient_wanted
-    int64_t sparse_gradient     # most of the map's gradient is zero: skip it
+    int64_t sparse_gradient     # most of the map's gradient is zero: see sparse.pxi
 
 
 ctypedef struct Arena:

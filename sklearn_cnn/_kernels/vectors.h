@@ -57,9 +57,11 @@ typedef real vector_one;
 #if VECTOR_BYTES == 64
 #define TILE_ROWS_OF_TWO 14
 #define TILE_ROWS_OF_ONE 14
+#define SPARSE_VECTORS 24
 #else
 #define TILE_ROWS_OF_TWO 6
 #define TILE_ROWS_OF_ONE 12
+#define SPARSE_VECTORS 12
 #endif
 
 /* best, position <- value, index where value is greater or NaN. A NaN stays (nothing is greater than it), the first of

@@ -1,0 +1,207 @@
+# The backward pass behind maximum pooling, where at least three quarters of the map's gradient are zero (behind ReLU usually
+# seven eighths): instead of writing it out and multiplying by its zeros, each filter's non-zero gradients are listed, and
+# only they meet the patches they belong to.
+#
+#     entry = (offset of the patch in the padded image, gradient g)
+#
+#     d_weights[filter, :] += g * padded[patch]        the filter's weight gradient stays in registers along its list
+#     d_padded[patch]      += g * weights[filter, :]   the filter's weights stay in registers along its list
+#
+# A patch is kernel_rows stretches of kernel_columns * channels consecutive numbers. Weights and their gradients are laid out
+# the same way, filter by filter, each stretch rounded up to whole cache lines with zeros (`stretch` numbers); the lanes
+# beyond a stretch add zeros to what follows it.
+#
+# Exact: what is left out are additions of zero. The order of a filter's list is that of the pooled map.
+
+cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
+    return (layer.kernel_columns * layer.channels + 15) // 16 * 16
+
+
+cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const real* output, const uint8_t* positions,
+                               const real* d_output, const int32_t* offset_in_window, int32_t* offsets, real* values) noexcept nogil:
+    """Collect filter f's non-zero gradients without a branch; returns their number."""
+    cdef Py_ssize_t n = 0, r, c, at = f
+    cdef Py_ssize_t step = layer.pool_stride_columns * layer.stride_columns * layer.channels
+    cdef Py_ssize_t row_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t window
+    cdef real g
+    for r in range(layer.out_rows):
+        window = r * row_step
+        for c in range(layer.out_columns):
+            g = d_output[at]
+            if layer.activation == RELU:
+                g = g if output[at] > 0 else <real> 0.0
+            offsets[n] = <int32_t> window + offset_in_window[positions[at]]
+            values[n] = g
+            n += g != 0
+            window += step
+            at += layer.filters
+    return n
+
+
+cdef inline void sparse_weights_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors,
+                                     const real* padded, Py_ssize_t padded_row, const int32_t* offsets, const real* values,
+                                     Py_ssize_t n, real* d_weights, Py_ssize_t stretch) noexcept nogil:
+    cdef vector sums[3][8]
+    cdef const real* patch
+    cdef Py_ssize_t i, r, v
+    for r in range(rows):
+        for v in range(vectors):
+            sums[r][v] = (<const vector*> (d_weights + r * stretch + v * lanes))[0]
+    for i in range(n):
+        patch = padded + offsets[i]
+        for r in range(rows):
+            for v in range(vectors):
+                MULTIPLY_ADD(sums[r][v], values[i], (<const vector*> (patch + r * padded_row + v * lanes))[0])
+    for r in range(rows):
+        for v in range(vectors):
+            (<vector*> (d_weights + r * stretch + v * lanes))[0] = sums[r][v]
+
+
+cdef inline void sparse_input_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors,
+                                   real* d_padded, Py_ssize_t padded_row, const int32_t* offsets, const real* values,
+                                   Py_ssize_t n, const real* weights, Py_ssize_t stretch) noexcept nogil:
+    cdef vector filter_weights[3][8]
+    cdef real* patch
+    cdef Py_ssize_t i, r, v
+    for r in range(rows):
+        for v in range(vectors):
+            filter_weights[r][v] = (<const vector*> (weights + r * stretch + v * lanes))[0]
+    for i in range(n):
+        patch = d_padded + offsets[i]
+        for r in range(rows):
+            for v in range(vectors):
+                MULTIPLY_ADD((<vector*> (patch + r * padded_row + v * lanes))[0], values[i], filter_weights[r][v])
+
+
+cdef inline void sparse_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
+                             real* image, Py_ssize_t padded_row, const int32_t* offsets, const real* values, Py_ssize_t n,
+                             real* weights, Py_ssize_t stretch) noexcept nogil:
+    # image, weights: padded, d_weights or d_padded, weights; whichever comes second is read, the first written
+    if of_input:
+        sparse_input_tile[vector](kind, lanes, rows, vectors, image, padded_row, offsets, values, n, weights, stretch)
+    else:
+        sparse_weights_tile[vector](kind, lanes, rows, vectors, image, padded_row, offsets, values, n, weights, stretch)
+
+
+cdef inline void sparse_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
+                             real* image, Py_ssize_t padded_row, const int32_t* offsets, const real* values, Py_ssize_t n,
+                             real* weights, Py_ssize_t stretch) noexcept nogil:
+    # `rows` is a constant here; what does not fit the registers of a level is dropped by the C compiler
+    if vectors == 1:
+        sparse_tile[vector](kind, lanes, rows, 1, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif vectors == 2:
+        sparse_tile[vector](kind, lanes, rows, 2, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif vectors == 3:
+        sparse_tile[vector](kind, lanes, rows, 3, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif vectors == 4:
+        sparse_tile[vector](kind, lanes, rows, 4, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif SPARSE_VECTORS >= 5 * rows and vectors == 5:
+        sparse_tile[vector](kind, lanes, rows, 5, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif SPARSE_VECTORS >= 6 * rows and vectors == 6:
+        sparse_tile[vector](kind, lanes, rows, 6, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif SPARSE_VECTORS >= 7 * rows and vectors == 7:
+        sparse_tile[vector](kind, lanes, rows, 7, of_input, image, padded_row, offsets, values, n, weights, stretch)
+    elif SPARSE_VECTORS >= 8 * rows and vectors == 8:
+        sparse_tile[vector](kind, lanes, rows, 8, of_input, image, padded_row, offsets, values, n, weights, stretch)
+
+
+cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, const int32_t* offsets, const real* values,
+                               Py_ssize_t n, real* weights) noexcept nogil:
+    """One filter's list against all of its patch, in slices that fit the registers."""
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t stretch = stretch_of(layer)
+    cdef Py_ssize_t n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
+    cdef Py_ssize_t rows, vectors, row = 0, vector_at
+    cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
+    cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
+    cdef Py_ssize_t largest_vectors = min(8, SPARSE_VECTORS // largest_rows)
+    cdef Py_ssize_t vector_slices = (n_vectors + largest_vectors - 1) // largest_vectors
+    largest_vectors = (n_vectors + vector_slices - 1) // vector_slices
+    while row < layer.kernel_rows:
+        rows = min(largest_rows, layer.kernel_rows - row)
+        vector_at = 0
+        while vector_at < n_vectors:
+            vectors = min(largest_vectors, n_vectors - vector_at)
+            if rows == 1:
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
+                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+            elif rows == 2:
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
+                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+            else:
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
+                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+            vector_at += vectors
+        row += rows
+
+
+cdef void weights_of_filter(const Layer* layer, real* image, const int32_t* offsets, const real* values, Py_ssize_t n,
+                            real* d_weights) noexcept nogil:
+    sparse_filter(layer, False, image, offsets, values, n, d_weights)
+
+
+cdef void input_of_filter(const Layer* layer, real* d_padded, const int32_t* offsets, const real* values, Py_ssize_t n,
+                          real* weights) noexcept nogil:
+    sparse_filter(layer, True, d_padded, offsets, values, n, weights)
+
+
+cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* image, const real* output,
+                          const uint8_t* positions, const real* d_output, real* d_image, real* d_by_filter, real* d_bias,
+                          real* scratch) noexcept nogil:
+    """Like convolution_backward; by_filter, d_by_filter: weights and their gradients, filter by filter."""
+    cdef int32_t[256] offset_in_window
+    cdef const real* padded = image
+    cdef real* d_padded = scratch + layer.padded_gradient_at
+    cdef Py_ssize_t n_pooled = layer.out_rows * layer.out_columns
+    cdef real* values = scratch + layer.entries_at
+    cdef int32_t* offsets = <int32_t*> (values + n_pooled)
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t filter_size = layer.kernel_rows * stretch_of(layer)
+    cdef Py_ssize_t i, j, f, n
+    cdef real total
+    for i in range(layer.pool_rows):
+        for j in range(layer.pool_columns):
+            offset_in_window[i * layer.pool_columns + j] = <int32_t> (
+                i * layer.stride_rows * padded_row + j * layer.stride_columns * layer.channels)
+    if is_padded(layer):
+        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+        padded = scratch + layer.padded_at
+    if d_image != NULL:
+        memset(d_padded, 0, <size_t> (layer.padded_rows * padded_row) * sizeof(real))
+    for f in range(layer.filters):
+        n = list_gradients(layer, f, output, positions, d_output, offset_in_window, offsets, values)
+        total = 0.0
+        for i in range(n):
+            total += values[i]
+        d_bias[f] += total
+        weights_of_filter(layer, <real*> padded, offsets, values, n, d_by_filter + f * filter_size)
+        if d_image != NULL:
+            input_of_filter(layer, d_padded, offsets, values, n, by_filter + f * filter_size)
+    if d_image != NULL:
+        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
+        pad_backward(runs + layer.first_run, layer.n_runs, d_padded, d_image)
+
+
+cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:
+    """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]"""
+    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t stretch = stretch_of(layer)
+    cdef Py_ssize_t f, r, k
+    for f in range(layer.filters):
+        for r in range(layer.kernel_rows):
+            for k in range(kernel_row):
+                by_filter[(f * layer.kernel_rows + r) * stretch + k] = weights[(r * kernel_row + k) * layer.filters + f]
+            for k in range(kernel_row, stretch):
+                by_filter[(f * layer.kernel_rows + r) * stretch + k] = 0.0
+
+
+cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real* gradient) noexcept nogil:
+    """[filter, kernel row, stretch] -> [kernel row, column and channel, filter]"""
+    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t stretch = stretch_of(layer)
+    cdef Py_ssize_t f, r, k
+    for r in range(layer.kernel_rows):
+        for k in range(kernel_row):
+            for f in range(layer.filters):
+                gradient[(r * kernel_row + k) * layer.filters + f] = by_filter[(f * layer.kernel_rows + r) * stretch + k]
