@@ -1,0 +1,187 @@
+"""What a convolutional classifier and a regressor share: fit, the fitted state, and scores."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from sklearn_cnn._fitted import FittedAttribute, fitted_network, kernel_views, parameter_views, realigned
+from sklearn_cnn._fitting import Problem, advance_random_state, fit_network
+from sklearn_cnn._images import declared_shape, resolve_input_shape
+from sklearn_cnn._kernels import effective_n_threads
+from sklearn_cnn._parameters import check_parameters
+from sklearn_cnn._validation import check_X, check_X_predict, combine_weights
+from sklearn_cnn._version import __version__
+
+# Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
+MANY_SAMPLES = 10_000
+
+
+class BaseConvNet(BaseEstimator, metaclass=ABCMeta):
+    """Skeleton of an estimator whose model is a convolutional network.
+
+    The fitted model is the dictionary ``_fitted``. Everything public that ends in an underscore is read from it.
+    """
+
+    n_features_in_ = FittedAttribute("Number of values per sample.")
+    feature_names_in_ = FittedAttribute("Names of the features, where X had string names.")
+    input_shape_ = FittedAttribute("Rows, columns and channels of a sample.")
+    n_iter_ = FittedAttribute("Number of epochs in the last call.")
+    n_layers_ = FittedAttribute("Number of layers, counting the input.")
+    n_outputs_ = FittedAttribute("Number of outputs of the network.")
+    n_parameters_ = FittedAttribute("Number of weights and biases.")
+    out_activation_ = FittedAttribute("Activation function of the output.")
+    loss_ = FittedAttribute("Training loss of the last epoch.")
+    best_loss_ = FittedAttribute("Smallest training loss of all epochs.")
+    loss_curve_ = FittedAttribute("Training loss of every epoch.")
+    validation_loss_curve_ = FittedAttribute("Validation loss of every epoch, or None.")
+    validation_scores_ = FittedAttribute("Validation score of every epoch, or None.")
+    best_validation_score_ = FittedAttribute("Largest validation score, or None.")
+    best_iter_ = FittedAttribute("Number of the best epoch, counted from 1 along loss_curve_.")
+    t_ = FittedAttribute("Number of samples that training has gone through, with repetition.")
+
+    @property
+    def coefs_(self):
+        """Weights of every layer, as views of one vector: (rows, columns, channels, filters), dense ones (inputs, outputs)."""
+        return parameter_views(self._check_fitted(AttributeError), "weights")
+
+    @property
+    def intercepts_(self):
+        """Biases of every layer, as views of one vector."""
+        return parameter_views(self._check_fitted(AttributeError), "bias")
+
+    @property
+    def kernels_(self):
+        """Kernels of every block, as views: (filters, channels, rows, columns); of a locally connected one for each place."""
+        return kernel_views(self._check_fitted(AttributeError))
+
+    @abstractmethod
+    def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
+        """Return the Target for y; `attributes` are those of an earlier one to agree with."""
+
+    @abstractmethod
+    def _evaluate(self, scores, target, sample_weight):
+        """Return the score and the loss of scores."""
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network.
+
+        Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is what it was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
+            Images or signals of any real dtype. ``uint8``, ``float32``, ``float64`` and memory-mapped arrays are read in
+            place, one mini-batch at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample. A weight of zero is the same as leaving the sample out.
+        X_val : array-like of the same form as `X`, default=None
+            Data to watch training with; used in place of a part of `X`.
+        y_val : array-like, default=None
+            Targets of `X_val`.
+        sample_weight_val : array-like of shape (n_samples_val,), default=None
+            Weights of `X_val`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        check_parameters(self)
+        earlier = vars(self).get("_fitted") if self.warm_start else None
+        problem = self._check_problem(X, y, sample_weight, earlier)
+        watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
+        stops_early = self._stops_early(problem, watched)
+        fitted = fit_network(self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early)
+        self._publish(fitted, earlier)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        """Train for one epoch on the samples given, from where training has stopped."""
+        check_parameters(self)
+        earlier = vars(self).get("_fitted")
+        problem = self._check_problem(X, y, sample_weight, earlier, classes)
+        self._publish(fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False), earlier)
+        return self
+
+    def _check_problem(self, X, y, sample_weight, earlier, classes=None):
+        """Check the training data, against an earlier fit if that is to be continued."""
+        X, image_shape, features = check_X(self, X, earlier)
+        if earlier is None:
+            input_shape = resolve_input_shape(self.input_shape, image_shape, X.shape[1])
+        else:
+            input_shape = earlier["input_shape_"]
+            if declared_shape(self.input_shape) not in (None, input_shape):
+                raise ValueError(
+                    f"input_shape={self.input_shape!r} has changed since the fit that is to be continued, which saw {input_shape}"
+                    ". Set it back, or start anew with warm_start=False or with clone."
+                )
+        target = self._check_target(y, len(X), earlier, classes)
+        weight = combine_weights(sample_weight, target.weight, len(X), "sample_weight")
+        rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
+        return Problem(X, target, weight, rows, input_shape, features)
+
+    def _check_watched(self, X_val, y_val, sample_weight_val, problem):
+        """Check the validation data; None if there are none."""
+        if X_val is None and y_val is None and sample_weight_val is None:
+            return None
+        if X_val is None or y_val is None:
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
+        X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
+        target = self._check_target(y_val, len(X_val), problem.target.attributes, name="y_val")
+        weight = combine_weights(sample_weight_val, target.weight, len(X_val), "sample_weight_val")
+        return Problem(X_val, target, weight, np.arange(len(X_val)), problem.input_shape, problem.features)
+
+    def _stops_early(self, problem, watched):
+        """Resolve ``early_stopping="auto"``."""
+        if self.early_stopping == "auto":
+            return watched is not None or len(problem.rows) > MANY_SAMPLES
+        return bool(self.early_stopping)
+
+    def _publish(self, fitted, earlier):
+        """Make a finished fit visible, with one assignment."""
+        self._fitted = fitted
+        if earlier is None:
+            advance_random_state(self.random_state)
+
+    def _scores(self, X):
+        """Compute the scores of X; return them and the one state they were computed with."""
+        fitted = self._check_fitted()
+        X = check_X_predict(self, X, fitted)
+        network, scaling = fitted_network(fitted)
+        return network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs)), fitted
+
+    def _check_fitted(self, error=NotFittedError):
+        """Return the fitted state, which one call reads only once."""
+        fitted = vars(self).get("_fitted")
+        if fitted is None:
+            raise error(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
+        return fitted
+
+    def __sklearn_is_fitted__(self):
+        """Say whether fit or partial_fit has succeeded."""
+        return "_fitted" in vars(self)
+
+    def __getstate__(self):
+        """Add the version to what is pickled."""
+        return {**super().__getstate__(), "_sklearn_cnn_version": __version__}
+
+    def __setstate__(self, state):
+        """Restore a pickled estimator, and warn if another version has written it."""
+        state = dict(state)
+        written_by = state.pop("_sklearn_cnn_version", "an unknown version")
+        if written_by != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by sklearn_cnn {written_by} and is loaded by {__version__}. It may "
+                "fail or give other results; fit it again with this version.",
+                UserWarning,
+                stacklevel=2,
+            )
+        if "_fitted" in state:
+            state["_fitted"] = realigned(state["_fitted"])
+        super().__setstate__(state)

@@ -1,0 +1,236 @@
+"""The fitted state of an estimator: one dictionary of arrays and plain Python values.
+
+A fit builds a new dictionary and publishes it with one assignment; a prediction reads it once. Plans and networks are
+rebuilt from it on use and never stored, so a pickle holds nothing but data.
+"""
+
+import math
+from dataclasses import fields
+from functools import lru_cache
+
+import numpy as np
+
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network import Network, aligned_copy
+from sklearn_cnn._plan import build_plan
+
+LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, DenseLayer)}
+
+
+class FittedAttribute:
+    """A public attribute that is one entry of the fitted state.
+
+    Parameters
+    ----------
+    description : str
+        What the attribute is.
+    """
+
+    def __init__(self, description):
+        self.__doc__ = description
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, estimator, owner=None):
+        if estimator is None:
+            return self
+        fitted = estimator.__dict__.get("_fitted", {})
+        if self.name not in fitted:
+            raise AttributeError(f"This {type(estimator).__name__} has no attribute {self.name!r} before it is fitted.")
+        return fitted[self.name]
+
+
+def pack_layers(layers):
+    """Describe layers by plain tuples, ``(type name, ((field, value), ...))`` each.
+
+    Parameters
+    ----------
+    layers : sequence of ConvolutionBlock and DenseLayer
+        The network.
+
+    Returns
+    -------
+    records : tuple
+        Hashable, and made of nothing but tuples, strings and numbers.
+    """
+    return tuple(
+        (type(layer).__name__, tuple((field.name, getattr(layer, field.name)) for field in fields(layer))) for layer in layers
+    )
+
+
+@lru_cache(maxsize=128)
+def plan_from_records(records, input_shape):
+    """Rebuild the plan of a network from what `pack_layers` made of its layers.
+
+    Parameters
+    ----------
+    records : tuple
+        Made by `pack_layers`.
+    input_shape : tuple of (int, int, int)
+        Rows, columns and channels of the input.
+
+    Returns
+    -------
+    plan : Plan
+        The same for equal arguments.
+    """
+    return build_plan(tuple(LAYER_TYPES[name](**dict(values)) for name, values in records), input_shape)
+
+
+def is_finite_float32(values):
+    """Say whether all values are finite as float32, without a temporary array of their size."""
+    if values.size == 0:
+        return True
+    largest = np.finfo(np.float32).max
+    return bool(values.min() >= -largest and values.max() <= largest)  # a NaN makes both comparisons false
+
+
+def checked_array(fitted, name, shape):
+    """Return an array of the fitted state, refusing one that the kernels could not read safely.
+
+    Parameters
+    ----------
+    fitted : dict
+        The fitted state.
+    name : str
+        Entry to check.
+    shape : tuple of int
+        What its shape has to be.
+
+    Returns
+    -------
+    values : ndarray of that shape, dtype float32
+        C-contiguous and finite.
+
+    Raises
+    ------
+    ValueError
+        If someone has changed the fitted state to something invalid.
+    """
+    values = fitted[name]
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or not values.dtype.isnative or values.shape != shape:
+        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(f"The fitted {name} must be float32 of shape {shape}, but it is {found}. Fit the estimator again.")
+    if not is_finite_float32(values):
+        raise ValueError(f"The fitted {name} contain NaN or infinity. Fit the estimator again.")
+    return values if values.flags.c_contiguous and values.flags.aligned else np.require(values, requirements=["C", "A"])
+
+
+def fitted_plan(fitted):
+    """Return the plan of the fitted network."""
+    try:
+        return plan_from_records(fitted["layers"], fitted["input_shape_"])
+    except (TypeError, KeyError) as error:
+        raise ValueError("The fitted layers are not what fit has stored. Fit the estimator again.") from error
+
+
+def fitted_network(fitted):
+    """Rebuild the fitted network and its input scaling.
+
+    Parameters
+    ----------
+    fitted : dict
+        The fitted state.
+
+    Returns
+    -------
+    network : Network
+        Ready to compute scores.
+    scaling : dict
+        ``shift`` and ``factor``, both None if the input is not scaled.
+
+    Raises
+    ------
+    ValueError
+        If someone has changed the fitted state to something invalid.
+    """
+    plan = fitted_plan(fitted)
+    network = Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,)))
+    if fitted["shift"] is None and fitted["factor"] is None:
+        return network, {"shift": None, "factor": None}
+    n_channels = (plan.input_shape[2],)
+    return network, {name: checked_array(fitted, name, n_channels) for name in ("shift", "factor")}
+
+
+def parameter_views(fitted, kind):
+    """Cut the parameter vector of the fitted network into one view per layer.
+
+    Parameters
+    ----------
+    fitted : dict
+        The fitted state.
+    kind : {"weights", "bias"}
+        Which parameters.
+
+    Returns
+    -------
+    views : list of ndarray
+        They share their memory with the model.
+    """
+    plan, parameters = fitted_plan(fitted), fitted["parameters"]
+    return [
+        parameters[block.offset : block.offset + math.prod(block.shape)].reshape(block.shape)
+        for block in plan.blocks
+        if block.kind == kind
+    ]
+
+
+def kernel_views(fitted):
+    """View the weights of each convolution block as kernels, in the order of axes that PyTorch and ONNX use.
+
+    Parameters
+    ----------
+    fitted : dict
+        The fitted state.
+
+    Returns
+    -------
+    kernels : list of ndarray
+        Of shape (n_filters, channels, kernel rows, kernel columns), with (rows, columns) of the output in front where the
+        block is locally connected. They share their memory with the model.
+    """
+    layers = fitted_plan(fitted).layers
+    return [
+        np.moveaxis(weights, (-1, -2), (-4, -3))
+        for layer, weights in zip(layers, parameter_views(fitted, "weights"), strict=True)
+        if isinstance(layer, ConvolutionBlock)
+    ]
+
+
+def realigned(fitted):
+    """Put the parameters on a cache line, where the kernels read them fastest; unpickling puts them anywhere.
+
+    Parameters
+    ----------
+    fitted : dict
+        The fitted state as it was unpickled. Memory-mapped parameters stay where they are.
+
+    Returns
+    -------
+    fitted : dict
+        The same values.
+    """
+    parameters = fitted.get("parameters")
+    if type(parameters) is not np.ndarray or parameters.ndim != 1:
+        return fitted
+    return {**fitted, "parameters": aligned_copy(parameters)}
+
+
+def pack_random_state(random_state):
+    """Describe the state of a ``RandomState`` by an array and plain numbers."""
+    algorithm, keys, position, has_gauss, cached_gaussian = random_state.get_state()
+    return {
+        "algorithm": algorithm,
+        "keys": keys,
+        "position": int(position),
+        "has_gauss": int(has_gauss),
+        "cached_gaussian": float(cached_gaussian),
+    }
+
+
+def unpack_random_state(packed):
+    """Build the ``RandomState`` that `pack_random_state` has described."""
+    random_state = np.random.RandomState()
+    random_state.set_state(tuple(packed[key] for key in ("algorithm", "keys", "position", "has_gauss", "cached_gaussian")))
+    return random_state

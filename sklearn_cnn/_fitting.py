@@ -1,0 +1,273 @@
+"""From checked data to a fitted state: the parts of a fit, each a function that leaves the estimator alone."""
+
+import copy
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_cnn._fitted import pack_layers, pack_random_state, plan_from_records, unpack_random_state
+from sklearn_cnn._initializers import initial_parameters
+from sklearn_cnn._kernels import effective_n_threads
+from sklearn_cnn._layers import build_layers
+from sklearn_cnn._network import Network, Trainer
+from sklearn_cnn._parameters import plain_geometry
+from sklearn_cnn._scaling import channel_scaling
+from sklearn_cnn._training import Examples, History, TrainingOptions, hold_out, restore_solver, solver_state, train
+from sklearn_cnn._validation import check_memory
+
+# batch_size="auto": small batches learn small data in fewer and faster epochs; 500 steps an epoch are enough for large ones,
+# which then take fewer rounds through the parameters.
+SMALLEST_DEFAULT_BATCH, LARGEST_DEFAULT_BATCH = 32, 200
+DEFAULT_STEPS_OF_EPOCH = 500
+LARGEST_SEED = 2**31 - 1
+
+LOSSES = {"softmax": "softmax", "logistic": "logistic", "identity": "squared"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be learnt.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_outputs), dtype float32
+        One-hot, 0-1 or real targets.
+    strata : ndarray of shape (n_samples,), dtype int64
+        Groups that a split has to keep in proportion.
+    weight : ndarray of shape (n_samples,) or None
+        Weights that follow from the target, as those of classes do.
+    attributes : dict
+        What y says of the fitted estimator, ``n_outputs_`` and ``out_activation_`` among it.
+    """
+
+    matrix: np.ndarray
+    strata: np.ndarray
+    weight: np.ndarray | None
+    attributes: dict
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Checked data.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        As it came, only flattened.
+    target : Target
+        What is to be learnt.
+    sample_weight : ndarray of shape (n_samples,), dtype float32, or None
+        Weights, those that follow from y included.
+    rows : ndarray of shape (n_rows,), dtype int64
+        The rows whose weight is not zero.
+    input_shape : tuple of (int, int, int)
+        Rows, columns and channels.
+    features : dict
+        ``n_features_in_`` and, where X has names, ``feature_names_in_``.
+    """
+
+    X: np.ndarray
+    target: Target
+    sample_weight: np.ndarray | None
+    rows: np.ndarray
+    input_shape: tuple
+    features: dict
+
+
+def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
+    """Train a network, in local objects only.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        Only its parameters are read.
+    problem : Problem
+        The training data.
+    watched : Problem or None
+        The validation data.
+    earlier : dict or None
+        Fitted state to go on from.
+    n_epochs : int
+        Largest number of epochs.
+    stops_early : bool
+        Whether the score on validation data decides when to stop; if there are none, a part of `problem` is held out.
+
+    Returns
+    -------
+    fitted : dict
+        The new fitted state, of arrays and plain Python.
+    """
+    layers, plan = describe_network(estimator, problem, earlier)
+    random_state, split_seed = random_streams(estimator, earlier)
+    if stops_early and watched is None:
+        problem, watched = split_problem(estimator, problem, split_seed)
+    examples = prepare_examples(estimator, problem, earlier)
+    options = training_options(estimator, len(problem.rows), n_epochs, stops_early)
+    trainer = build_trainer(estimator, plan, problem, options.batch_size, random_state, earlier)
+    history = History() if earlier is None else History(**copy.deepcopy(earlier["history"]))
+    evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
+    n_epochs_done = train(trainer, examples, options, history, random_state, evaluate)
+    return {
+        **problem.features,
+        **problem.target.attributes,
+        **history_attributes(history),
+        "input_shape_": problem.input_shape,
+        "n_iter_": n_epochs_done,
+        "n_layers_": len(plan.layers) + 1,
+        "n_parameters_": int(plan.n_parameters),
+        "layers": layers,
+        "shift": examples.shift,
+        "factor": examples.factor,
+        **solver_state(trainer),
+        "solver": estimator.solver,
+        "random_state": pack_random_state(random_state),
+        "split_seed": split_seed,
+    }
+
+
+def describe_network(estimator, problem, earlier):
+    """Build the layers, as records, and the plan of the network; they have to be those of an earlier fit."""
+    n_outputs = problem.target.attributes["n_outputs_"]
+    layers = pack_layers(build_layers(problem.input_shape, n_outputs, **plain_geometry(estimator)))
+    if earlier is not None and layers != earlier["layers"]:
+        raise ValueError(
+            "The network's layers have changed since the fit that is to be continued. Set the parameters back, or start anew "
+            "with warm_start=False or with clone."
+        )
+    plan = plan_from_records(layers, problem.input_shape)
+    check_memory(plan)
+    return layers, plan
+
+
+def random_streams(estimator, earlier):
+    """Return this fit's own random stream and the seed of its split, both going on where an earlier fit stopped."""
+    if earlier is not None:
+        return unpack_random_state(earlier["random_state"]), earlier["split_seed"]
+    source = check_random_state(estimator.random_state)
+    if isinstance(estimator.random_state, np.random.RandomState):
+        source = copy.deepcopy(source)  # the caller's own moves on only after the fit has succeeded
+    random_state = np.random.RandomState(source.randint(LARGEST_SEED))
+    return random_state, int(random_state.randint(LARGEST_SEED))
+
+
+def advance_random_state(random_state):
+    """Move the caller's ``RandomState`` on, as if the fit had drawn its seed from it."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state.randint(LARGEST_SEED)
+
+
+def split_problem(estimator, problem, seed):
+    """Hold a part of the rows out; return the problem to train on and the one to watch training with."""
+    rows, held_out = hold_out(problem.rows, problem.target.strata, estimator.validation_fraction, seed)
+    if len(held_out) == 0:
+        raise ValueError(
+            f"early_stopping={estimator.early_stopping!r} with n_samples={len(problem.rows)} leaves no validation set. Use "
+            "early_stopping=False, or pass X_val and y_val."
+        )
+    return Problem(**{**vars(problem), "rows": rows}), take_rows(problem, held_out)
+
+
+def take_rows(problem, rows):
+    """Copy some rows of a problem into one of their own."""
+    target = Target(problem.target.matrix[rows], problem.target.strata[rows], None, problem.target.attributes)
+    weight = None if problem.sample_weight is None else problem.sample_weight[rows]
+    return Problem(problem.X[rows], target, weight, np.arange(len(rows)), problem.input_shape, problem.features)
+
+
+def prepare_examples(estimator, problem, earlier):
+    """Put together what an epoch reads; the scaling is learnt in the first fit, on the rows to train on."""
+    if earlier is not None:
+        shift, factor = earlier["shift"], earlier["factor"]
+    elif estimator.scale_input:
+        shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
+    else:
+        shift = factor = None
+    return Examples(problem.X, problem.target.matrix, problem.sample_weight, problem.rows, shift, factor)
+
+
+def default_batch_size(n_rows):
+    """Resolve ``batch_size="auto"``.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of samples to train on.
+
+    Returns
+    -------
+    batch_size : int
+        32 for small data, growing with them to 200.
+
+    Examples
+    --------
+    >>> [default_batch_size(n_rows) for n_rows in (1_437, 60_000, 1_000_000)]
+    [32, 120, 200]
+    """
+    return min(max(n_rows // DEFAULT_STEPS_OF_EPOCH, SMALLEST_DEFAULT_BATCH), LARGEST_DEFAULT_BATCH)
+
+
+def training_options(estimator, n_rows, n_epochs, stops_early):
+    """Resolve the parameters that say how to train."""
+    batch_size = default_batch_size(n_rows) if estimator.batch_size == "auto" else int(estimator.batch_size)
+    return TrainingOptions(
+        n_epochs=int(n_epochs),
+        stops_early=stops_early,
+        batch_size=min(batch_size, n_rows),
+        shuffle=bool(estimator.shuffle),
+        schedule=estimator.learning_rate if estimator.solver == "sgd" else "constant",
+        learning_rate_init=float(estimator.learning_rate_init),
+        power_t=float(estimator.power_t),
+        tol=float(estimator.tol),
+        n_iter_no_change=estimator.n_iter_no_change,
+        verbose=estimator.verbose,
+    )
+
+
+def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
+    """Build the trainer, with new parameters or with those, and the moments, of an earlier fit."""
+    trainer = Trainer(
+        plan,
+        initial_parameters(plan, random_state) if earlier is None else np.array(earlier["parameters"]),
+        loss=LOSSES[problem.target.attributes["out_activation_"]],
+        solver=estimator.solver,
+        batch_size=batch_size,
+        n_threads=effective_n_threads(estimator.n_jobs),
+        alpha=float(estimator.alpha),
+        momentum=float(estimator.momentum),
+        nesterov=bool(estimator.nesterovs_momentum),
+        beta_1=float(estimator.beta_1),
+        beta_2=float(estimator.beta_2),
+        epsilon=float(estimator.epsilon),
+    )
+    if earlier is not None and earlier["solver"] == estimator.solver:
+        restore_solver(trainer, earlier)
+    return trainer
+
+
+def build_evaluate(estimator, plan, examples, watched):
+    """Build the function that computes score and loss on the validation set from the parameters of the moment."""
+    n_threads = effective_n_threads(estimator.n_jobs)
+
+    def evaluate(parameters):
+        network = Network(plan, parameters)
+        scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
+        return estimator._evaluate(scores, watched.target, watched.sample_weight)
+
+    return evaluate
+
+
+def history_attributes(history):
+    """Name what the history has to say as fitted attributes, and keep all of it for going on."""
+    was_watched = len(history.validation_scores) > 0
+    return {
+        "history": asdict(history),
+        "loss_": history.loss_curve[-1],
+        "best_loss_": history.best_loss,
+        "loss_curve_": history.loss_curve,
+        "validation_scores_": history.validation_scores if was_watched else None,
+        "validation_loss_curve_": history.validation_loss_curve if was_watched else None,
+        "best_validation_score_": max(history.validation_scores) if was_watched else None,
+        "best_iter_": history.best_epoch,
+        "t_": history.n_samples_seen,
+    }

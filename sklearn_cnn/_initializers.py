@@ -1,0 +1,66 @@
+"""Initial parameters: random, so that no two filters start alike and learn the same feature."""
+
+import math
+
+import numpy as np
+
+# Bound of the uniform distribution that a layer's weights are drawn from, by its activation. ReLU halves the variance of what
+# passes it and gets it back from He et al. (2015), eq. 10; for the others Glorot & Bengio (2010), eq. 16, whose factor is
+# smaller for the logistic function, as in MLPClassifier.
+WEIGHT_BOUNDS = {
+    "relu": lambda fan_in, fan_out: math.sqrt(6.0 / fan_in),
+    "tanh": lambda fan_in, fan_out: math.sqrt(6.0 / (fan_in + fan_out)),
+    "logistic": lambda fan_in, fan_out: math.sqrt(2.0 / (fan_in + fan_out)),
+    "identity": lambda fan_in, fan_out: math.sqrt(6.0 / (fan_in + fan_out)),
+}
+
+
+def parameter_bound(activation, kind, fan_in, fan_out):
+    """Return the bound of the uniform distribution one block of parameters is drawn from.
+
+    Parameters
+    ----------
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Activation function of the layer.
+    kind : {"weights", "bias"}
+        What the block holds.
+    fan_in, fan_out : int
+        Number of inputs of one unit, and of units that one input reaches.
+
+    Returns
+    -------
+    bound : float
+        Parameters are drawn uniformly from ``[-bound, bound)``.
+
+    Examples
+    --------
+    >>> parameter_bound("relu", "weights", 6, 10)
+    1.0
+    """
+    if kind == "bias":
+        # A weight's natural size, so that the kinks of ReLU units lie apart also where there is only one input.
+        return 1.0 / math.sqrt(fan_in)
+    return WEIGHT_BOUNDS[activation](fan_in, fan_out)
+
+
+def initial_parameters(plan, random_state):
+    """Draw the flat parameter vector of a network.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says where each layer's weights and biases lie in the vector.
+    random_state : numpy.random.RandomState
+        Source of the random numbers; it moves on.
+
+    Returns
+    -------
+    parameters : ndarray of shape (plan.parameter_size,), dtype float32
+        Weights and biases of all layers; what lies between them for alignment is zero.
+    """
+    parameters = np.zeros(plan.parameter_size, dtype=np.float32)
+    for block in plan.blocks:
+        bound = parameter_bound(plan.layers[block.layer].activation, block.kind, block.fan_in, block.fan_out)
+        size = math.prod(block.shape)
+        parameters[block.offset : block.offset + size] = random_state.uniform(-bound, bound, size)
+    return parameters

@@ -1,0 +1,100 @@
+"""Class labels of any type and the targets a network learns in their place."""
+
+import reprlib
+
+import numpy as np
+from sklearn.utils.multiclass import unique_labels
+
+
+def find_classes(y, classes):
+    """Return the sorted classes: those passed to the first partial_fit, or those found in y.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Checked labels.
+    classes : array-like or None
+        None in fit; in partial_fit the argument, empty if it was left out.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        For multilabel targets the numbers of the columns.
+    """
+    if y.ndim == 2:
+        return np.arange(y.shape[1])
+    if classes is None:
+        return sorted_labels(y, "y")
+    if len(classes) == 0:
+        raise ValueError("classes must be passed on the first call to partial_fit.")
+    return unique_labels(classes)
+
+
+def sorted_labels(y, name):
+    """Return the distinct labels in order."""
+    try:
+        return np.unique(y)
+    except TypeError as error:
+        raise ValueError(f"{name} mixes labels that cannot be ordered, such as strings and numbers: {error}.") from error
+
+
+def describe_classes(y, classes, is_multilabel):
+    """Return the fitted attributes that follow from the classes.
+
+    Two classes need one output only; so does a single class, which there is nothing to learn about.
+    """
+    if is_multilabel:
+        n_outputs, out_activation = y.shape[1], "logistic"
+    elif len(classes) <= 2:
+        n_outputs, out_activation = 1, "logistic"
+    else:
+        n_outputs, out_activation = len(classes), "softmax"
+    return {"classes_": classes, "n_outputs_": n_outputs, "out_activation_": out_activation, "is_multilabel": is_multilabel}
+
+
+def encode_labels(y, classes, name="y"):
+    """Replace labels by their place among the classes.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    classes : ndarray of shape (n_classes,)
+        Sorted, distinct labels.
+    name : str, default="y"
+        What to call the labels in the message.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), dtype int64
+        Indices into `classes`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> encode_labels(np.array(["cat", "ant"]), np.array(["ant", "bee", "cat"]))
+    array([2, 0])
+    """
+    distinct, inverse = np.unique(y, return_inverse=True)
+    place = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = [label for label in distinct.tolist() if label not in place]
+    if unknown:
+        known = reprlib.repr(classes.tolist())
+        raise ValueError(f"{name} has labels {reprlib.repr(unknown)} that are not among the classes {known}.")
+    return np.array([place[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
+
+
+def one_hot(codes, n_outputs):
+    """Write class codes as targets of the network; with one output, the target is 1 for the second class."""
+    if n_outputs == 1:
+        return (codes == 1).astype(np.float32).reshape(-1, 1)
+    targets = np.zeros((len(codes), n_outputs), dtype=np.float32)
+    targets[np.arange(len(codes)), codes] = 1.0
+    return targets
+
+
+def predicted_codes(scores, n_classes):
+    """Say which class the scores speak for."""
+    if n_classes == 1:
+        return np.zeros(len(scores), dtype=np.int64)
+    return scores.argmax(axis=1) if n_classes > 2 else (scores[:, 0] > 0).astype(np.int64)

@@ -1,0 +1,131 @@
+"""From scores to probabilities, row by row.
+
+A row's bits must not depend on the rows beside it. NumPy picks loops by memory layout, so every transcendental function below
+sees a contiguous array whatever the number of rows, and sums along a row run strictly from left to right (``accumulate``)
+instead of pairwise. All of it is done in float64 and rounded to float32 once.
+"""
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+
+def shifted_scores(scores):
+    """Subtract each row's maximum, so that no exponential overflows."""
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
+    return scores - scores.max(axis=1, keepdims=True)
+
+
+def row_sums(values):
+    """Sum each row from left to right."""
+    return np.ascontiguousarray(np.add.accumulate(values, axis=1)[:, -1:])
+
+
+def softmax(scores):
+    """Turn scores into probabilities of exclusive classes.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        Unbounded scores.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_samples, n_classes), dtype float32
+        Each row sums to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax(np.log([[1.0, 3.0]]))
+    array([[0.25, 0.75]], dtype=float32)
+    """
+    exponentials = np.exp(shifted_scores(scores))
+    return (exponentials / row_sums(exponentials)).astype(np.float32)
+
+
+def log_softmax(scores):
+    """Turn scores into logarithms of probabilities of exclusive classes, also where the probability underflows.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        Unbounded scores.
+
+    Returns
+    -------
+    log_probabilities : ndarray of shape (n_samples, n_classes), dtype float64
+        Never minus infinity for finite scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax(np.array([[0.0, 1000.0]]))
+    array([[-1000.,     0.]])
+    """
+    shifted = shifted_scores(scores)
+    return shifted - np.log(row_sums(np.exp(shifted)))
+
+
+def logistic(scores):
+    """Turn scores into probabilities of independent events, in float32."""
+    return expit(np.ascontiguousarray(scores, dtype=np.float64)).astype(np.float32)
+
+
+def log_logistic(scores):
+    """Turn scores into logarithms of probabilities of independent events, in float64."""
+    return log_expit(np.ascontiguousarray(scores, dtype=np.float64))
+
+
+def log_of_probabilities(probabilities, log_probabilities):
+    """Return what ``log(predict_proba(X))`` would be if no probability underflowed.
+
+    Parameters
+    ----------
+    probabilities : ndarray, dtype float32
+        What predict_proba returns.
+    log_probabilities : ndarray of the same shape, dtype float64
+        Their exact logarithms, which next to 0 tell apart what float32 probabilities next to 1 do not.
+
+    Returns
+    -------
+    logarithms : ndarray of the same shape, dtype float32
+        Consistent with `probabilities`, and finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_of_probabilities(np.array([1.0, 0.0], dtype=np.float32), np.array([-1e-9, -200.0]))
+    array([   0., -200.], dtype=float32)
+    """
+    large = np.log(np.maximum(probabilities, np.float32(0.5), dtype=np.float64))
+    return np.where(probabilities > 0.5, large, log_probabilities).astype(np.float32)
+
+
+def sample_losses(scores, targets, out_activation):
+    """Compute the loss of every sample, without the penalty.
+
+    Parameters
+    ----------
+    scores, targets : ndarray of shape (n_samples, n_outputs)
+        What the network says and should have said: 0-1 targets, or real ones for ``"identity"``.
+    out_activation : {"softmax", "logistic", "identity"}
+        Cross-entropy of exclusive classes, of independent events, or half the squared error.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_samples,), dtype float64
+        Summed over the outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sample_losses(np.log([[1.0, 3.0]]), np.array([[0, 1]]), "softmax")
+    array([0.28768207])
+    """
+    if out_activation == "softmax":
+        losses = -targets * log_softmax(scores)
+    elif out_activation == "logistic":
+        losses = -targets * log_logistic(scores) - (1.0 - targets) * log_logistic(-scores)
+    else:
+        losses = 0.5 * np.square(np.asarray(scores, dtype=np.float64) - targets)
+    return losses.sum(axis=1)

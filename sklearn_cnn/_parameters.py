@@ -1,0 +1,262 @@
+"""What each parameter of an estimator may be: one row of a table each, checked before anything is computed."""
+
+import math
+import reprlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+# Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.
+LARGEST_SIZE = 2**31 - 1
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+MOST_BLOCKS = 1000
+MOST_THREADS = 1024
+
+# Parameters whose value is itself a lower bound on the number of float32 values the network needs.
+SIZES_IN_MEMORY = ("n_filters", "kernel_size", "padding", "hidden_layer_sizes")
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """A parameter of an estimator has a value or a type that is not allowed."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be: a predicate, the same in words, and an example of a valid value."""
+
+    accepts: Callable
+    allowed: str
+    example: str
+
+
+def plain(value):
+    """Turn NumPy scalars and arrays, also inside lists and tuples, into plain Python; leave everything else alone."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple) and len(value) <= MOST_BLOCKS:
+        return type(value)(map(plain, value)) if type(value) in (list, tuple) else tuple(map(plain, value))
+    return value
+
+
+def is_integer(value, low=-math.inf):
+    """Say whether a value is an integer of at least `low`; a bool is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
+
+
+def is_real(value, low, high=LARGEST_NUMBER, *, above_low=False, below_high=False):
+    """Say whether a value is a finite number within bounds that belong to the range unless said otherwise."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool) or not low <= value <= high:
+        return False
+    return not ((above_low and value == low) or (below_high and value == high))
+
+
+def integer(low, example):
+    """Build the rule for an integer of at least `low`."""
+    return Rule(lambda value: is_integer(value, low), f"an integer of at least {low}", example)
+
+
+def real(allowed, example, *bounds, **open_ends):
+    """Build the rule for a finite number."""
+    return Rule(lambda value: is_real(value, *bounds, **open_ends), allowed, example)
+
+
+def choice(*options):
+    """Build the rule for one of several values."""
+    words = " or ".join(map(repr, options))
+    return Rule(lambda value: is_one_of(value, options), words, repr(options[0]))
+
+
+def is_boolean(value):
+    """Say whether a value is True or False, NumPy's included."""
+    return isinstance(value, bool | np.bool_)
+
+
+def boolean():
+    """Build the rule for True or False."""
+    return Rule(is_boolean, "True or False", "True")
+
+
+def per_block(accepts_one, allowed, example, *, may_be_empty=False):
+    """Build the rule for a value, or a sequence with one value per block."""
+
+    def accepts(value):
+        if isinstance(value, list | tuple):
+            return (may_be_empty or len(value) > 0) and len(value) <= MOST_BLOCKS and all(map(accepts_one, value))
+        return accepts_one(value)
+
+    return Rule(lambda value: accepts(plain(value)), f"{allowed}, or a sequence of those with one per block", example)
+
+
+def is_size_or_pair(value, low):
+    """Say whether a value is an integer of at least `low` or two of them, for rows and columns."""
+    if isinstance(value, list | tuple):
+        return len(value) == 2 and all(is_integer(entry, low) for entry in value)
+    return is_integer(value, low)
+
+
+def sizes(low, example, also=(), words=""):
+    """Build the rule for an integer or a pair of them per block; `also` lists strings that are allowed, in `words`."""
+    return per_block(
+        lambda value: is_one_of(value, also) or is_size_or_pair(value, low),
+        f"{words}an integer of at least {low}, a pair (rows, columns) of them",
+        example,
+    )
+
+
+def none_or(rule):
+    """Build the rule that allows None in place of everything."""
+    return Rule(lambda value: value is None or rule.accepts(value), f"None, {rule.allowed}", rule.example)
+
+
+def is_input_shape(value):
+    """Say whether a value is None or one to three positive integers."""
+    value = plain(value)
+    return value is None or (isinstance(value, list | tuple) and 1 <= len(value) <= 3 and all(is_integer(n, 1) for n in value))
+
+
+def is_random_state(value):
+    """Say whether a value is what ``sklearn.utils.check_random_state`` takes."""
+    if value is None or value is np.random or isinstance(value, np.random.RandomState):
+        return True
+    return is_integer(value, 0) and value < 2**32
+
+
+def is_n_jobs(value):
+    """Say whether a value is None or a number of threads that a machine could have; negative ones count from all of them."""
+    return value is None or (is_integer(value, -MOST_THREADS) and value <= MOST_THREADS and value != 0)
+
+
+def is_class_weight(value):
+    """Say whether a value has the form of class weights; what the classes are, only y tells."""
+    if isinstance(value, list):
+        return all(isinstance(entry, dict) for entry in value)
+    return value is None or isinstance(value, dict) or is_one_of(value, ("balanced",))
+
+
+def is_one_of(value, words):
+    """Say whether a value is one of some strings; an array compares with none of them."""
+    return isinstance(value, str) and value in words
+
+
+GEOMETRY_RULES = {
+    "n_filters": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(16, 32)", may_be_empty=True),
+    "kernel_size": sizes(1, "3"),
+    "stride": sizes(1, "1"),
+    "padding": sizes(0, "'same'", ("same", "valid"), "'same', 'valid', "),
+    "padding_mode": choice("zeros", "reflect"),
+    "pooling": per_block(
+        lambda value: value is None or is_one_of(value, ("max", "average")), "'max', 'average' or None", "'max'"
+    ),
+    "pool_size": sizes(1, "2"),
+    "pool_stride": none_or(sizes(1, "2")),
+    "weight_sharing": per_block(lambda value: isinstance(value, bool), "True or False", "True"),
+    "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
+    "activation": choice("relu", "identity", "logistic", "tanh"),
+}
+
+SOLVER_RULES = {
+    "solver": choice("adam", "sgd"),
+    "alpha": real("a number of at least 0", "1e-4", 0),
+    "batch_size": Rule(
+        lambda value: is_integer(value, 1) or is_one_of(value, ("auto",)), "'auto' or an integer of at least 1", "128"
+    ),
+    "learning_rate": choice("constant", "invscaling", "adaptive"),
+    "learning_rate_init": real("a number above 0", "1e-3", 0, above_low=True),
+    "power_t": real("a number of at least 0", "0.5", 0),
+    "max_iter": integer(1, "200"),
+    "shuffle": boolean(),
+    "random_state": Rule(is_random_state, "None, an integer from 0 to 2**32 - 1 or a numpy.random.RandomState", "0"),
+    "tol": real("a number of at least 0", "1e-4", 0),
+    "verbose": Rule(lambda value: is_boolean(value) or is_integer(value, 0), "a bool or an integer of at least 0", "True"),
+    "warm_start": boolean(),
+    "momentum": real("a number from 0 to 1", "0.9", 0, 1),
+    "nesterovs_momentum": boolean(),
+    "early_stopping": Rule(
+        lambda value: is_boolean(value) or is_one_of(value, ("auto",)), "'auto', True or False", "'auto'"
+    ),
+    "validation_fraction": real("a number between 0 and 1, both excluded", "0.1", 0, 1, above_low=True, below_high=True),
+    "beta_1": real("a number from 0 to below 1", "0.9", 0, 1, below_high=True),
+    "beta_2": real("a number from 0 to below 1", "0.999", 0, 1, below_high=True),
+    "epsilon": real("a number above 0", "1e-8", 0, above_low=True),
+    "n_iter_no_change": Rule(
+        lambda value: is_integer(value, 1) or (isinstance(value, float) and value == math.inf),
+        "an integer of at least 1 or infinity",
+        "10",
+    ),
+    "class_weight": Rule(
+        is_class_weight, "None, 'balanced', a dict {class: weight}, or a list of dicts for multilabel targets", "'balanced'"
+    ),
+}
+
+INPUT_RULES = {
+    "input_shape": Rule(is_input_shape, "None, (length,), (rows, columns) or (rows, columns, channels)", "(28, 28)"),
+    "scale_input": boolean(),
+    "n_jobs": Rule(is_n_jobs, f"None or an integer from -{MOST_THREADS} to {MOST_THREADS} other than 0", "2"),
+}
+
+RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **INPUT_RULES}
+
+
+def check_parameters(estimator):
+    """Check every parameter of an estimator against its rule.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Its parameters are read with ``get_params``.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and a TypeError, naming the parameter, what it is, what it may be and an example.
+
+    Examples
+    --------
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> check_parameters(ConvNetClassifier(pool_size=0))
+    Traceback (most recent call last):
+        ...
+    sklearn_cnn._parameters.InvalidParameterError: pool_size=0 is not valid for ConvNetClassifier: it must be an integer of \
+at least 1, a pair (rows, columns) of them, or a sequence of those with one per block; for example pool_size=2.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        rule = RULES[name]
+        if not rule.accepts(value):
+            kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
+            raise InvalidParameterError(
+                f"{name}={reprlib.repr(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
+                f"for example {name}={rule.example}."
+            )
+        if name in GEOMETRY_RULES:
+            check_sizes(name, plain(value))
+
+
+def check_sizes(name, value):
+    """Refuse sizes that no machine could hold, before anything is computed from them."""
+    entries = value if isinstance(value, list | tuple) else (value,)
+    for block, entry in enumerate(entries, 1):
+        for size in entry if isinstance(entry, list | tuple) else (entry,):
+            if isinstance(size, int) and size > LARGEST_SIZE:
+                needs = f" alone would need at least {4 * size:,} bytes;" if name in SIZES_IN_MEMORY else " is out of range;"
+                raise InvalidParameterError(
+                    f"{name}={reprlib.repr(value)}: {size} in block {block}{needs} choose at most {LARGEST_SIZE}."
+                )
+
+
+def plain_geometry(estimator):
+    """Collect the parameters that describe the network, as plain Python values that no one else can change.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        With all the parameters of ``GEOMETRY_RULES``.
+
+    Returns
+    -------
+    geometry : dict
+        Parameter names and values.
+    """
+    return {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}

@@ -1,0 +1,255 @@
+"""Checks of X, y and sample weights: what comes in is either read as it is or refused with a reason, and never changed."""
+
+import math
+import os
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import validate_data
+
+from sklearn_cnn._fitted import is_finite_float32
+from sklearn_cnn._images import flatten_images
+
+
+def unpublished_twin(estimator, fitted=None):
+    """Build a copy of an estimator for scikit-learn's ``validate_data`` to write on.
+
+    ``validate_data`` sets ``n_features_in_`` and ``feature_names_in_`` at once, before anyone knows whether the fit will
+    succeed, and reads them in predict while another thread may be refitting.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Its parameters are shared, not copied.
+    fitted : dict, default=None
+        Fitted state that the input is to be compared with.
+
+    Returns
+    -------
+    twin : estimator instance
+        Of the same class, knowing of the fitted state only the names and number of the features.
+    """
+    twin = object.__new__(type(estimator))
+    twin.__dict__.update(estimator.__dict__)
+    twin.__dict__.pop("_fitted", None)
+    for name in ("n_features_in_", "feature_names_in_"):
+        if fitted is not None and name in fitted:
+            setattr(twin, name, fitted[name])
+    return twin
+
+
+def check_X(estimator, X, fitted=None):
+    """Check X and flatten it, without converting or copying more than has to be.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        For names in messages; it is not changed.
+    X : array-like
+        The samples.
+    fitted : dict, default=None
+        State that X has to agree with; None if X begins a new fit.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Of any real dtype, all values finite in float32.
+    image_shape : tuple of (int, int, int) or None
+        Rows, columns and channels, if `X` tells them.
+    features : dict
+        ``n_features_in_`` and, where X has names, ``feature_names_in_``.
+    """
+    X, image_shape = flatten_images(X)
+    twin = unpublished_twin(estimator, fitted)
+    try:
+        X = validate_data(twin, X, dtype="numeric", ensure_all_finite=False, reset=fitted is None)
+    except OverflowError as error:  # Python integers beyond float64
+        raise ValueError(f"X contains a value too large for float32: {error}.") from error
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X has dtype {X.dtype}; convert it to numbers first.")
+    check_finite(estimator, X)
+    if fitted is not None and image_shape is not None and image_shape != fitted["input_shape_"]:
+        raise ValueError(
+            f"The samples of X have shape {image_shape} (rows, columns, channels), but {type(estimator).__name__} was fitted on "
+            f"{fitted['input_shape_']}."
+        )
+    features = {name: vars(twin)[name] for name in ("n_features_in_", "feature_names_in_") if name in vars(twin)}
+    return X, image_shape, features
+
+
+def check_finite(estimator, X):
+    """Refuse NaN, infinity and what float32 cannot hold; X is read twice and never copied."""
+    if X.dtype.kind != "f" or is_finite_float32(X):
+        return
+    assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+    raise ValueError(
+        "Input X contains infinity or a value too large for dtype('float32'): the largest magnitude is "
+        f"{max(X.max(), -X.min()):g}. Scale X before, for example by dividing it by a constant."
+    )
+
+
+def check_X_predict(estimator, X, fitted):
+    """Check X in prediction; an ordinary array takes a few microseconds.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        For names in messages.
+    X : array-like
+        The samples.
+    fitted : dict
+        The fitted state.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Of any real dtype, all values finite in float32.
+    """
+    # The same answers as below, for what a service sends all day: scikit-learn's checks take longer than a small network.
+    if (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.shape[1] == fitted["n_features_in_"]
+        and X.shape[0] > 0
+        and X.dtype.char in "fdB"
+        and "feature_names_in_" not in fitted
+        and (X.dtype.char == "B" or is_finite_float32(X))
+    ):
+        return X
+    return check_X(estimator, X, fitted)[0]
+
+
+def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
+    """Check sample weights.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), a number, or None
+        The weights.
+    n_samples : int
+        Number of samples.
+    name : str, default="sample_weight"
+        What to call them in messages.
+
+    Returns
+    -------
+    sample_weight : ndarray of shape (n_samples,), dtype float64, or None
+        A new array, finite and not negative, with a positive sum.
+
+    Examples
+    --------
+    >>> check_sample_weight([1, 0, 2], 3)
+    array([1., 0., 2.])
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n_samples, sample_weight)
+    if np.ma.is_masked(sample_weight):
+        raise ValueError(f"{name} has masked values; fill them first, for example with {name}.filled(0).")
+    if getattr(getattr(sample_weight, "dtype", None), "kind", None) in ("m", "M"):
+        raise ValueError(f"{name} has dtype {sample_weight.dtype}; pass numbers.")
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name, copy=True)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"{name} must be a 1D array with one weight for each of {n_samples} samples, not {weight.shape}.")
+    if weight.min() < 0:
+        raise ValueError(f"{name} must not be negative; the smallest is {weight.min():g}.")
+    if not is_finite_float32(weight) or not weight.sum(dtype=np.float64) < np.finfo(np.float32).max:
+        raise ValueError(f"{name} contains a value too large for dtype('float32'); divide it by its mean.")
+    if not weight.astype(np.float32).any():
+        raise ValueError(f"{name} is zero for every sample, which leaves nothing to learn from. Give some a positive weight.")
+    return weight
+
+
+def combine_weights(sample_weight, target_weight, n_samples, name):
+    """Check sample weights and multiply in those that follow from the target.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), a number, or None
+        The caller's weights.
+    target_weight : ndarray of shape (n_samples,) or None
+        Weights of the classes.
+    n_samples : int
+        Number of samples.
+    name : str
+        What to call the caller's weights in messages.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_samples,), dtype float32, or None
+        None if all samples weigh the same.
+    """
+    weight = check_sample_weight(sample_weight, n_samples, name)
+    if target_weight is not None:
+        product = target_weight if weight is None else weight * target_weight
+        weight = check_sample_weight(product, n_samples, f"{name} times class_weight")
+    return None if weight is None else weight.astype(np.float32)
+
+
+def check_labels(estimator, y, n_samples, name="y"):
+    """Check class labels.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        For names in messages.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Labels of any type, or a multilabel indicator matrix.
+    n_samples : int
+        Number of samples in X.
+    name : str, default="y"
+        What to call the labels in messages.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Labels, or an indicator matrix if there are two dimensions.
+    """
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target {name} is None.")
+    if np.ma.is_masked(y):
+        raise ValueError(f"{name} has masked values; leave those samples out.")
+    y = y.toarray() if issparse(y) else y
+    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name=name)
+    assert_all_finite(y, input_name=name)
+    if y.dtype.kind in "mMVc":
+        raise ValueError(f"{name} has dtype {y.dtype}; pass class labels as integers or strings.")
+    if y.shape[0] != n_samples:
+        raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.")
+    check_classification_targets(y)
+    is_multilabel = y.ndim == 2 and y.shape[1] > 1 and type_of_target(y, input_name=name) == "multilabel-indicator"
+    return y if is_multilabel else column_or_1d(y, warn=True)
+
+
+def check_memory(plan):
+    """Refuse a network that this machine cannot train, before anything of its size is allocated.
+
+    Parameters
+    ----------
+    plan : Plan
+        The network.
+
+    Raises
+    ------
+    ValueError
+        Naming the largest layer and the bytes.
+    """
+    n_bytes = 4 * plan.parameter_size * 4  # parameters, gradient and two moments in float32
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        n_available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        n_available = 2**40
+    if n_bytes > n_available:
+        largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
+        layer = plan.layers[largest.layer]
+        raise ValueError(
+            f"Training this network takes at least {n_bytes:,} bytes, and this machine has {n_available:,}. Layer "
+            f"{largest.layer + 1}, {layer}, alone has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, "
+            "or more pooling before it."
+        )
+
+

@@ -1,0 +1,54 @@
+"""Initial parameters."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sklearn_cnn._initializers import WEIGHT_BOUNDS, initial_parameters
+from sklearn_cnn._layers import ACTIVATIONS, ConvolutionBlock, DenseLayer
+from sklearn_cnn._plan import build_plan
+
+
+def draw(activation, seed=0):
+    layers = (ConvolutionBlock(64, (3, 3), padding="same", activation=activation), DenseLayer(10, "identity"))
+    plan = build_plan(layers, (9, 9, 5))
+    parameters = initial_parameters(plan, np.random.RandomState(seed))
+    blocks = {
+        (block.layer, block.kind): parameters[block.offset : block.offset + math.prod(block.shape)].reshape(block.shape)
+        for block in plan.blocks
+    }
+    return plan, parameters, blocks
+
+
+def test_every_activation_has_a_bound():
+    assert set(WEIGHT_BOUNDS) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize(
+    ("activation", "variance"),
+    [("relu", 2 / 45), ("tanh", 2 / (45 + 576)), ("identity", 2 / (45 + 576)), ("logistic", 2 / 3 / (45 + 576))],
+)
+def test_variance_of_the_weights(activation, variance):
+    _, _, blocks = draw(activation)
+    assert blocks[0, "weights"].var() == pytest.approx(variance, rel=0.1)
+    assert blocks[1, "weights"].var() == pytest.approx(2 / (9 * 9 * 64 + 10), rel=0.1)
+
+
+def test_no_two_parameters_of_a_block_are_equal():
+    _, _, blocks = draw("relu")
+    for values in blocks.values():
+        assert len(np.unique(values)) > 0.99 * values.size
+
+
+def test_gaps_between_blocks_stay_zero():
+    plan, parameters, _ = draw("relu")
+    is_used = np.zeros(plan.parameter_size, dtype=bool)
+    for block in plan.blocks:
+        is_used[block.offset : block.offset + math.prod(block.shape)] = True
+    assert is_used.sum() == plan.n_parameters
+    assert not parameters[~is_used].any()
+
+
+def test_seeds():
+    assert draw("relu", 0)[1].tobytes() == draw("relu", 0)[1].tobytes() != draw("relu", 1)[1].tobytes()

@@ -1,0 +1,47 @@
+"""scikit-learn's own checks of an estimator."""
+
+import copy
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from sklearn_cnn import ConvNetClassifier
+
+MINI_BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is in one mini-batch, a row repeated may be in two",
+}
+
+SETTINGS = {
+    "class_weight": {"class_weight": "balanced"},
+    "early_stopping": {"early_stopping": True},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
+    "locally_connected": {"weight_sharing": False, "padding_mode": "reflect", "pooling": "average"},
+    "hidden_layer": {"hidden_layer_sizes": (8,), "activation": "tanh", "n_jobs": 2},
+}
+
+
+@parametrize_with_checks([ConvNetClassifier()], expected_failed_checks=lambda estimator: MINI_BATCHES)
+def test_defaults(estimator, check):
+    check(estimator)
+
+
+class DeclaresShape(ConvNetClassifier):
+    """Passes ``input_shape`` for whatever it is given: no single one fits the 1 to 30 features that the checks bring."""
+
+    def _check_problem(self, X, y, sample_weight, earlier, classes=None):
+        declared = copy.copy(self)
+        shape = np.shape(np.asarray(X))
+        if len(shape) == 2 and shape[1] > 0:
+            declared.input_shape = (shape[1] // 2, 2) if shape[1] % 2 == 0 else (1, shape[1], 1)
+        return ConvNetClassifier._check_problem(declared, X, y, sample_weight, earlier, classes)
+
+
+def test_with_input_shape():
+    check_estimator(DeclaresShape(), expected_failed_checks=MINI_BATCHES)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings(name):
+    parameters = {"learning_rate_init": 5e-3, "max_iter": 80} | SETTINGS[name]
+    check_estimator(ConvNetClassifier(**parameters), expected_failed_checks=MINI_BATCHES)

@@ -1,0 +1,446 @@
+"""Epochs, stopping, resuming, and what is left after a failure."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from images import bars, digits, fitted_arrays, small_network
+
+from sklearn_cnn import ConvNetClassifier, _fitting, _training
+from sklearn_cnn._solvers import learning_rate_of_epoch, stops_when_stalled
+from sklearn_cnn._training import History, hold_out
+
+# ------------------------------------------------------------------------------------------------------------- resuming
+
+SOLVERS = {
+    "adam": {},
+    "momentum": {"solver": "sgd"},
+    "plain sgd": {"solver": "sgd", "momentum": 0.0, "nesterovs_momentum": False},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 0.3},
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_warm_start_goes_on_as_if_it_had_not_stopped(solver):
+    X, y = bars()
+    parameters = {**SOLVERS[solver], "batch_size": 16}
+    whole = small_network(max_iter=9, **parameters).fit(X, y)
+    resumed = small_network(max_iter=3, warm_start=True, **parameters)
+    for _ in range(3):
+        resumed.fit(X, y)
+        assert resumed.n_iter_ == 3
+    assert resumed.loss_curve_ == whole.loss_curve_
+    assert resumed.t_ == whole.t_
+    state = fitted_arrays(whole)
+    assert fitted_arrays(resumed) == {**state, "n_iter_": 3}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_partial_fit_is_one_epoch_of_fit(solver):
+    X, y = bars()
+    parameters = {**SOLVERS[solver], "batch_size": 16}
+    whole = small_network(max_iter=4, **parameters).fit(X, y)
+    stepwise = small_network(**parameters)
+    for _ in range(4):
+        stepwise = pickle.loads(pickle.dumps(stepwise)).partial_fit(X, y, classes=[0, 1, 2])
+    assert fitted_arrays(stepwise) == {**fitted_arrays(whole), "n_iter_": 1}
+
+
+def test_warm_start_keeps_the_state_of_adam():
+    X, y = bars()
+    network = small_network(warm_start=True).fit(X, y)
+    n_updates = network._fitted["t"]
+    assert n_updates > 0
+    network.fit(X, y)
+    assert network._fitted["t"] == 2 * n_updates
+
+
+def test_fit_without_warm_start_begins_anew():
+    X, y = bars()
+    network = small_network().fit(X, y)
+    first = fitted_arrays(network)
+    assert fitted_arrays(network.fit(X, y)) == first
+
+
+def test_changing_the_solver_starts_its_moments_anew():
+    X, y = bars()
+    network = small_network(warm_start=True, batch_size=60).fit(X, y)
+    network.set_params(solver="sgd").fit(X, y)
+    assert network._fitted["t"] == network.n_iter_
+
+
+def test_warm_start_may_change_the_learning_rate():
+    X, y = bars()
+    network = small_network(warm_start=True).fit(X, y)
+    before = network._fitted["parameters"].copy()
+    network.set_params(learning_rate_init=1e-12, max_iter=1).fit(X, y)
+    np.testing.assert_allclose(network._fitted["parameters"], before, atol=1e-9)
+
+
+def test_warm_start_after_convergence_has_new_patience():
+    X, y = bars()
+    network = small_network(warm_start=True, max_iter=50, tol=10.0, n_iter_no_change=3).fit(X, y)
+    assert network.n_iter_ == 4
+    assert network.fit(X, y).n_iter_ == 3
+
+
+@pytest.mark.parametrize("change", [{"n_filters": 5}, {"kernel_size": 2}, {"hidden_layer_sizes": (3,)}, {"activation": "tanh"}])
+def test_warm_start_refuses_another_network(change):
+    X, y = bars()
+    network = small_network(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="layers have changed"):
+        network.set_params(**change).fit(X, y)
+
+
+def test_warm_start_refuses_another_shape():
+    X, y = bars()
+    network = small_network(warm_start=True, input_shape=(6, 6)).fit(X.reshape(-1, 36), y)
+    with pytest.raises(ValueError, match="input_shape"):
+        network.set_params(input_shape=(4, 9)).fit(X.reshape(-1, 36), y)
+    with pytest.raises(ValueError, match="features"):
+        network.set_params(input_shape=None).fit(X[:, :, :5], y)
+
+
+def test_warm_start_refuses_new_classes():
+    X, y = bars()
+    network = small_network(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="not among the classes"):
+        network.fit(X, y + 1)
+
+
+def test_partial_fit_needs_classes_once():
+    X, y = bars()
+    with pytest.raises(ValueError, match="classes must be passed"):
+        small_network().partial_fit(X, y)
+    network = small_network().partial_fit(X[:3], y[:3], classes=[0, 1, 2, 5])
+    assert network.classes_.tolist() == [0, 1, 2, 5]
+    network.partial_fit(X, y)
+    with pytest.raises(ValueError, match="not the same as on the last call"):
+        network.partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="not among the classes"):
+        network.partial_fit(X, y + 2)
+
+
+def test_partial_fit_with_samples_of_one_class():
+    X, y = bars()
+    network = small_network()
+    for label in (0, 1, 2, 0):
+        network.partial_fit(X[y == label], y[y == label], classes=[0, 1, 2])
+    assert network.predict_proba(X).shape == (len(X), 3)
+
+
+def test_partial_fit_after_fit_with_early_stopping_and_back():
+    X, y = bars()
+    network = small_network(early_stopping=True, warm_start=True).fit(X, y)
+    n_scores = len(network.validation_scores_)
+    network.partial_fit(X, y)
+    assert len(network.validation_scores_) == n_scores
+    assert len(network.loss_curve_) == n_scores + 1
+    network.fit(X, y)
+    assert len(network.validation_scores_) == n_scores + network.n_iter_
+
+
+def test_pickles_do_not_grow_under_partial_fit():
+    X, y = bars()
+    network, sizes = small_network(), []
+    for _ in range(30):
+        network = pickle.loads(pickle.dumps(network.partial_fit(X, y, classes=[0, 1, 2])))
+        sizes.append(len(pickle.dumps(network)))
+    assert sizes[-1] - sizes[4] <= 25 * 2 * 10  # the loss of every epoch, in two lists, and nothing else
+
+
+# ----------------------------------------------------------------------------------------------------------- when to stop
+
+
+def test_stops_when_the_loss_no_longer_improves():
+    X, y = bars()
+    network = small_network(max_iter=500, tol=1e-2, n_iter_no_change=4).fit(X, y)
+    assert network.n_iter_ < 500
+    best, since = np.inf, 0
+    for loss in network.loss_curve_:
+        since = 0 if best - loss >= 1e-2 else since + 1
+        best = min(best, loss)
+    assert since == 4
+
+
+def test_infinite_patience():
+    X, y = bars()
+    network = small_network(max_iter=40, tol=100.0, n_iter_no_change=float("inf")).fit(X, y)
+    assert network.n_iter_ == 40
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    X, y = digits(200)
+    parameters = {"n_filters": 8, "input_shape": (8, 8), "random_state": 0, "learning_rate_init": 0.02, "n_iter_no_change": 3}
+    network = ConvNetClassifier(early_stopping=True, max_iter=60, **parameters).fit(X, y)
+    assert len(network.validation_scores_) == len(network.validation_loss_curve_) == network.n_iter_
+    assert network.best_validation_score_ == max(network.validation_scores_)
+    assert network.validation_scores_[network.best_iter_ - 1] == network.best_validation_score_
+    shorter = ConvNetClassifier(early_stopping=True, max_iter=network.best_iter_, **parameters).fit(X, y)
+    assert fitted_arrays(shorter)["parameters"] == fitted_arrays(network)["parameters"]
+
+
+def test_validation_data_of_one_s_own():
+    X, y = digits(300)
+    network = ConvNetClassifier(n_filters=8, input_shape=(8, 8), max_iter=6, random_state=0)
+    network.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert network.n_iter_ == len(network.validation_loss_curve_)
+    assert network.best_validation_score_ == pytest.approx(network.score(X[200:], y[200:]))
+    probabilities = network.predict_proba(X[200:])[np.arange(100), y[200:]]
+    assert network.validation_loss_curve_[network.best_iter_ - 1] == pytest.approx(-np.log(probabilities).mean(), rel=1e-4)
+    unwatched = ConvNetClassifier(n_filters=8, input_shape=(8, 8), max_iter=6, random_state=0, early_stopping=False)
+    watched = fitted_arrays(unwatched.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:]))
+    assert len(unwatched.validation_scores_) == 6
+    assert fitted_arrays(unwatched.fit(X[:200], y[:200]))["parameters"] == watched["parameters"]
+    assert unwatched.validation_scores_ is None
+
+
+def test_weights_of_the_validation_data():
+    X, y = bars()
+    network = small_network(max_iter=1, learning_rate_init=1e-12)
+    network.fit(X, y, X_val=X, y_val=y, sample_weight_val=(y == 1).astype(float))
+    assert network.best_validation_score_ == pytest.approx(network.score(X[y == 1], y[y == 1]))
+
+
+@pytest.mark.parametrize("missing", ["X_val", "y_val"])
+def test_validation_data_are_a_pair(missing):
+    X, y = bars()
+    validation = {"X_val": X, "y_val": y}
+    del validation[missing]
+    with pytest.raises(ValueError, match=f"{missing} is missing"):
+        small_network().fit(X, y, **validation)
+
+
+def test_validation_data_have_to_agree_with_the_training_data():
+    X, y = bars()
+    with pytest.raises(ValueError, match="features"):
+        small_network().fit(X, y, X_val=X[:, :3], y_val=y)
+    with pytest.raises(ValueError, match="y_val"):
+        small_network().fit(X, y, X_val=X, y_val=y + 1)
+    with pytest.raises(ValueError, match="y_val"):
+        small_network().fit(X, y, X_val=X, y_val=y[:-1])
+
+
+def test_auto_holds_nothing_out_of_small_data():
+    X, y = bars()
+    assert small_network().fit(X, y).validation_scores_ is None
+
+
+def test_auto_holds_out_above_ten_thousand_samples():
+    random_state = np.random.RandomState(0)
+    X, y = random_state.standard_normal((10_001, 4)).astype(np.float32), random_state.randint(2, size=10_001)
+    assert small_network(n_filters=1, max_iter=1).fit(X[:-1], y[:-1]).validation_scores_ is None
+    assert len(small_network(n_filters=1, max_iter=1).fit(X, y).validation_scores_) == 1
+
+
+def test_early_stopping_with_string_labels():
+    X, y = bars()
+    names = np.array(["ant", "bee", "cat"])[y]
+    network = small_network(early_stopping=True, max_iter=60).fit(X, names)
+    assert network.best_validation_score_ > 0.9
+    assert set(network.predict(X)) == {"ant", "bee", "cat"}
+
+
+def test_early_stopping_of_a_single_sample():
+    with pytest.raises(ValueError, match="n_samples=1 leaves no validation set"):
+        small_network(early_stopping=True).fit(np.zeros((1, 4)), [1])
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.25, 0.5])
+def test_hold_out_is_stratified(fraction):
+    strata = np.repeat([0, 1, 2], [200, 100, 20])
+    training, held_out = hold_out(np.arange(320), strata, fraction, seed=3)
+    assert sorted([*training, *held_out]) == list(range(320))
+    shares = np.bincount(strata[held_out], minlength=3)
+    np.testing.assert_allclose(shares, fraction * np.array([200, 100, 20]), atol=1)
+    np.testing.assert_array_equal(held_out, hold_out(np.arange(320), strata, fraction, seed=3)[1])
+    assert not np.array_equal(held_out, hold_out(np.arange(320), strata, fraction, seed=4)[1])
+
+
+def test_hold_out_leaves_single_members_to_training():
+    strata = np.array([0] * 20 + [1, 2, 3])
+    for seed in range(20):
+        training, held_out = hold_out(np.arange(23), strata, 0.2, seed)
+        assert {1, 2, 3} <= set(strata[training])
+        assert len(held_out) == 5
+
+
+def test_schedules():
+    assert learning_rate_of_epoch("constant", 0.1, 0.5, 99, 3) == 0.1
+    assert learning_rate_of_epoch("invscaling", 0.1, 0.5, 0, 0) == 0.1
+    assert learning_rate_of_epoch("adaptive", 1.0, 0.5, 99, 2) == pytest.approx(0.04)
+    assert [stops_when_stalled("adaptive", rate) for rate in (1e-5, 1e-6)] == [False, True]
+
+
+def test_adaptive_learning_rate_goes_on_after_a_stall(capsys):
+    X, y = bars()
+    network = small_network(solver="sgd", learning_rate="adaptive", max_iter=99, tol=10.0, n_iter_no_change=2, verbose=True)
+    network.fit(X, y)
+    # 1e-2 / 5**6 is the first rate that is not above 1e-6; the first epoch always improves
+    assert network.n_iter_ == 2 * 7 + 1
+    assert "Stopping" in capsys.readouterr().out
+
+
+# ----------------------------------------------------------------------------------------------------- weights, batches
+
+
+def test_weight_zero_is_the_same_as_leaving_out():
+    X, y = bars()
+    keep = np.arange(len(X)) % 4 != 1
+    for parameters in ({}, {"early_stopping": True}, {"class_weight": {0: 1, 1: 2, 2: 3}}):
+        weighted = small_network(**parameters).fit(X, y, sample_weight=keep.astype(float))
+        left_out = small_network(**parameters).fit(X[keep], y[keep], sample_weight=np.ones(keep.sum()))
+        assert fitted_arrays(weighted) == fitted_arrays(left_out)
+
+
+def test_weights_of_one_change_nothing():
+    X, y = bars()
+    weighted, plain = small_network().fit(X, y, np.ones(len(X))), small_network().fit(X, y)
+    np.testing.assert_allclose(weighted.predict_proba(X), plain.predict_proba(X), rtol=1e-5)
+
+
+def test_a_weight_is_a_repetition_in_a_full_batch():
+    X, y = bars(30)
+    weight = np.arange(30) % 3 + 1
+    parameters = {"scale_input": True, "batch_size": 1000, "max_iter": 10}
+    weighted = small_network(**parameters).fit(X, y, weight)
+    repeated = small_network(**parameters).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-3, atol=1e-5)
+
+
+def test_class_weight():
+    X, y = bars()
+    weighted = small_network(class_weight={0: 1.0, 1: 4.0, 2: 0.5}).fit(X, y)
+    by_sample = small_network().fit(X, y, sample_weight=np.array([1.0, 4.0, 0.5])[y])
+    assert fitted_arrays(weighted) == fitted_arrays(by_sample)
+    names = np.array(["ant", "bee", "cat"])
+    named = small_network(class_weight={"ant": 1.0, "bee": 4.0, "cat": 0.5}).fit(X, names[y])
+    assert fitted_arrays(named)["parameters"] == fitted_arrays(weighted)["parameters"]
+
+
+def test_balanced_class_weight():
+    X, y = bars()
+    rare = np.flatnonzero((y > 0) | (np.arange(len(y)) % 2 == 0))
+    counts = np.bincount(y[rare])
+    by_hand = small_network(class_weight=dict(enumerate(len(rare) / (3 * counts)))).fit(X[rare], y[rare])
+    assert fitted_arrays(small_network(class_weight="balanced").fit(X[rare], y[rare])) == fitted_arrays(by_hand)
+
+
+def test_batches_may_be_larger_than_the_data():
+    X, y = bars(20)
+    assert fitted_arrays(small_network(batch_size=10**9).fit(X, y)) == fitted_arrays(small_network(batch_size=20).fit(X, y))
+
+
+def test_a_batch_of_one():
+    X, y = bars(12)
+    network = small_network(batch_size=1, max_iter=2).fit(X, y)
+    assert network._fitted["t"] == 24
+
+
+def test_without_shuffling_the_order_is_that_of_the_data():
+    X, y = bars(40)
+    order = np.random.RandomState(0).permutation(40)
+    in_order, permuted = (
+        small_network(shuffle=False, scale_input=False, batch_size=8).fit(X[rows], y[rows]) for rows in (np.arange(40), order)
+    )
+    assert fitted_arrays(in_order)["parameters"] != fitted_arrays(permuted)["parameters"]
+
+
+def test_silent_by_default(capsys, recwarn):
+    X, y = bars()
+    small_network().fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+def test_verbose_prints_a_line_per_epoch(capsys):
+    X, y = bars()
+    small_network(verbose=True, early_stopping=True, max_iter=3).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(re.fullmatch(r"Epoch \d/3, loss \S+, validation score \S+, validation loss \S+, \S+ s", line) for line in lines)
+
+
+# --------------------------------------------------------------------------------------------------------------- failures
+
+
+def snapshot(network):
+    return pickle.dumps(network), vars(network).get("_fitted")
+
+
+@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize(
+    "place",
+    ["check_memory", "initial_parameters", "channel_scaling", "build_trainer", "train", "solver_state", "history_attributes",
+     "pack_random_state"],
+)  # fmt: skip
+def test_a_failure_leaves_the_estimator_as_it_was(monkeypatch, place, error, method, is_fitted):
+    X, y = bars(20)
+    network = small_network(max_iter=2, random_state=np.random.RandomState(0))
+    if is_fitted:
+        network.fit(X[:, :4, :4], y)
+        if method == "partial_fit" and place in ("initial_parameters", "channel_scaling"):
+            pytest.skip("not reached when a fit is continued")
+        X = X if method == "fit" else X[:, :4, :4]
+    before = snapshot(network)
+
+    def fail(*args, **kwargs):
+        raise error("injected")
+
+    monkeypatch.setattr(_fitting, place, fail)
+    arguments = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with pytest.raises(error, match="injected"):
+        getattr(network, method)(X, y, **arguments)
+    assert snapshot(network) == before
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_ctrl_c_is_raised_and_leaves_the_old_model(monkeypatch, epoch):
+    X, y = bars()
+    network = small_network(warm_start=True).fit(X, y)
+    before = snapshot(network)
+    calls = []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return run_epoch(*args)
+
+    run_epoch = _training.run_epoch
+    monkeypatch.setattr(_training, "run_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(X, y)
+    assert snapshot(network) == before
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"solver": "sgd", "learning_rate_init": 1e30},
+        {"solver": "sgd", "learning_rate_init": 1e10, "activation": "identity"},
+        {"solver": "adam", "learning_rate_init": 1e38},
+    ],
+)
+def test_divergence_is_an_error(parameters):
+    X, y = bars()
+    network = small_network().fit(X, y)
+    before = snapshot(network)[1]
+    network.set_params(**parameters)
+    with pytest.raises(ValueError, match=r"diverged in epoch \d+: the loss is .* learning rate of .*smaller learning_rate_init"):
+        network.fit(X, y)
+    assert snapshot(network)[1] is before
+
+
+def test_history_of_equal_scores_prefers_the_smaller_loss():
+    history = History()
+    best = [
+        history.add_epoch(1.0, 10, evaluation, stops_early=True, tol=1e-4)
+        for evaluation in [(0.5, 2.0), (0.9, 1.0), (0.9, 0.5), (0.8, 0.4), (0.9, 0.6)]
+    ]
+    assert best == [True, True, True, False, False]
+    assert (history.best_epoch, history.best_score, history.best_validation_loss) == (3, 0.9, 0.5)

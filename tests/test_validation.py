@@ -1,0 +1,424 @@
+"""Malformed input: one clear error, before anything changes."""
+
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from images import bars, digits, small_network
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+
+from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn._images import resolve_input_shape
+from sklearn_cnn._parameters import RULES, InvalidParameterError, check_parameters, plain
+
+# ------------------------------------------------------------------------------------------------------------- parameters
+
+HOSTILE = {
+    "zero": 0,
+    "minus one": -1,
+    "2**31": 2**31,
+    "2**62": 2**62,
+    "2**63": 2**63,
+    "2**200": 2**200,
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "minus infinity": -math.inf,
+    "a fraction": 2.5,
+    "1e39": 1e39,
+    "empty string": "",
+    "a word": "word",
+    "None": None,
+    "True": True,
+    "complex": 1j,
+    "bytes": b"same",
+    "empty tuple": (),
+    "empty list": [],
+    "empty dict": {},
+    "a set": {1},
+    "huge tuple": (1,) * 100_000,
+    "nested": [[[1]]],
+    "triple": (1, 2, 3),
+    "list of None": [None],
+    "list of bools": [True],
+    "huge pair": (2**62, 1),
+    "negative pair": (2, -1),
+    "object": object(),
+    "a class": int,
+    "array": np.array([1.5, math.nan]),
+    "empty array": np.zeros((0, 3)),
+    "zero-dimensional array": np.array(-3),
+}
+
+# Hostile to most, harmless here.
+HARMLESS = {
+    "n_filters": ["empty tuple", "empty list", "triple", "empty array"],
+    "padding": ["zero"],
+    "pooling": ["None", "list of None"],
+    "pool_stride": ["None"],
+    "weight_sharing": ["True", "list of bools"],
+    "hidden_layer_sizes": ["empty tuple", "empty list", "triple", "empty array"],
+    "alpha": ["zero", "2**31", "2**62", "2**63", "2**200", "a fraction"],
+    "batch_size": ["2**31", "2**62", "2**63", "2**200"],
+    "learning_rate_init": ["2**31", "2**62", "2**63", "a fraction"],
+    "power_t": ["zero", "2**31", "2**62", "2**63", "a fraction"],
+    "max_iter": ["2**31", "2**62", "2**63", "2**200"],
+    "random_state": ["zero", "2**31", "None"],
+    "tol": ["zero", "2**31", "2**62", "2**63", "a fraction"],
+    "momentum": ["zero"],
+    "verbose": ["zero", "2**31", "2**62", "2**63", "2**200"],
+    "beta_1": ["zero"],
+    "beta_2": ["zero"],
+    "epsilon": ["2**31", "2**62", "2**63", "a fraction"],
+    "n_iter_no_change": ["2**31", "2**62", "2**63", "2**200", "infinity"],
+    "class_weight": ["None", "empty dict", "empty list"],
+    "input_shape": ["None", "triple"],
+    "n_jobs": ["minus one", "None"],
+}
+BOOLEANS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "scale_input", "verbose")
+
+
+def is_harmless(name, kind):
+    return kind in HARMLESS.get(name, ()) or (name in BOOLEANS and kind == "True")
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("name", RULES)
+def test_hostile_parameters(name, kind):
+    if is_harmless(name, kind):
+        pytest.skip("allowed")
+    X, y = bars(12)
+    network = small_network(max_iter=1).set_params(**{name: HOSTILE[kind]})
+    with pytest.raises((ValueError, TypeError, MemoryError)) as caught:
+        network.fit(X, y)
+    assert name in str(caught.value)
+    assert "_fitted" not in vars(network)
+
+
+def test_an_error_names_parameter_value_and_remedy():
+    with pytest.raises(InvalidParameterError, match=r"^kernel_size='big' is not valid .* at least 1.* example kernel_size=3"):
+        check_parameters(ConvNetClassifier(kernel_size="big"))
+    assert issubclass(InvalidParameterError, ValueError)
+    assert issubclass(InvalidParameterError, TypeError)
+
+
+@pytest.mark.parametrize("name", ["n_filters", "hidden_layer_sizes", "padding"])
+@pytest.mark.parametrize("size", [2**30, 2**31 - 1, 2**31, 2**62])
+def test_sizes_beyond_all_memory(name, size):
+    X, y = bars(12)
+    with pytest.raises(ValueError, match=r"bytes") as caught:
+        small_network().set_params(**{name: (4, size) if name == "n_filters" else (size, size)}).fit(X, y)
+    assert "layer" in str(caught.value).lower() or name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_filters": np.int32(3)},
+        {"n_filters": np.array([3, 2])},
+        {"n_filters": [3, 2], "kernel_size": [np.int64(2), (1, 3)]},
+        {"kernel_size": (np.int64(2), 3)},
+        {"kernel_size": np.int8(2)},
+        {"learning_rate_init": np.float32(0.01)},
+        {"shuffle": np.True_},
+        {"batch_size": np.int64(7)},
+        {"max_iter": np.int64(2)},
+        {"hidden_layer_sizes": np.array([4])},
+        {"input_shape": np.array([6, 6])},
+        {"input_shape": [6, 6, 1]},
+        {"verbose": 0},
+        {"random_state": np.int64(3)},
+        {"pool_size": 2**31 - 1},
+        {"n_filters": (), "hidden_layer_sizes": (8,)},
+    ],
+    ids=repr,
+)
+def test_numpy_scalars_and_arrays_are_as_good_as_python(parameters):
+    X, y = bars(20)
+    small_network(max_iter=2).set_params(**parameters).fit(X, y).predict(X)
+
+
+def test_parameters_are_not_changed_by_fit():
+    X, y = bars(20)
+    sizes = [np.int64(2), (1, 3)]
+    network = small_network(n_filters=[3, 2], kernel_size=sizes).fit(X, y)
+    assert network.kernel_size is sizes
+    sizes[0] = 5
+    network.predict(X)
+
+
+def test_plain():
+    assert plain([np.int64(1), (np.float32(0.5), "a")]) == [1, (0.5, "a")]
+    assert plain(np.array([[1, 2]])) == [[1, 2]]
+
+
+def test_wrong_number_of_blocks():
+    X, y = bars(12)
+    with pytest.raises(ValueError, match=r"kernel_size.* 3 .*n_filters.* 2 blocks"):
+        small_network(n_filters=(3, 2), kernel_size=[1, 2, 3]).fit(X, y)
+
+
+def test_a_network_that_leaves_nothing_of_the_image():
+    X, y = bars(12)
+    with pytest.raises(ValueError, match=r"[Bb]lock.*kernel_size.*(2|1) x (2|1)"):
+        small_network(n_filters=(3, 2), kernel_size=4, padding="valid").fit(X, y)
+
+
+# ---------------------------------------------------------------------------------------------------------------------- X
+
+X_GOOD, Y_GOOD = bars(12)
+X_FLAT = X_GOOD.reshape(12, 36)
+
+
+def with_value(value, dtype=float):
+    X = X_FLAT.astype(dtype)
+    X[3, 5] = value
+    return X
+
+
+BAD_X = {
+    "None": None,
+    "a number": 3.0,
+    "a word": "images",
+    "a vector": X_FLAT[0],
+    "five dimensions": np.zeros((12, 2, 2, 2, 2)),
+    "six dimensions": np.zeros((12, 1, 1, 1, 1, 1)),
+    "no samples": np.zeros((0, 36)),
+    "no images": np.zeros((0, 6, 6)),
+    "no features": np.zeros((12, 0)),
+    "no rows": np.zeros((12, 0, 6)),
+    "no columns": np.zeros((12, 6, 0, 1)),
+    "no channels": np.zeros((12, 6, 6, 0)),
+    "ragged": [[1, 2], [3]] * 6,
+    "words": np.full((12, 36), "a"),
+    "bytes": np.full((12, 36), b"a"),
+    "objects": np.full((12, 36), object()),
+    "dictionaries": [{"pixel": 1}] * 12,
+    "complex": X_FLAT + 1j,
+    "dates": np.zeros((12, 36), dtype="datetime64[s]"),
+    "durations": np.zeros((12, 36), dtype="timedelta64[s]"),
+    "images of dates": np.zeros((12, 6, 6), dtype="datetime64[s]"),
+    "records": np.zeros((12, 36), dtype=[("a", float)]),
+    "masked": np.ma.masked_greater(X_FLAT, 1),
+    "masked images": np.ma.masked_greater(X_GOOD, 1),
+    "sparse": sparse.csr_matrix(X_FLAT),
+    "sparse array": sparse.coo_array(X_FLAT),
+    "NaN": with_value(np.nan),
+    "float32 NaN": with_value(np.nan, np.float32),
+    "infinity": with_value(np.inf),
+    "minus infinity": with_value(-np.inf),
+    "float16 infinity": with_value(np.inf, np.float16),
+    "1e39": with_value(1e39),
+    "-1e300": with_value(-1e300),
+    "images with NaN": with_value(np.nan).reshape(12, 6, 6),
+    "huge integers": [[10**400] * 36] * 12,
+    "pandas NaN": pd.DataFrame(with_value(np.nan)),
+    "pandas dates": pd.DataFrame(np.zeros((12, 36), dtype="datetime64[s]")),
+    "one sample too few": X_FLAT[:-1],
+}
+
+
+@pytest.mark.parametrize("kind", BAD_X)
+def test_bad_X_in_fit(kind):
+    network = small_network(max_iter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError)):
+            network.fit(BAD_X[kind], Y_GOOD)
+    assert "_fitted" not in vars(network)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return small_network(max_iter=1).fit(X_GOOD, Y_GOOD)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BAD_X if kind != "one sample too few"])
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_bad_X_in_prediction(kind, method, network):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError)) as caught:
+            getattr(network, method)(BAD_X[kind])
+    assert not isinstance(caught.value, NotFittedError)
+
+
+@pytest.mark.parametrize("shape", [(2, 35), (2, 37), (2, 6, 5), (2, 4, 9), (2, 6, 6, 2)])
+def test_prediction_needs_the_shape_of_fit(shape, network):
+    with pytest.raises(ValueError, match=r"(features|shape)"):
+        network.predict(np.zeros(shape))
+
+
+@pytest.mark.parametrize("words", ["NaN", "infinity"])
+def test_values_that_float32_cannot_hold(words):
+    with pytest.raises(ValueError, match=rf"Input X contains {words}"):
+        small_network().fit(with_value({"NaN": np.nan, "infinity": np.inf}[words]), Y_GOOD)
+    with pytest.raises(ValueError, match=r"too large for dtype\('float32'\).*1e\+39"):
+        small_network().fit(with_value(1e39), Y_GOOD)
+
+
+# ------------------------------------------------------------------------------------------------------------ input shape
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "input_shape", "expected"),
+    [
+        ((9,), None, (1, 9, 1)),
+        ((6,), (6,), (1, 6, 1)),
+        ((6,), (2, 3), (2, 3, 1)),
+        ((12,), (2, 3, 2), (2, 3, 2)),
+        ((12,), (1, 6, 2), (1, 6, 2)),
+        ((2, 3), None, (2, 3, 1)),
+        ((2, 3), (2, 3), (2, 3, 1)),
+        ((2, 3, 2), None, (2, 3, 2)),
+        ((2, 3, 2), [2, 3, 2], (2, 3, 2)),
+        ((1, 6, 2), None, (1, 6, 2)),
+        ((6, 1), None, (6, 1, 1)),
+    ],
+)
+def test_what_a_sample_is(X_shape, input_shape, expected):
+    X = np.random.RandomState(0).standard_normal((8, *X_shape))
+    network = small_network(input_shape=input_shape, max_iter=1).fit(X, np.arange(8) % 2)
+    assert network.input_shape_ == expected
+    assert network.n_features_in_ == math.prod(expected)
+    assert all(type(size) is int for size in network.input_shape_)
+    assert network.predict(X).shape == (8,)
+    assert network.predict(X.reshape(8, -1)).shape == (8,)
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "input_shape"),
+    [((64,), (8, 9)), ((64,), (8, 8, 3)), ((8, 8), (4, 16)), ((8, 8), (64,)), ((8, 8, 3), (8, 8)), ((6,), (7,))],
+)
+def test_declaration_and_data_contradict_each_other(X_shape, input_shape):
+    with pytest.raises(ValueError, match=rf"input_shape=\({input_shape[0]}"):
+        small_network(input_shape=input_shape).fit(np.zeros((8, *X_shape)), np.arange(8) % 2)
+
+
+def test_flattened_squares_are_not_guessed():
+    X, y = digits(30)
+    with pytest.warns(UserWarning, match=r"input_shape=\(8, 8\).*input_shape=\(64,\)"):
+        network = small_network(max_iter=1).fit(X, y)
+    assert network.input_shape_ == (1, 64, 1)
+
+
+@pytest.mark.parametrize("n_features", [1, 4, 16, 24, 25, 26, 784])
+def test_squares_of_at_least_25_are_warned_about(n_features, recwarn):
+    assert resolve_input_shape(None, None, n_features) == (1, n_features, 1)
+    assert bool(recwarn.list) == (n_features in (25, 784))
+
+
+@pytest.mark.parametrize("input_shape", [(8, 8), (64,), [8, 8, 1]])
+def test_declared_shapes_are_not_warned_about(input_shape, recwarn):
+    X, y = digits(30)
+    small_network(max_iter=1, input_shape=input_shape).fit(X, y).predict(X)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 7])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 5, 30])
+def test_the_default_accepts_the_smallest_data(n_samples, n_features):
+    X = np.random.RandomState(0).standard_normal((n_samples, n_features))
+    network = ConvNetClassifier(max_iter=2).fit(X, np.arange(n_samples) % 3)
+    assert network.predict(X).shape == (n_samples,)
+
+
+# ------------------------------------------------------------------------------------------------------- y and the weights
+
+BAD_Y = {
+    "None": None,
+    "a number": 3,
+    "too short": Y_GOOD[:-1],
+    "too long": np.append(Y_GOOD, 0),
+    "empty": [],
+    "real numbers": Y_GOOD + 0.5,
+    "NaN": np.where(Y_GOOD == 1, np.nan, Y_GOOD),
+    "infinity": np.where(Y_GOOD == 1, np.inf, Y_GOOD),
+    "complex": Y_GOOD + 1j,
+    "dates": Y_GOOD.astype("datetime64[s]"),
+    "masked": np.ma.masked_equal(Y_GOOD, 1),
+    "mixed": np.array([1, "a", 2.5, None] * 3, dtype=object),
+    "numbers and words": np.array([1, "a"] * 6, dtype=object),
+    "objects": [object() for _ in range(12)],
+    "lists": [[1], [1, 2]] * 6,
+    "three dimensions": np.zeros((12, 2, 2)),
+    "several classes each": np.stack([Y_GOOD, Y_GOOD], axis=1),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_Y)
+def test_bad_y(kind):
+    network = small_network(max_iter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError)):
+            network.fit(X_GOOD, BAD_Y[kind])
+    assert "_fitted" not in vars(network)
+
+
+def test_a_column_of_labels_is_warned_about():
+    with pytest.warns(DataConversionWarning):
+        network = small_network(max_iter=1).fit(X_GOOD, Y_GOOD.reshape(-1, 1))
+    assert network.predict(X_GOOD).shape == (12,)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "category", "string", "Int64"])
+def test_labels_in_pandas(dtype):
+    y = pd.Series(Y_GOOD).astype(dtype)
+    network = small_network(max_iter=60).fit(X_GOOD, y)
+    assert network.score(X_GOOD, y) > 0.5
+    assert small_network(max_iter=1).fit(X_GOOD, list(Y_GOOD)).classes_.tolist() == [0, 1, 2]
+
+
+def weights(**changes):
+    weight = np.ones(12)
+    for number, value in changes.items():
+        weight[int(number[1:])] = value
+    return weight
+
+
+BAD_WEIGHTS = {
+    "too short": np.ones(11),
+    "two dimensions": np.ones((12, 1)),
+    "negative": weights(_3=-1),
+    "NaN": weights(_3=np.nan),
+    "infinity": weights(_3=np.inf),
+    "1e39": weights(_3=1e39),
+    "sum beyond float32": np.full(12, 1e38),
+    "all zero": np.zeros(12),
+    "all tiny": np.full(12, 1e-60),
+    "complex": np.ones(12) + 1j,
+    "words": ["a"] * 12,
+    "dates": np.zeros(12, dtype="datetime64[s]"),
+    "masked": np.ma.masked_equal(weights(_3=5), 5),
+    "objects": [object()] * 12,
+    "ragged": [[1], [1, 2]] * 6,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_WEIGHTS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_sample_weight(kind, method):
+    network = small_network(max_iter=1)
+    arguments = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError)):
+            getattr(network, method)(X_GOOD, Y_GOOD, sample_weight=BAD_WEIGHTS[kind], **arguments)
+    assert "_fitted" not in vars(network)
+
+
+@pytest.mark.parametrize("weight", [-1, math.nan, math.inf, "a", 1e39])
+def test_bad_class_weight(weight):
+    network = small_network(max_iter=1, class_weight={0: weight, 1: 1, 2: 1})
+    with pytest.raises((ValueError, TypeError)):
+        network.fit(X_GOOD, Y_GOOD)
+
+
+def test_weights_are_not_changed():
+    weight = weights(_3=0, _4=2.5)
+    before = weight.copy()
+    small_network(max_iter=1).fit(X_GOOD, Y_GOOD, weight)
+    np.testing.assert_array_equal(weight, before)
