@@ -1,0 +1,171 @@
+"""The floors of the package: imports go down only, and nothing is imported that a plain installation does not bring.
+
+The floors are those of ``ARCHITECTURE.md``. A new module has to be given a floor here before the tests pass.
+"""
+
+import ast
+import graphlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "sklearn_cnn"
+
+FLOORS = {
+    "_kernels": 0,
+    "_version": 0,
+    "_layers": 1,
+    "_geometry": 1,
+    "_initializers": 1,
+    "_solvers": 1,
+    "_scaling": 1,
+    "_outputs": 1,
+    "_plan": 2,
+    "_network": 3,
+    "_training": 4,
+    "_base": 5,
+    "_fitted": 5,
+    "_parameters": 5,
+    "_fitting": 5,
+    "_images": 5,
+    "_labels": 5,
+    "_validation": 5,
+    "_classifier": 6,
+    "functional": 7,
+    "inspection": 7,
+    "_show_versions": 7,
+    "__init__": 7,
+}
+
+# The guide is 300 lines; where a file passes the ceiling, it has become two things and has to be cut.
+MAXIMUM_LINES = 400
+MAXIMUM_LINES_OF_FIT = 20
+
+# What a distribution is called where it is required, and what it is called where it is imported.
+IMPORT_NAMES = {"scikit-learn": "sklearn"}
+
+PYTHON_FILES = sorted(path for path in PACKAGE.rglob("*.py*") if path.suffix in {".py", ".pyi"})
+SOURCE_FILES = sorted(
+    path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".h"}
+)
+
+
+def short(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path):
+    """The name under sklearn_cnn that a file belongs to: a module of its own, or the folder that it is in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(path.suffix)
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def import_nodes(tree, *, inside_functions):
+    """Every import statement that runs; those for the type checker alone do not."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        for child in ast.iter_child_nodes(node):
+            is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if is_type_checking(child) or (is_function and not inside_functions):
+                continue
+            waiting.append(child)
+
+
+def imported_names(path, *, inside_functions=True):
+    """Every dotted name that a file imports; ``from a.b import c`` counts as ``a.b.c``."""
+    for node in import_nodes(ast.parse(path.read_text(encoding="utf-8")), inside_functions=inside_functions):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        else:
+            assert node.level == 0, f"{short(path)}:{node.lineno}: a relative import; write the full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path):
+    """The modules under sklearn_cnn that a file imports; the package itself counts as ``__init__``."""
+    for name in imported_names(path):
+        parts = name.split(".")
+        if parts[0] == "sklearn_cnn":
+            yield parts[1] if len(parts) > 1 and parts[1] in FLOORS else "__init__"
+
+
+def declared_dependencies():
+    """What may be imported at module level: the standard library and the requirements of a plain installation."""
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.match(r"[A-Za-z0-9_.-]+", requirement).group() for requirement in requirements}
+    return {IMPORT_NAMES.get(name, name) for name in names} | set(sys.stdlib_module_names) | {"sklearn_cnn"}
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=short)
+def test_every_module_has_a_floor(path):
+    assert module_of(path) in FLOORS, (
+        f"{short(path)} has no floor: give it one in {Path(__file__).name} and in ARCHITECTURE.md"
+    )
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=short)
+def test_imports_go_down_only(path):
+    module = module_of(path)
+    higher = {name for name in own_imports(path) if FLOORS[name] > FLOORS[module]}
+    assert not higher, f"{short(path)} on floor {FLOORS[module]} imports {sorted(higher)} from above"
+
+
+def test_no_import_cycles():
+    graph = {module: set() for module in FLOORS}
+    for path in PYTHON_FILES:
+        graph[module_of(path)] |= set(own_imports(path)) - {module_of(path)}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
+
+
+@pytest.mark.parametrize("module", sorted(name for name, floor in FLOORS.items() if floor == 1))
+def test_only_the_plan_knows_both_layers_and_kernels(module):
+    path = PACKAGE / f"{module}.py"
+    if path.exists():  # a floor may be laid out before its last room is built
+        assert "_kernels" not in set(own_imports(path))
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=short)
+def test_no_optional_imports_at_module_level(path):
+    top_level = {name.split(".")[0] for name in imported_names(path, inside_functions=False)}
+    undeclared = top_level - declared_dependencies()
+    assert not undeclared, (
+        f"{short(path)} imports {sorted(undeclared)}: no dependency of the package, so import it where it is used"
+    )
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=short)
+def test_only_public_parts_of_scikit_learn(path):
+    private = {
+        name
+        for name in imported_names(path)
+        if name.split(".")[0] == "sklearn"
+        and any(part.startswith("_") and not part.endswith("__") for part in name.split("."))
+    }
+    assert not private, f"{short(path)} imports {sorted(private)}, which the next release of scikit-learn may move"
+
+
+@pytest.mark.parametrize("path", SOURCE_FILES, ids=short)
+def test_files_stay_short(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= MAXIMUM_LINES, f"{short(path)} has {n_lines} lines; the guide is 300"
+
+
+def test_fit_stays_a_table_of_contents():
+    for path in PYTHON_FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name == "fit":
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                n_lines = body[-1].end_lineno - body[0].lineno + 1
+                assert n_lines <= MAXIMUM_LINES_OF_FIT, (
+                    f"fit in {short(path)} has {n_lines} lines; move its parts into functions"
+                )

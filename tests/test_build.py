@@ -1,0 +1,183 @@
+"""What the build and the installation have to look like, and what importing the package must leave alone."""
+
+import importlib.machinery
+import importlib.metadata
+import importlib.resources
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklearn_cnn
+
+
+def extension_modules():
+    """The files of the package's compiled modules, wherever an ordinary or an editable installation keeps them."""
+    import sklearn_cnn._kernels
+
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    files = {
+        Path(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.startswith("sklearn_cnn.") and getattr(module, "__file__", None) and module.__file__.endswith(suffixes)
+    }
+    folder = Path(sklearn_cnn._kernels.__file__).parent
+    files |= {path for path in folder.iterdir() if path.name.endswith(suffixes)}
+    return sorted(files)
+
+
+def readelf(*arguments):
+    if shutil.which("readelf") is None:
+        pytest.skip("readelf (binutils) is not installed")
+    return subprocess.run(["readelf", *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+
+
+def run_python(code):
+    """Run code in a fresh process that does not see the folder it runs in."""
+    return subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+needs_elf = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ELF files are Linux's")
+
+
+def test_version_is_that_of_the_installed_distribution():
+    assert sklearn_cnn.__version__ == importlib.metadata.version("sklearn_cnn")
+
+
+def test_type_information_is_installed():
+    assert importlib.resources.files("sklearn_cnn").joinpath("py.typed").is_file()
+
+
+def test_every_python_file_is_installed():
+    """The build lists its files; one that is missing from the list is missed by users only."""
+    installed = Path(sklearn_cnn.__file__).parent
+    sources = Path(__file__).resolve().parent.parent / "sklearn_cnn"
+    files = [path.relative_to(sources) for path in sources.rglob("*.py*") if path.suffix in {".py", ".pyi"}]
+    missing = [path.as_posix() for path in files if not (installed / path).exists()]
+    assert not missing, f"not installed, so not in any meson.build: {missing}"
+
+
+def test_there_are_extension_modules():
+    assert extension_modules()
+
+
+@needs_elf
+def test_relocations_are_read_only_and_bound_at_start():
+    for path in extension_modules():
+        assert "GNU_RELRO" in readelf("--wide", "--program-headers", path), path
+
+
+@needs_elf
+def test_the_stack_is_not_executable():
+    for path in extension_modules():
+        rows = [line.split() for line in readelf("--wide", "--program-headers", path).splitlines() if "GNU_STACK" in line]
+        # type, offset, two addresses, two sizes, flags, alignment; a file without the row would get an executable stack
+        assert len(rows) == 1, path
+        assert "E" not in "".join(rows[0][6:-1]), path
+
+
+@needs_elf
+def test_no_library_search_path_from_the_build():
+    for path in extension_modules():
+        dynamic = readelf("--wide", "--dynamic", path)
+        assert "RPATH" not in dynamic, path
+        assert "RUNPATH" not in dynamic, path
+
+
+# Reads MXCSR: rounding, flush-to-zero and denormals-are-zero. Its lowest six bits only record what has happened.
+CONTROL_REGISTER = """
+import ctypes
+library = ctypes.CDLL("libm.so.6")
+def control():
+    environment = (ctypes.c_uint32 * 8)()  # seven words of the x87, then MXCSR
+    assert library.fegetenv(environment) == 0
+    return environment[7] & ~0x3F
+"""
+
+needs_control_register = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or platform.machine() != "x86_64", reason="reads glibc's fenv_t on x86-64"
+)
+
+
+@needs_control_register
+def test_no_extension_module_was_linked_with_fast_math():
+    """A library linked with -ffast-math sets flush-to-zero for the whole process as soon as it is loaded.
+
+    Loading runs such start-up code and nothing else, so levels that this processor cannot run are looked at, too.
+    """
+    paths = [str(path) for path in extension_modules()]
+    code = f"""{CONTROL_REGISTER}
+before = control()
+for path in {paths!r}:
+    ctypes.CDLL(path)
+    assert control() == before, path
+"""
+    run_python(code)
+
+
+@needs_control_register
+def test_import_and_use_leave_the_control_register_alone():
+    code = f"""{CONTROL_REGISTER}
+import numpy as np
+import sklearn.neural_network, sklearn.ensemble, scipy.special  # what the package imports may do what it likes
+before = control()
+import sklearn_cnn
+assert control() == before, "import"
+X = np.random.default_rng(0).normal(size=(40, 6, 6))
+model = sklearn_cnn.ConvNetClassifier(n_filters=2, max_iter=2, n_jobs=2, random_state=0).fit(X, np.arange(40) % 2)
+assert control() == before, "fit"
+model.predict(X)
+assert control() == before, "predict"
+"""
+    run_python(code)
+
+
+def test_import_leaves_numpy_and_the_process_alone():
+    code = """
+import json, os, signal, sys, warnings
+import numpy as np, sklearn.neural_network, sklearn.ensemble, scipy.special
+def state():
+    return [np.geterr(), np.get_printoptions(), dict(os.environ), len(warnings.filters), sys.path,
+            sys.getrecursionlimit(), str(signal.getsignal(signal.SIGINT)), np.random.get_state()[1].tolist()]
+before = json.dumps(state(), default=str)
+import sklearn_cnn
+print(json.dumps(state(), default=str) == before)
+"""
+    assert run_python(code).strip() == "True"
+
+
+def test_import_does_not_bring_optional_packages():
+    """Scikit-learn itself imports pandas where that is installed, so what it brings is not ours."""
+    code = """
+import sys
+import sklearn.ensemble
+before = set(sys.modules)
+import sklearn_cnn
+print([name for name in ("matplotlib", "pandas", "torch", "pytest", "Cython") if name in set(sys.modules) - before])
+"""
+    assert run_python(code).strip() == "[]"
+
+
+def test_import_prints_nothing():
+    assert run_python("import sklearn_cnn") == ""
+
+
+def test_show_versions_names_what_a_bug_report_needs(capsys):
+    sklearn_cnn.show_versions()
+    printed = capsys.readouterr().out
+    for word in (
+        "Python",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "joblib",
+        "threadpoolctl",
+        "sklearn_cnn",
+        "OpenMP",
+        "level",
+        "threads",
+    ):
+        assert word in printed, word

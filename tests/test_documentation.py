@@ -1,0 +1,78 @@
+"""What the documents promise: their examples run, and the commands that they name exist."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import sklearn_cnn
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted(ROOT.glob("*.md"))
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def short(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def python_blocks(path):
+    """The Python blocks of a Markdown file, with the line that each starts on."""
+    text = path.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, match.start(1)) + 1, match.group(1)
+
+
+# Not the compiled ones: importing a level that this processor cannot run would end the process.
+MODULES = ["sklearn_cnn", *(module.name for module in pkgutil.walk_packages(sklearn_cnn.__path__, "sklearn_cnn."))]
+MODULES = [name for name in MODULES if not name.startswith("sklearn_cnn._kernels.")]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=short)
+def test_python_in_documents_runs(path, tmp_path, monkeypatch):
+    """Blocks of one document share their names, as they do for somebody who types them in one after the other."""
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for line, block in python_blocks(path):
+        if ">>>" in block:
+            test = doctest.DocTestParser().get_doctest(block, names, short(path), str(path), line)
+            # the parser works on a copy, and later blocks need the names
+            test.globs = names
+            runner = doctest.DocTestRunner(optionflags=OPTIONS)
+            runner.run(test, clear_globs=False)
+            assert runner.failures == 0, f"the example in {short(path)}, line {line}, prints something else"
+        else:
+            exec(compile("\n" * (line - 1) + block, str(path), "exec"), names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    assert result.failed == 0
+
+
+def test_every_public_object_has_an_example():
+    for name in sklearn_cnn.__all__:
+        public = getattr(sklearn_cnn, name)
+        if callable(public):
+            assert ">>>" in (public.__doc__ or ""), f"sklearn_cnn.{name} has no example in its docstring"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=short)
+def test_commands_in_documents_exist(path):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)(?=[`\s])", "".join(re.findall(r"`[^`]+`", path.read_text(encoding="utf-8"))))
+    )
+    assert named <= targets, f"{short(path)} names {sorted(named - targets)}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=short)
+def test_links_inside_the_project_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (path.parent / target).exists(), f"{short(path)} links to {target}"
