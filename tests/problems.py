@@ -1,0 +1,173 @@
+"""Problems for the compiled kernels: modules to run, random geometries, random networks and random numbers."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from reference import network_backward, network_forward
+
+from sklearn_cnn import _kernels
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network import Network
+from sklearn_cnn._plan import build_plan
+
+LEVELS = _kernels.available_levels()
+DTYPES = (np.float32, np.float64)
+
+#: Every compiled module that this processor runs.
+each_level = pytest.mark.parametrize("level", LEVELS)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+
+
+def bits(array):
+    """What makes two results the same: NaN equals NaN, and 0 is not -0."""
+    array = np.ascontiguousarray(array)
+    return array.shape, array.dtype, array.tobytes()
+
+
+def parameter_vector(plan, values, dtype=np.float64):
+    """A flat vector that takes its weights and biases from ``values(shape)``; the gaps are zero."""
+    vector = np.zeros(plan.parameter_size, dtype=dtype)
+    for block in plan.blocks:
+        size = math.prod(block.shape)
+        vector[block.offset : block.offset + size] = values(size)
+    return vector
+
+
+def gaussian_parameters(plan, random_state, dtype=np.float64):
+    return parameter_vector(plan, lambda size: 0.5 * random_state.standard_normal(size), dtype)
+
+
+def sparse_integers(random_state, shape, largest=2, density=0.6):
+    """Small integers, many of them zero, so that sums of their products are exact in single precision."""
+    return random_state.integers(-largest, largest + 1, shape) * (random_state.random(shape) < density) * 1.0
+
+
+def choose(random_state, *options):
+    return options[random_state.integers(len(options))]
+
+
+def pair(random_state, low, high):
+    return tuple(int(n) for n in random_state.integers(low, high + 1, 2))
+
+
+def random_padding(random_state, kernel_size):
+    most = 2 * max(kernel_size)
+    return choose(
+        random_state, "same", "valid", pair(random_state, 0, most),
+        (pair(random_state, 0, most), pair(random_state, 0, most)),
+    )  # fmt: skip
+
+
+def random_block(random_state, *, largest_side=12, largest_channels=20, activations=("identity", "relu"), exact=True):
+    """A convolution or locally connected block and the shape of an image for it; most of them fit."""
+    kernel_size = pair(random_state, 1, choose(random_state, 2, 4, 7))
+    rows, columns = pair(random_state, 1, largest_side)
+    if random_state.random() < 0.15:
+        rows, kernel_size = 1, (1, kernel_size[1])
+    sharing = random_state.random() < 0.75
+    largest = largest_channels if sharing else 6
+    powers = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 2), (1, 4))  # averages over them are exact
+    pool_size = choose(random_state, *powers) if exact else pair(random_state, 1, 3)
+    layer = ConvolutionBlock(
+        n_filters=int(random_state.integers(1, 2 * largest)),
+        kernel_size=kernel_size,
+        stride=pair(random_state, 1, choose(random_state, 1, 1, 3, 5)),
+        padding=random_padding(random_state, kernel_size),
+        padding_mode=choose(random_state, "zeros", "zeros", "reflect"),
+        pooling=choose(random_state, None, "max", "average"),
+        pool_size=pool_size,
+        pool_stride=pool_size if random_state.random() < 0.5 else pair(random_state, 1, 3),
+        weight_sharing=sharing,
+        activation=choose(random_state, *activations),
+    )
+    return layer, (rows, columns, int(random_state.integers(1, largest)))
+
+
+def random_pooling(random_state, *, largest_side=12, largest_channels=40):
+    pool_size = choose(random_state, (1, 1), (1, 2), (2, 2), (4, 1), (2, 4))
+    stride = pool_size if random_state.random() < 0.5 else pair(random_state, 1, 4)
+    layer = PoolingLayer(choose(random_state, "max", "average"), pool_size, stride)
+    return layer, (*pair(random_state, 1, largest_side), int(random_state.integers(1, largest_channels)))
+
+
+def random_dense(random_state):
+    layer = DenseLayer(int(random_state.integers(1, 140)), choose(random_state, "identity", "relu"))
+    return layer, (1, int(random_state.integers(1, 200)), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One layer on integer-valued data, with the results of its naive twin."""
+
+    plan: object
+    parameters: np.ndarray
+    X: np.ndarray
+    d_outputs: np.ndarray
+    outputs: np.ndarray
+    d_X: np.ndarray
+    d_parameters: np.ndarray
+
+    def solve(self, dtype, level, n_threads=1):
+        """What the compiled kernels make of it: outputs, d_X, d_parameters."""
+        network = Network(self.plan, self.parameters.astype(dtype), level=level)
+        X = self.X.astype(dtype)
+        d_X, d_parameters = network.gradients(X, self.d_outputs.astype(dtype), n_threads=n_threads)
+        return network.scores(X, n_threads=n_threads), d_X, d_parameters
+
+
+def make_problem(layers, input_shape, n_samples, numbers, parameters=None):
+    """A problem whose inputs, parameters and output gradients are ``numbers(shape)``."""
+    plan = build_plan(tuple(layers), input_shape, True)
+    vector = parameter_vector(plan, parameters or numbers)
+    X = numbers((n_samples, plan.n_inputs))
+    d_outputs = numbers((n_samples, plan.n_outputs))
+    outputs, trace = network_forward(plan, vector, X)
+    d_X, d_parameters = network_backward(plan, vector, trace, d_outputs)
+    return Problem(plan, vector, X, d_outputs, outputs, d_X, d_parameters)
+
+
+def integer_problem(make_layer, random_state):
+    """A random problem; what does not fit, or whose results are all zero, is thrown away and drawn again."""
+    while True:
+        layer, input_shape = make_layer(random_state)
+        try:
+            build_plan((layer,), input_shape, True)
+        except ValueError:
+            continue
+        n_samples = int(random_state.integers(1, 5))
+        problem = make_problem([layer], input_shape, n_samples, lambda shape: sparse_integers(random_state, shape))
+        results = [problem.outputs, problem.d_X]
+        results += [problem.d_parameters] if problem.plan.n_parameters else []
+        if all(np.any(result) for result in results):
+            return problem
+
+
+@lru_cache(maxsize=8)
+def integer_problems(make_layer, n_problems, seed):
+    """The same problems for every module, solved by the twin once."""
+    random_state = np.random.default_rng(seed)
+    return [integer_problem(make_layer, random_state) for _ in range(n_problems)]
+
+
+def random_network(random_state, *, largest_side=9, activations=("identity", "relu", "tanh", "logistic")):
+    """The plan of a small network: up to two blocks, perhaps a pooling layer, dense layers."""
+    while True:
+        layers = []
+        input_shape = (*pair(random_state, 1, largest_side), int(random_state.integers(1, 4)))
+        for _ in range(random_state.integers(0, 3)):
+            layer, _ = random_block(
+                random_state, largest_side=largest_side, largest_channels=4, activations=activations, exact=False
+            )
+            layers.append(layer)
+        if random_state.random() < 0.2:
+            layers.append(random_pooling(random_state)[0])
+        if random_state.random() < 0.4:
+            layers.append(DenseLayer(int(random_state.integers(1, 6)), choose(random_state, *activations)))
+        layers.append(DenseLayer(int(random_state.integers(2, 4))))
+        try:
+            return build_plan(tuple(layers), input_shape, True)
+        except ValueError:
+            continue

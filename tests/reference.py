@@ -1,0 +1,368 @@
+"""Naive NumPy twins of the compiled kernels: one loop over positions, no trick, in whatever type the data has.
+
+Images are (n, rows, columns, channels). Kernels are (kernel rows, kernel columns, channels, filters); those of a
+locally connected block have the map's rows and columns in front. Forward and backward stand side by side; ``d_x`` is
+the gradient of ``x``. `LAYERS` is the table that the tests of shapes, values and gradients walk.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+
+# -------------------------------------------------------------------------------------------------------------- padding
+
+
+def sides(padding, shape, kernel_size, stride):
+    """``((top, bottom), (left, right))`` for "same", "valid", a pair or a pair of pairs."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        totals = [
+            max((math.ceil(n / s) - 1) * s + k - n, 0) for n, k, s in zip(shape, kernel_size, stride, strict=True)
+        ]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((side, side) if isinstance(side, int) else side for side in padding)
+
+
+def pad(X, padding, mode="zeros"):
+    widths = ((0, 0), *padding, (0, 0))
+    return np.pad(X, widths, mode="reflect") if mode == "reflect" else np.pad(X, widths)
+
+
+def pad_backward(d_padded, shape, padding, mode="zeros"):
+    """Each padded pixel gives its gradient to the pixel it copied. shape: rows and columns of the image."""
+    copied = np.arange(1, 1 + math.prod(shape)).reshape(1, *shape, 1)
+    copied = pad(copied, padding, mode).ravel()  # 0: a zero
+    n, channels = d_padded.shape[0], d_padded.shape[-1]
+    d_X = np.zeros((n, 1 + math.prod(shape), channels), dtype=d_padded.dtype)
+    for position, pixel in enumerate(copied):
+        d_X[:, pixel] += d_padded.reshape(n, copied.size, channels)[:, position]
+    return d_X[:, 1:].reshape(n, *shape, channels)
+
+
+# ---------------------------------------------------------------------------------------------------------- convolution
+
+
+def n_positions(length, window, stride):
+    return len(range(0, length - window + 1, stride))
+
+
+def windows(padded, size, stride):
+    """Row, column and slice of every window position."""
+    for r in range(n_positions(padded.shape[1], size[0], stride[0])):
+        for c in range(n_positions(padded.shape[2], size[1], stride[1])):
+            top, left = r * stride[0], c * stride[1]
+            yield r, c, np.s_[:, top : top + size[0], left : left + size[1], :]
+
+
+def map_shape(padded, size, stride):
+    return tuple(n_positions(n, k, s) for n, k, s in zip(padded.shape[1:3], size, stride, strict=True))
+
+
+def convolution(X, weights, bias, stride, padding, mode="zeros"):
+    """Cross-correlation with one kernel for all positions (4 axes) or one per position (6 axes)."""
+    padded = pad(X, padding, mode)
+    size, shared = weights.shape[-4:-2], weights.ndim == 4
+    outputs = np.empty((len(X), *map_shape(padded, size, stride), weights.shape[-1]), dtype=X.dtype)
+    for r, c, window in windows(padded, size, stride):
+        kernel, start = (weights, bias) if shared else (weights[r, c], bias[r, c])
+        outputs[:, r, c] = np.tensordot(padded[window], kernel, 3) + start
+    return outputs
+
+
+def convolution_backward(d_outputs, X, weights, stride, padding, mode="zeros"):
+    """-> d_X, d_weights, d_bias"""
+    padded = pad(X, padding, mode)
+    size, shared = weights.shape[-4:-2], weights.ndim == 4
+    d_padded, d_weights = np.zeros_like(padded), np.zeros_like(weights)
+    d_bias = d_outputs.sum(axis=(0, 1, 2) if shared else 0)
+    for r, c, window in windows(padded, size, stride):
+        kernel, d_kernel = (weights, d_weights) if shared else (weights[r, c], d_weights[r, c])
+        d_padded[window] += np.tensordot(d_outputs[:, r, c], kernel, (1, 3))
+        d_kernel += np.tensordot(padded[window], d_outputs[:, r, c], (0, 0))
+    return pad_backward(d_padded, X.shape[1:3], padding, mode), d_weights, d_bias
+
+
+# -------------------------------------------------------------------------------------------------------------- pooling
+
+
+def maximum_positions(X, size, stride):
+    """Where in its window (counted row by row) each maximum stands: the last NaN, else the first of equal values."""
+    positions = np.zeros((len(X), *map_shape(X, size, stride), X.shape[-1]), dtype=int)
+    for r, c, window in windows(X, size, stride):
+        pixels = X[window].reshape(len(X), math.prod(size), X.shape[-1])
+        best = pixels[:, 0].copy()
+        for k in range(1, pixels.shape[1]):
+            better = (pixels[:, k] > best) | np.isnan(pixels[:, k])
+            best[better] = pixels[:, k][better]
+            positions[:, r, c][better] = k
+    return positions
+
+
+def max_pool(X, size, stride):
+    outputs = np.empty((len(X), *map_shape(X, size, stride), X.shape[-1]), dtype=X.dtype)
+    for r, c, window in windows(X, size, stride):
+        outputs[:, r, c] = X[window].max(axis=(1, 2))  # NumPy's maximum of a NaN is NaN
+    return outputs
+
+
+def max_pool_backward(d_outputs, X, size, stride):
+    positions, d_X = maximum_positions(X, size, stride), np.zeros_like(X)
+    for n, r, c, f in np.ndindex(d_outputs.shape):
+        row, column = divmod(positions[n, r, c, f], size[1])
+        d_X[n, r * stride[0] + row, c * stride[1] + column, f] += d_outputs[n, r, c, f]
+    return d_X
+
+
+def average_pool(X, size, stride):
+    outputs = np.empty((len(X), *map_shape(X, size, stride), X.shape[-1]), dtype=X.dtype)
+    for r, c, window in windows(X, size, stride):
+        outputs[:, r, c] = X[window].mean(axis=(1, 2))
+    return outputs
+
+
+def average_pool_backward(d_outputs, X, size, stride):
+    d_X = np.zeros_like(X)
+    for r, c, window in windows(X, size, stride):
+        d_X[window] += d_outputs[:, r, c][:, None, None] / math.prod(size)
+    return d_X
+
+
+#: Pooling -> (forward, backward)
+POOLINGS = {"max": (max_pool, max_pool_backward), "average": (average_pool, average_pool_backward)}
+
+
+# ------------------------------------------------------------------------------------------- activations, dense, losses
+
+#: Activation -> (function, derivative as a function of its own output)
+ACTIVATIONS = {
+    "identity": (lambda x: x, lambda y: np.ones_like(y)),
+    "relu": (lambda x: np.where(x < 0, 0, x), lambda y: (y > 0).astype(y.dtype)),
+    "logistic": (lambda x: 1 / (1 + np.exp(-x)), lambda y: y * (1 - y)),
+    "tanh": (np.tanh, lambda y: 1 - y * y),
+}
+
+
+def flat(X):
+    return X.reshape(len(X), math.prod(X.shape[1:]))
+
+
+def dense(X, weights, bias):
+    return flat(X) @ weights + bias
+
+
+def dense_backward(d_outputs, X, weights):
+    """-> d_X, d_weights, d_bias"""
+    return (d_outputs @ weights.T).reshape(X.shape), flat(X).T @ d_outputs, d_outputs.sum(axis=0)
+
+
+def softmax(scores):
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def softmax_cross_entropy(scores, targets):
+    """Loss of each sample."""
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return -(targets * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))).sum(axis=1)
+
+
+def softmax_cross_entropy_backward(scores, targets):
+    return softmax(scores) * targets.sum(axis=1, keepdims=True) - targets
+
+
+def logistic_cross_entropy(scores, targets):
+    return (np.logaddexp(0, scores) - scores * targets).sum(axis=1)
+
+
+def logistic_cross_entropy_backward(scores, targets):
+    return np.exp(-np.logaddexp(0, -scores)) - targets
+
+
+def squared_error(scores, targets):
+    return 0.5 * ((scores - targets) ** 2).mean(axis=1)
+
+
+def squared_error_backward(scores, targets):
+    return (scores - targets) / scores.shape[1]
+
+
+#: Loss -> (loss of each sample, gradient of its scores)
+LOSSES = {
+    "softmax": (softmax_cross_entropy, softmax_cross_entropy_backward),
+    "logistic": (logistic_cross_entropy, logistic_cross_entropy_backward),
+    "squared": (squared_error, squared_error_backward),
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- updates
+
+
+def sgd(parameters, gradient, velocity, learning_rate, momentum, nesterov):
+    """-> parameters, velocity. Sutskever et al. (2013)."""
+    velocity = momentum * velocity - learning_rate * gradient
+    change = momentum * velocity - learning_rate * gradient if nesterov else velocity
+    return parameters + change, velocity
+
+
+def adam(parameters, gradient, first_moment, second_moment, t, learning_rate, beta_1, beta_2, epsilon):
+    """-> parameters, first_moment, second_moment. Kingma and Ba (2014), in the order of their section 2."""
+    first_moment = beta_1 * first_moment + (1 - beta_1) * gradient
+    second_moment = beta_2 * second_moment + (1 - beta_2) * gradient**2
+    rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return parameters - rate * first_moment / (np.sqrt(second_moment) + epsilon), first_moment, second_moment
+
+
+# ------------------------------------------------------------------------------------------------------- whole networks
+
+
+def layer_forward(layer, weights, bias, X):
+    """-> outputs, and what backward needs."""
+    if isinstance(layer, PoolingLayer):
+        return POOLINGS[layer.pooling][0](X, layer.pool_size, layer.pool_stride), None
+    function, _ = ACTIVATIONS[layer.activation]
+    if isinstance(layer, DenseLayer):
+        outputs = function(dense(X, weights, bias))
+        return outputs, outputs
+    padding = sides(layer.padding, X.shape[1:3], layer.kernel_size, layer.stride)
+    maps = function(convolution(X, weights, bias, layer.stride, padding, layer.padding_mode))
+    if layer.pooling is None:
+        return maps, maps
+    return POOLINGS[layer.pooling][0](maps, layer.pool_size, layer.pool_stride), maps
+
+
+def layer_backward(layer, weights, X, kept, d_outputs):
+    """-> d_X, d_weights, d_bias (None where there are none)"""
+    if isinstance(layer, PoolingLayer):
+        return POOLINGS[layer.pooling][1](d_outputs, X, layer.pool_size, layer.pool_stride), None, None
+    _, derivative = ACTIVATIONS[layer.activation]
+    if isinstance(layer, DenseLayer):
+        return dense_backward(d_outputs * derivative(kept), X, weights)
+    if layer.pooling is not None:
+        d_outputs = POOLINGS[layer.pooling][1](d_outputs, kept, layer.pool_size, layer.pool_stride)
+    padding = sides(layer.padding, X.shape[1:3], layer.kernel_size, layer.stride)
+    d_maps = d_outputs * derivative(kept)
+    return convolution_backward(d_maps, X, weights, layer.stride, padding, layer.padding_mode)
+
+
+def unpack(plan, vector):
+    """The flat vector as one (weights, bias) for each layer."""
+    parameters = [{} for _ in plan.layers]
+    for block in plan.blocks:
+        values = vector[block.offset : block.offset + math.prod(block.shape)]
+        parameters[block.layer][block.kind] = values.reshape(block.shape)
+    return [(entry.get("weights"), entry.get("bias")) for entry in parameters]
+
+
+def pack(plan, parameters):
+    """The flat vector of one (weights, bias) for each layer, gaps zero."""
+    vector = np.zeros(plan.parameter_size)
+    for target, source in zip(unpack(plan, vector), parameters, strict=True):
+        for view, values in zip(target, source, strict=True):
+            if view is not None:
+                view[...] = values
+    return vector
+
+
+def network_forward(plan, vector, X):
+    """X: (n, n_inputs) -> outputs of the last layer (n, n_outputs), and the trace that backward needs."""
+    X = X.reshape(len(X), *plan.input_shape)
+    trace = []
+    for layer, (weights, bias) in zip(plan.layers, unpack(plan, vector), strict=True):
+        outputs, kept = layer_forward(layer, weights, bias, X)
+        trace.append((X, kept))
+        X = outputs
+    return flat(X), trace
+
+
+def network_backward(plan, vector, trace, d_outputs):
+    """-> d_X (n, n_inputs), d_parameters (flat)"""
+    gradients = []
+    d_X = d_outputs.reshape(len(d_outputs), *plan.output_shapes[-1])
+    for k in reversed(range(len(plan.layers))):
+        layer, (weights, _), (X, kept) = plan.layers[k], unpack(plan, vector)[k], trace[k]
+        d_X = flat(d_X) if isinstance(layer, DenseLayer) else d_X.reshape(len(d_X), *plan.output_shapes[k])
+        d_X, d_weights, d_bias = layer_backward(layer, weights, X, kept, d_X)
+        gradients.insert(0, (d_weights, d_bias))
+    return flat(d_X), pack(plan, gradients)
+
+
+def network_loss(plan, vector, X, targets, sample_weight, loss, alpha):
+    """Weighted mean loss plus the L2 penalty of the weights -> loss, its gradient (flat)."""
+    scores, trace = network_forward(plan, vector, X)
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    value, backward = LOSSES[loss]
+    d_scores = backward(scores, targets) * weights[:, None] / weights.sum()
+    _, gradient = network_backward(plan, vector, trace, d_scores)
+    strength = alpha / weights.sum()
+    only_weights = pack(plan, [(w, None if b is None else 0 * b) for w, b in unpack(plan, vector)])
+    total = (weights * value(scores, targets)).sum() / weights.sum() + 0.5 * strength * (only_weights**2).sum()
+    return total, gradient + strength * only_weights
+
+
+# -------------------------------------------------------------------------------------------------- the table of layers
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer, the images it gets and the shape it gives."""
+
+    name: str
+    layer: object
+    input_shape: tuple
+    output_shape: tuple
+
+
+Block = ConvolutionBlock
+
+LAYERS = [
+    Row("convolution", Block(4, (3, 3)), (6, 5, 2), (4, 3, 4)),
+    Row("convolution of one pixel", Block(3, (1, 1)), (1, 1, 1), (1, 1, 3)),
+    Row("convolution 1x1", Block(20, (1, 1)), (4, 3, 5), (4, 3, 20)),
+    Row("convolution over everything", Block(33, (5, 4)), (5, 4, 3), (1, 1, 33)),
+    Row("convolution of a signal", Block(5, (1, 4), padding="same"), (1, 11, 2), (1, 11, 5)),
+    Row("convolution with one filter", Block(1, (3, 2)), (5, 6, 1), (3, 5, 1)),
+    Row("convolution with 17 filters", Block(17, (2, 3)), (5, 7, 3), (4, 5, 17)),
+    Row("convolution with 64 filters", Block(64, (3, 3), padding="same"), (4, 5, 8), (4, 5, 64)),
+    Row("convolution, stride 2", Block(6, (3, 3), stride=(2, 2)), (8, 7, 2), (3, 3, 6)),
+    Row("convolution, stride longer than the kernel", Block(3, (2, 1), stride=(3, 2)), (8, 6, 2), (3, 3, 3)),
+    Row("convolution, padding same", Block(4, (3, 5), padding="same"), (5, 6, 2), (5, 6, 4)),
+    Row("convolution, padding same, even", Block(4, (2, 4), padding="same", stride=(2, 1)), (5, 6, 2), (3, 6, 4)),
+    Row("convolution, padding of four sides", Block(4, (3, 3), padding=((2, 0), (1, 3))), (4, 4, 2), (4, 6, 4)),
+    Row("convolution, more padding than kernel", Block(4, (2, 2), padding=(3, 3)), (3, 3, 2), (8, 8, 4)),
+    Row("convolution, mirrored", Block(5, (3, 3), padding=(2, 1), padding_mode="reflect"), (5, 4, 3), (7, 4, 5)),
+    Row("convolution, mirrored, one row", Block(5, (3, 3), (1, 1), "same", "reflect"), (1, 4, 3), (1, 4, 5)),
+    Row("convolution, mirrored, stride", Block(3, (3, 3), (2, 3), ((0, 2), (1, 1)), "reflect"), (6, 7, 2), (3, 3, 3)),
+    Row("convolution, relu", Block(7, (3, 3), activation="relu"), (6, 5, 2), (4, 3, 7)),
+    Row("convolution, logistic", Block(7, (3, 3), activation="logistic"), (6, 5, 2), (4, 3, 7)),
+    Row("convolution, tanh", Block(7, (3, 3), activation="tanh"), (6, 5, 2), (4, 3, 7)),
+    Row("block, maximum", Block(9, (3, 3), padding="same", pooling="max", activation="relu"), (6, 7, 2), (3, 3, 9)),
+    Row("block, overlapping maxima", Block(4, (3, 3), pooling="max", pool_size=(3, 2), pool_stride=(1, 1),
+        activation="tanh"), (7, 7, 2), (3, 4, 4)),
+    Row("block, average", Block(5, (2, 2), pooling="average", pool_size=(3, 2), pool_stride=(2, 3), activation="relu"),
+        (8, 8, 2), (3, 2, 5)),
+    Row("block, average, identity", Block(18, (3, 3), padding="same", pooling="average"), (6, 6, 2), (3, 3, 18)),
+    Row("block, average, logistic", Block(3, (3, 3), pooling="average", activation="logistic"), (6, 6, 2), (2, 2, 3)),
+    Row("local", Block(3, (3, 2), weight_sharing=False), (5, 5, 2), (3, 4, 3)),
+    Row("local with 19 filters", Block(19, (2, 2), weight_sharing=False, activation="relu"), (3, 4, 3), (2, 3, 19)),
+    Row("local signal", Block(3, (1, 3), padding="same", weight_sharing=False), (1, 7, 2), (1, 7, 3)),
+    Row("local, stride and padding", Block(2, (3, 3), (2, 2), "same", weight_sharing=False), (5, 6, 1), (3, 3, 2)),
+    Row("local, mirrored", Block(2, (3, 3), (1, 1), "same", "reflect", weight_sharing=False), (4, 3, 2), (4, 3, 2)),
+    Row("local, maximum", Block(4, (3, 3), padding="same", pooling="max", weight_sharing=False, activation="tanh"),
+        (5, 4, 2), (2, 2, 4)),
+    Row("local, average", Block(4, (2, 2), pooling="average", weight_sharing=False, activation="relu"),
+        (5, 5, 2), (2, 2, 4)),
+    Row("local, average, identity", Block(4, (2, 2), pooling="average", weight_sharing=False), (5, 5, 2), (2, 2, 4)),
+    Row("maximum", PoolingLayer("max", (2, 2), (2, 2)), (6, 5, 3), (3, 2, 3)),
+    Row("maximum, overlapping", PoolingLayer("max", (3, 2), (1, 2)), (6, 5, 17), (4, 2, 17)),
+    Row("maximum of 300 pixels", PoolingLayer("max", (20, 15), (3, 2)), (24, 20, 5), (2, 3, 5)),
+    Row("average of windows", PoolingLayer("average", (2, 3), (2, 1)), (6, 5, 9), (3, 3, 9)),
+    Row("average, gaps", PoolingLayer("average", (1, 2), (2, 3)), (6, 7, 35), (3, 2, 35)),
+    Row("dense", DenseLayer(5), (2, 3, 2), (1, 1, 5)),
+    Row("dense, one unit", DenseLayer(1, "logistic"), (1, 7, 1), (1, 1, 1)),
+    Row("dense, 150 inputs, 67 units", DenseLayer(67, "relu"), (10, 5, 3), (1, 1, 67)),
+    Row("dense, 70 inputs, 130 units", DenseLayer(130, "tanh"), (1, 70, 1), (1, 1, 130)),
+]  # fmt: skip

@@ -1,0 +1,277 @@
+"""Every compiled module against the naive twins: exactly on integers, within the rounding bound on other numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import reference
+from problems import (
+    bits,
+    each_dtype,
+    each_level,
+    integer_problems,
+    make_problem,
+    parameter_vector,
+    random_block,
+    random_dense,
+    random_pooling,
+    sparse_integers,
+)
+from reference import LAYERS
+
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network import Network
+from sklearn_cnn._plan import build_plan
+
+each_row = pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+
+
+def tolerances(dtype):
+    return {"rtol": 2e-4, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-12}
+
+
+def run_layer(layer, X, parameters=None, *, dtype=np.float32, level=None):
+    """Outputs of one layer for images (n, rows, columns, channels)."""
+    plan = build_plan((layer,), X.shape[1:])
+    vector = np.zeros(plan.parameter_size) if parameters is None else reference.pack(plan, [parameters])
+    scores = Network(plan, vector.astype(dtype), level=level).scores(X.reshape(len(X), -1).astype(dtype))
+    return scores.reshape(len(X), *plan.output_shapes[-1])
+
+
+# --------------------------------------------------------------------------------------------- exact, on small integers
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize(
+    ("make_layer", "n_problems"), [(random_block, 1000), (random_pooling, 150), (random_dense, 100)],
+    ids=["blocks", "pooling", "dense"],
+)  # fmt: skip
+def test_random_geometry_is_exact_on_integers(level, dtype, make_layer, n_problems):
+    for problem in integer_problems(make_layer, n_problems, 0):
+        outputs, d_X, d_parameters = problem.solve(dtype, level)
+        case = problem.plan.layers, problem.plan.input_shape, len(problem.X)
+        np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"outputs of {case}")
+        np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"input gradient of {case}")
+        np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"parameter gradient of {case}")
+
+
+@pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
+def test_problems_are_exact_in_single_precision(make_layer):
+    # What the test above rests on: every partial sum of absolute values is far below 2**24.
+    for problem in integer_problems(make_layer, 100, 0):
+        absolute = [np.abs(array) for array in (problem.parameters, problem.X, problem.d_outputs)]
+        outputs, _ = reference.network_forward(problem.plan, absolute[0], absolute[1])
+        d_X, d_parameters = reference.network_backward(
+            problem.plan, absolute[0], reference.network_forward(problem.plan, absolute[0], absolute[1])[1], absolute[2]
+        )
+        assert max(array.max(initial=0) for array in (outputs, d_X, d_parameters)) < 2**20
+    kinds = {type(problem.plan.layers[0]) for problem in integer_problems(make_layer, 100, 0)}
+    assert len(kinds) == 1
+
+
+def test_random_blocks_cover_every_kind():
+    layers = [problem.plan.layers[0] for problem in integer_problems(random_block, 1000, 0)]
+    seen = {(layer.pooling, layer.weight_sharing, layer.padding_mode, layer.activation) for layer in layers}
+    assert len(seen) == 3 * 2 * 2 * 2
+    assert any(max(layer.stride) > max(layer.kernel_size) for layer in layers)
+    assert any(layer.n_filters % 16 and layer.n_filters > 16 for layer in layers)
+    assert {"same", "valid"} <= {layer.padding for layer in layers}
+    assert any(isinstance(layer.padding[0], tuple) for layer in layers)
+
+
+# ------------------------------------------------------------------------------------------- rounding, on other numbers
+
+
+@each_level
+@each_dtype
+@each_row
+def test_layer_agrees_with_its_twin(level, dtype, row):
+    random_state = np.random.default_rng(1)
+    problem = make_problem([row.layer], row.input_shape, 5, random_state.standard_normal)
+    assert problem.plan.output_shapes[-1] == row.output_shape
+    for result, expected in zip(
+        problem.solve(dtype, level), (problem.outputs, problem.d_X, problem.d_parameters), strict=True
+    ):
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, **tolerances(dtype))
+
+
+@each_level
+def test_convolution_stays_within_the_rounding_bound(level):
+    # |error| <= (K + 2) u (|x| * |w| + |b|) with K the length of the sum and u = 2**-24: a theorem, so no false alarm.
+    random_state = np.random.default_rng(2)
+    for problem in integer_problems(random_block, 1000, 0)[:200]:
+        layer = problem.plan.layers[0]
+        layer = ConvolutionBlock(**{**vars(layer), "pooling": None, "activation": "identity"})
+        plan = build_plan((layer,), problem.plan.input_shape)
+        parameters = parameter_vector(plan, random_state.standard_normal, np.float32)
+        X = random_state.standard_normal(problem.X.shape).astype(np.float32)
+        scores = Network(plan, parameters, level=level).scores(X)
+        exact, _ = reference.network_forward(plan, parameters.astype(np.float64), X.astype(np.float64))
+        size, _ = reference.network_forward(plan, np.abs(parameters).astype(np.float64), np.abs(X).astype(np.float64))
+        n_terms = math.prod(layer.kernel_size) * plan.input_shape[2]
+        assert np.all(np.abs(scores - exact) <= (n_terms + 2) * 2.0**-24 * size)
+
+
+@each_level
+@each_dtype
+def test_input_of_every_number_type_is_scaled_per_channel(level, dtype):
+    random_state = np.random.default_rng(3)
+    plan = build_plan((DenseLayer(4),), (3, 2, 3))
+    parameters = parameter_vector(plan, lambda size: sparse_integers(random_state, size), dtype)
+    shift, factor = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.5, 4.0])
+    X = random_state.integers(0, 100, (5, 18))
+    scaled = ((X.reshape(5, 3, 2, 3) - shift) * factor).reshape(5, 18)
+    expected, _ = reference.network_forward(plan, parameters, scaled)
+    for kind in ("u1", "i1", "u2", "i4", "i8", "u8", "f2", "f4", "f8", ">f4", ">f8", ">i2"):
+        scores = Network(plan, parameters, level=level).scores(X.astype(kind), shift=shift, factor=factor)
+        np.testing.assert_array_equal(scores, expected, err_msg=kind)
+        one = Network(plan, parameters, level=level).scores(X.astype(kind), shift=shift[:1], factor=factor[1:2])
+        np.testing.assert_array_equal(
+            one, reference.network_forward(plan, parameters, (X - 1.0) * 0.5)[0], err_msg=kind
+        )
+    flags = X % 2 == 0
+    np.testing.assert_array_equal(
+        Network(plan, parameters, level=level).scores(flags),
+        reference.network_forward(plan, parameters, flags * 1.0)[0],
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- activations
+
+
+@each_level
+@pytest.mark.parametrize(
+    ("activation", "exact", "ulps"),
+    [
+        ("logistic", lambda x: 1 / (1 + np.exp(-x)), 4),
+        ("tanh", np.tanh, 4),
+        ("relu", lambda x: np.maximum(x, 0), 0),
+        ("identity", lambda x: x, 0),
+    ],
+)
+def test_activation_is_accurate_in_single_precision(level, activation, exact, ulps):
+    random_state = np.random.default_rng(4)
+    x = np.concatenate([np.linspace(-80, 80, 4001), random_state.standard_normal(4000), np.logspace(-30, 1, 200)])
+    x = x.astype(np.float32)
+    layer = ConvolutionBlock(1, (1, 1), activation=activation)
+    result = run_layer(layer, x.reshape(1, 1, -1, 1), (1.0, 0.0), level=level).ravel()
+    expected = exact(x.astype(np.float64))
+    assert np.all(np.abs(result - expected) <= ulps * np.spacing(np.abs(expected).astype(np.float32)))
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_activation_at_the_ends_of_the_range(level, dtype, activation):
+    x = np.array([-np.inf, -1e30, -200.0, -0.0, 0.0, 200.0, 1e30, np.inf, np.nan])
+    limits = {
+        "identity": x,
+        "relu": [0, 0, 0, 0, 0, 200, 1e30, np.inf, np.nan],
+        "logistic": [0, 0, 0, 0.5, 0.5, 1, 1, 1, np.nan],
+        "tanh": [-1, -1, -1, 0, 0, 1, 1, 1, np.nan],
+    }
+    layer = ConvolutionBlock(1, (1, 1), activation=activation)
+    result = run_layer(layer, x.reshape(1, 1, -1, 1), (1.0, 0.0), dtype=dtype, level=level).ravel()
+    np.testing.assert_allclose(result, np.array(limits[activation], dtype=dtype), atol=1e-30)
+
+
+# -------------------------------------------------------------------------------------------------------------- pooling
+
+
+def pool(X, pooling, size, stride, d_outputs, dtype, level):
+    """-> pooled images, gradient of X"""
+    plan = build_plan((PoolingLayer(pooling, size, stride),), X.shape[1:], True)
+    network = Network(plan, np.zeros(0, dtype=dtype), level=level)
+    rows = X.reshape(len(X), -1).astype(dtype)
+    d_X, _ = network.gradients(rows, np.broadcast_to(d_outputs, (len(X), plan.n_outputs)).astype(dtype))
+    return network.scores(rows).reshape(len(X), *plan.output_shapes[0]), d_X.reshape(X.shape)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 8, 9, 16, 17, 33])
+def test_maximum_of_a_nan_is_nan_in_every_lane(level, dtype, channels):
+    for place in range(4):
+        for channel in range(channels):
+            X = np.ones((1, 2, 2, channels))
+            X.reshape(4, channels)[place, channel] = np.nan
+            pooled, d_X = pool(X, "max", (2, 2), (2, 2), 1.0, dtype, level)
+            np.testing.assert_array_equal(np.isnan(pooled.ravel()), np.arange(channels) == channel)
+            assert d_X.reshape(4, channels)[place, channel] == 1
+            assert d_X.sum() == channels
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("channels", [1, 3, 4, 8, 16, 21])
+def test_window_of_minus_infinity_keeps_its_first_pixel(level, dtype, channels):
+    X = np.full((2, 4, 6, channels), -np.inf)
+    pooled, d_X = pool(X, "max", (2, 3), (2, 3), 1.0, dtype, level)
+    assert np.all(pooled == -np.inf)
+    expected = np.zeros_like(X)
+    expected[:, ::2, ::3] = 1
+    np.testing.assert_array_equal(d_X, expected)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("channels", [1, 3, 4, 8, 16, 21])
+def test_equal_maxima_give_their_gradient_to_the_first(level, dtype, channels):
+    random_state = np.random.default_rng(5)
+    X = random_state.integers(0, 2, (6, 6, 8, channels)) * 1.0
+    for size, stride in [((2, 2), (2, 2)), ((3, 4), (1, 2)), ((1, 1), (1, 1))]:
+        shape = (6, *reference.map_shape(X, size, stride), channels)
+        d_outputs = random_state.integers(1, 4, shape) * 1.0
+        pooled, d_X = pool(X, "max", size, stride, d_outputs.reshape(6, -1), dtype, level)
+        np.testing.assert_array_equal(pooled, reference.max_pool(X, size, stride))
+        np.testing.assert_array_equal(d_X, reference.max_pool_backward(d_outputs, X, size, stride))
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("size", [(16, 16), (1, 257), (20, 30), (300, 2)])
+def test_windows_of_more_pixels_than_a_byte_counts(level, dtype, size):
+    random_state = np.random.default_rng(6)
+    X = random_state.permuted(np.arange(2.0 * (size[0] + 2) * (size[1] + 3) * 3)).reshape(
+        2, size[0] + 2, size[1] + 3, 3
+    )
+    X[0, -3:, -4:] += 1e5  # the last window's maximum is in its last corner
+    d_outputs = np.ones((2, *reference.map_shape(X, size, (1, 2)), 3))
+    pooled, d_X = pool(X, "max", size, (1, 2), d_outputs.reshape(2, -1), dtype, level)
+    np.testing.assert_array_equal(pooled, reference.max_pool(X, size, (1, 2)))
+    np.testing.assert_array_equal(d_X, reference.max_pool_backward(d_outputs, X, size, (1, 2)))
+
+
+@each_level
+@each_dtype
+def test_average_divides_by_the_whole_window(level, dtype):
+    X = np.arange(24.0).reshape(1, 4, 6, 1)
+    pooled, d_X = pool(X, "average", (2, 3), (2, 3), 6.0, dtype, level)
+    np.testing.assert_array_equal(pooled.ravel(), [4, 7, 16, 19])
+    np.testing.assert_allclose(d_X, np.ones_like(X), rtol=1e-6)
+
+
+# -------------------------------------------------------------------------------------------------------- repeatability
+
+
+@each_level
+@each_dtype
+@each_row
+def test_the_same_call_twice_gives_the_same_bits(level, dtype, row):
+    random_state = np.random.default_rng(7)
+    problem = make_problem([row.layer], row.input_shape, 9, random_state.standard_normal)
+    first, second = problem.solve(dtype, level), problem.solve(dtype, level)
+    assert [bits(array) for array in first] == [bits(array) for array in second]
+
+
+@each_level
+@each_dtype
+@each_row
+def test_empty_batch(level, dtype, row):
+    problem = make_problem([row.layer], row.input_shape, 0, np.zeros)
+    outputs, d_X, d_parameters = problem.solve(dtype, level)
+    assert outputs.shape == (0, math.prod(row.output_shape))
+    assert d_X.shape == (0, math.prod(row.input_shape))
+    assert not d_parameters.any()
