@@ -333,6 +333,16 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         scores, fitted = self._scores(X)
         return scores if fitted["is_multilabel"] or fitted["out_activation_"] == "softmax" else scores.ravel()
 
+    def _scores(self, X):
+        """Compute scores, and refuse a fitted state whose classes are not theirs."""
+        scores, fitted = super()._scores(X)
+        classes = fitted["classes_"]
+        n_outputs = scores.shape[1]
+        n_classes = (n_outputs,) if n_outputs > 1 else (1, 2)
+        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) not in n_classes:
+            raise ValueError(f"The fitted classes_ do not fit the network's {n_outputs} outputs. Fit the estimator again.")
+        return scores, fitted
+
     def _probabilities(self, scores, fitted):
         """Turn scores into probabilities: exclusive ones, or independent ones of labels, or of two classes."""
         if fitted["out_activation_"] == "softmax":

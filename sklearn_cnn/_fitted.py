@@ -118,11 +118,17 @@ def checked_array(fitted, name, shape):
 
 
 def fitted_plan(fitted):
-    """Return the plan of the fitted network."""
+    """Return the plan of the fitted network; refuse layers that are none, and a number of features that is not theirs."""
     try:
-        return plan_from_records(fitted["layers"], fitted["input_shape_"])
-    except (TypeError, KeyError) as error:
+        plan = plan_from_records(fitted["layers"], fitted["input_shape_"])
+    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
         raise ValueError("The fitted layers are not what fit has stored. Fit the estimator again.") from error
+    if (fitted["n_features_in_"], fitted["n_outputs_"]) != (plan.n_inputs, plan.n_outputs):
+        raise ValueError(
+            f"The fitted layers have {plan.n_inputs} inputs and {plan.n_outputs} outputs, but n_features_in_ is "
+            f"{fitted['n_features_in_']!r} and n_outputs_ {fitted['n_outputs_']!r}. Fit the estimator again."
+        )
+    return plan
 
 
 def fitted_network(fitted):
@@ -146,11 +152,23 @@ def fitted_network(fitted):
         If someone has changed the fitted state to something invalid.
     """
     plan = fitted_plan(fitted)
-    network = Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,)))
+    return Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,))), fitted_scaling(fitted, plan)
+
+
+def fitted_scaling(fitted, plan):
+    """Return ``shift`` and ``factor`` of the input, both None if it is not scaled; refuse what does not fit the plan."""
     if fitted["shift"] is None and fitted["factor"] is None:
-        return network, {"shift": None, "factor": None}
-    n_channels = (plan.input_shape[2],)
-    return network, {name: checked_array(fitted, name, n_channels) for name in ("shift", "factor")}
+        return {"shift": None, "factor": None}
+    return {name: checked_array(fitted, name, (plan.input_shape[2],)) for name in ("shift", "factor")}
+
+
+def fitted_solver(fitted, plan):
+    """Return everything of the fitted state that an update depends on; refuse what does not fit the plan."""
+    names = ("parameters", "first_moment", "second_moment")
+    arrays = {name: checked_array(fitted, name, (plan.parameter_size,)) for name in names}
+    if not isinstance(fitted["t"], int) or fitted["t"] < 0:
+        raise ValueError(f"The fitted t must be the number of updates, but it is {fitted['t']!r}. Fit the estimator again.")
+    return {**arrays, "t": fitted["t"]}
 
 
 def parameter_views(fitted, kind):

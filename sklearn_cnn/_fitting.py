@@ -1,12 +1,20 @@
 """From checked data to a fitted state: the parts of a fit, each a function that leaves the estimator alone."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_cnn._fitted import pack_layers, pack_random_state, plan_from_records, unpack_random_state
+from sklearn_cnn._fitted import (
+    fitted_plan,
+    fitted_scaling,
+    fitted_solver,
+    pack_layers,
+    pack_random_state,
+    plan_from_records,
+    unpack_random_state,
+)
 from sklearn_cnn._initializers import initial_parameters
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._layers import build_layers
@@ -102,7 +110,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
     random_state, split_seed = random_streams(estimator, earlier)
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
-    examples = prepare_examples(estimator, problem, earlier)
+    examples = prepare_examples(estimator, plan, problem, earlier)
     options = training_options(estimator, len(problem.rows), n_epochs, stops_early)
     trainer = build_trainer(estimator, plan, problem, options.batch_size, random_state, earlier)
     history = History() if earlier is None else History(**copy.deepcopy(earlier["history"]))
@@ -128,6 +136,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
 
 def describe_network(estimator, problem, earlier):
     """Build the layers, as records, and the plan of the network; they have to be those of an earlier fit."""
+    plan = None if earlier is None else fitted_plan(earlier)
     n_outputs = problem.target.attributes["n_outputs_"]
     layers = pack_layers(build_layers(problem.input_shape, n_outputs, **plain_geometry(estimator)))
     if earlier is not None and layers != earlier["layers"]:
@@ -135,7 +144,7 @@ def describe_network(estimator, problem, earlier):
             "The network's layers have changed since the fit that is to be continued. Set the parameters back, or start anew "
             "with warm_start=False or with clone."
         )
-    plan = plan_from_records(layers, problem.input_shape)
+    plan = plan or plan_from_records(layers, problem.input_shape)
     check_memory(plan)
     return layers, plan
 
@@ -165,7 +174,7 @@ def split_problem(estimator, problem, seed):
             f"early_stopping={estimator.early_stopping!r} with n_samples={len(problem.rows)} leaves no validation set. Use "
             "early_stopping=False, or pass X_val and y_val."
         )
-    return Problem(**{**vars(problem), "rows": rows}), take_rows(problem, held_out)
+    return replace(problem, rows=rows), take_rows(problem, held_out)
 
 
 def take_rows(problem, rows):
@@ -175,15 +184,15 @@ def take_rows(problem, rows):
     return Problem(problem.X[rows], target, weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
-def prepare_examples(estimator, problem, earlier):
+def prepare_examples(estimator, plan, problem, earlier):
     """Put together what an epoch reads; the scaling is learnt in the first fit, on the rows to train on."""
+    scaling = {"shift": None, "factor": None}
     if earlier is not None:
-        shift, factor = earlier["shift"], earlier["factor"]
+        scaling = fitted_scaling(earlier, plan)
     elif estimator.scale_input:
         shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
-    else:
-        shift = factor = None
-    return Examples(problem.X, problem.target.matrix, problem.sample_weight, problem.rows, shift, factor)
+        scaling = {"shift": shift, "factor": factor}
+    return Examples(problem.X, problem.target.matrix, problem.sample_weight, problem.rows, **scaling)
 
 
 def default_batch_size(n_rows):
@@ -226,9 +235,10 @@ def training_options(estimator, n_rows, n_epochs, stops_early):
 
 def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit."""
+    solver = None if earlier is None else fitted_solver(earlier, plan)
     trainer = Trainer(
         plan,
-        initial_parameters(plan, random_state) if earlier is None else np.array(earlier["parameters"]),
+        initial_parameters(plan, random_state) if solver is None else solver["parameters"],
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
@@ -240,8 +250,8 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
         beta_2=float(estimator.beta_2),
         epsilon=float(estimator.epsilon),
     )
-    if earlier is not None and earlier["solver"] == estimator.solver:
-        restore_solver(trainer, earlier)
+    if solver is not None and earlier["solver"] == estimator.solver:
+        restore_solver(trainer, solver)
     return trainer
 
 

@@ -3,7 +3,6 @@
 Nothing here knows an estimator. Everything is local to one call, so that a fit that fails leaves no trace.
 """
 
-import copy
 import math
 import time
 from dataclasses import dataclass, field
@@ -287,17 +286,14 @@ def solver_state(trainer):
     """Copy everything an update depends on, so that training can go on from here bitwise as if it had not stopped."""
     return {
         "parameters": aligned_copy(trainer.parameters),
-        "first_moment": copy.deepcopy(trainer.first_moment),
-        "second_moment": copy.deepcopy(trainer.second_moment),
+        "first_moment": trainer.first_moment.copy(),
+        "second_moment": trainer.second_moment.copy(),
         "t": int(trainer.t),
     }
 
 
 def restore_solver(trainer, state):
     """Put a trainer back into a state that `solver_state` has copied."""
-    trainer.parameters[...] = state["parameters"]
-    if state["first_moment"] is not None:
-        trainer.first_moment[...] = state["first_moment"]
-    if state["second_moment"] is not None:
-        trainer.second_moment[...] = state["second_moment"]
+    for name in ("parameters", "first_moment", "second_moment"):
+        getattr(trainer, name)[...] = state[name]
     trainer.t = state["t"]

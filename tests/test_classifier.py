@@ -341,6 +341,54 @@ def test_tampered_state_is_refused(name, tamper):
     network._fitted[name] = tamper(network._fitted[name])
     with pytest.raises(ValueError, match="fitted"):
         network.predict(X)
+    with pytest.raises(ValueError, match="fitted"):
+        network.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["first_moment", "second_moment", "t"])
+@pytest.mark.parametrize("value", [np.zeros(3, dtype=np.float32), None, "many", -1])
+def test_tampered_state_of_the_solver_is_refused(name, value):
+    X, y = bars()
+    network = small_network().fit(X, y)
+    network._fitted[name] = value
+    with pytest.raises(ValueError, match="fitted"):
+        network.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_features_in_", 35),
+        ("n_features_in_", 10**6),
+        ("n_outputs_", 4),
+        ("input_shape_", (6, 7, 1)),
+        ("input_shape_", (6, 6, 2)),
+        ("input_shape_", (-6, -6, 1)),
+        ("input_shape_", None),
+        ("classes_", np.arange(2)),
+        ("classes_", np.arange(6).reshape(3, 2)),
+        ("classes_", None),
+    ],
+)
+@pytest.mark.parametrize("n_features", [35, 36, 42, 10**6])
+def test_tampered_sizes_are_refused(name, value, n_features):
+    X, y = bars()
+    network = small_network().fit(X, y)
+    network._fitted[name] = value
+    with pytest.raises(ValueError, match=r"fitted|features"):
+        network.predict(np.zeros((3, n_features), dtype=np.float32))
+    if name != "classes_":
+        with pytest.raises(ValueError, match=r"fitted|features|layers|outputs"):
+            network.partial_fit(np.zeros((60, n_features), dtype=np.float32), y)
+
+
+@pytest.mark.parametrize("layers", [(), None, (("DenseLayer", ()),), "layers", (("NoLayer", ()),)])
+def test_tampered_layers_are_refused(layers):
+    X, y = bars()
+    network = small_network().fit(X, y)
+    network._fitted["layers"] = layers
+    with pytest.raises(ValueError, match=r"fitted|layers"):
+        network.predict(X)
 
 
 def test_unusual_but_valid_state_gives_the_same_bits():
