@@ -21,6 +21,7 @@ CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
+SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
 
 _kernel_names = _kernels.kernels()
@@ -215,15 +216,17 @@ class _PlanBuilder:
         """A chunk's weight gradient, and whether the backward pass skips zeros."""
         n_map, n_pooled = (record[f"{name}_rows"] * record[f"{name}_columns"] for name in ("map", "out"))
         stretch = record["kernel_columns"] * record["channels"]
-        record["sparse_gradient"] = int(
+        mostly_zero = (
             record["pooling"] == _kernel_names.MAXIMUM
             and n_pooled * SPARSE_SHARE <= n_map
-            and stretch >= SPARSE_STRETCH
             and record["pool_rows"] * record["pool_columns"] <= 256
             and record["padded_rows"] * record["padded_columns"] * record["channels"] < 1 << 31
         )
         record["n_chunk_weights"] = aligned(record["n_weights"])
-        if record["sparse_gradient"]:
+        if mostly_zero and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
+            record["backward"] = _kernel_names.SHALLOW
+        elif mostly_zero and stretch >= SPARSE_STRETCH:
+            record["backward"] = _kernel_names.LISTED
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
             self.totals["entries"] = max(self.totals["entries"], 2 * n_pooled)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
@@ -243,11 +246,11 @@ class _PlanBuilder:
         record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
-        record["map_gradient_at"] = self._take("frames", 0 if record["sparse_gradient"] else aligned(frame))
+        record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
         self.totals["map"] = max(self.totals["map"], n_map)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
-        if folds or record["sparse_gradient"]:
+        if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
 
     def _add_kept(self, record):

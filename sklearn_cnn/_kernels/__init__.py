@@ -113,9 +113,16 @@ def effective_n_threads(n_jobs=None):
     -------
     int
         At least 1. Results never depend on it.
+
+    Raises
+    ------
+    ValueError
+        If n_jobs is 0, which means nothing.
     """
     if n_jobs is None:
         return max(1, min(kernels().max_threads(), _processors()))
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 means nothing. Use None for all processors OpenMP may use, or a number of threads.")
     if n_jobs < 0:
         return max(1, _processors() + 1 + n_jobs)
     return int(n_jobs)

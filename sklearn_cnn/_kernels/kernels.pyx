@@ -23,6 +23,10 @@ cdef extern from "vectors.h" nogil:
     void ADD(...)
     void DIVIDE(...)
     void KEEP_MAXIMUM(...)
+    void WHERE_POSITION(...)
+    void KEEP_WHERE_POSITIVE(...)
+    void LOAD_POSITIONS(...)
+    void STORE_POSITIONS(...)
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
     enum:
@@ -35,6 +39,7 @@ cdef extern from "vectors.h" nogil:
         TILE_ROWS_OF_TWO
         TILE_ROWS_OF_ONE
         SPARSE_VECTORS
+        SHALLOW_TAPS
 
 cdef extern from "environment.h" nogil:
     uint64_t enter_flush_to_zero()
@@ -64,6 +69,7 @@ include "pointwise.pxi"
 include "pooling.pxi"
 include "convolution.pxi"
 include "sparse.pxi"
+include "shallow.pxi"
 include "local.pxi"
 include "dense.pxi"
 include "loss.pxi"
@@ -115,6 +121,8 @@ cdef int connect(Network* network, const Layer[::1] layers, const Arena[::1] are
         raise ValueError(f"the workspace has room for {arena[0].capacity} samples, not {n_samples}")
     if positions is not None and positions.shape[0] < arena[0].n_positions * arena[0].capacity:
         raise ValueError("the workspace has no room for the positions of the maxima")
+    if n_threads < 1 or arena[0].n_threads < 1:
+        raise ValueError(f"{n_threads} threads were asked for, the workspace has scratch for {arena[0].n_threads}; one at least")
     network.layers = &layers[0]
     network.arena = &arena[0]
     network.runs = &runs[0] if runs.shape[0] > 0 else NULL
@@ -122,7 +130,7 @@ cdef int connect(Network* network, const Layer[::1] layers, const Arena[::1] are
     network.numbers = &numbers[0]
     network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
     network.n_samples = n_samples
-    network.n_threads = max(1, min(n_threads, <int> arena[0].n_threads))
+    network.n_threads = min(n_threads, <int> arena[0].n_threads)
     if is_forked_child() or n_samples * arena[0].work < SERIAL_WORK:
         network.n_threads = 1
     return 0
@@ -172,6 +180,8 @@ def backpropagate(const Layer[::1] layers, const Arena[::1] arena, const Run[::1
     connect(&network, layers, arena, runs, parameters, numbers, positions, n_samples, n_threads)
     if gradient.shape[0] != parameters.shape[0] or arena[0].gradients_at < 0:
         raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
+    if network.positions == NULL and arena[0].n_positions > 0:
+        raise ValueError("the positions of the maxima are needed to go backward")
     if n_samples == 0:
         gradient[:] = 0
         return

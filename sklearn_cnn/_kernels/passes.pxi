@@ -209,12 +209,18 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
         return
     for i in range(first, last):
         d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
-        if layer.sparse_gradient:
+        if layer.backward == LISTED:
             sparse_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
                             values_of(network, layer.output_at, output_size(layer), i),
                             <const uint8_t*> positions_of(network, layer, i),
                             gradients_of(network, layer.output_at, output_size(layer), i), d_input, gradient + layer.chunk_at,
                             gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
+        elif layer.backward == SHALLOW:
+            shallow_backward(layer, network.runs, values_of(network, layer.input_at, input_size(layer), i),
+                             values_of(network, layer.output_at, output_size(layer), i),
+                             <const uint8_t*> positions_of(network, layer, i),
+                             gradients_of(network, layer.output_at, output_size(layer), i), gradient + layer.chunk_at,
+                             gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
         elif layer.kind == CONVOLUTION:
             convolution_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
                                  map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
@@ -261,7 +267,7 @@ cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_ch
         of_chunk += network.arena.n_shared
         for i in range(n):
             total[i] += of_chunk[i]
-    if layer.sparse_gradient:
+    if layer.backward == LISTED:
         gradient_from_filters(layer, total, gradient + layer.weights_at)
     else:
         memcpy(gradient + layer.weights_at, total, <size_t> layer.n_weights * sizeof(real))
@@ -273,7 +279,7 @@ cdef void flip_all_weights(const Network* network) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
-        if layer.input_gradient_wanted and layer.sparse_gradient:
+        if layer.input_gradient_wanted and layer.backward == LISTED:
             weights_by_filter(layer, network.parameters + layer.weights_at,
                               network.numbers + network.arena.flipped_at + layer.flipped_at)
         elif layer.input_gradient_wanted and layer.kind == CONVOLUTION:

@@ -22,8 +22,11 @@ cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* lay
             KEEP_MAXIMUM(best, position, value, <real> (i * layer.pool_columns + j))
     (<vector*> output)[0] = best
     if positions != NULL:
-        for lane in range(lanes):
-            positions[lane] = <position_t> (<real*> &position)[lane]
+        if position_t is uint8_t:
+            STORE_POSITIONS(positions, position)
+        else:
+            for lane in range(lanes):
+                positions[lane] = <position_t> (<real*> &position)[lane]
 
 
 cdef inline void average_window(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,

@@ -67,7 +67,7 @@ ctypedef struct Layer:
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
     int64_t input_gradient_wanted
-    int64_t sparse_gradient     # most of the map's gradient is zero: see sparse.pxi
+    int64_t backward            # WHOLE_MAP, or where most of the map's gradient is zero LISTED or SHALLOW
 
 
 ctypedef struct Arena:
@@ -120,6 +120,11 @@ cpdef enum:
     NO_POOLING = 0
     MAXIMUM = 1
     AVERAGE = 2
+
+cpdef enum:
+    WHOLE_MAP = 0
+    LISTED = 1
+    SHALLOW = 2
 
 cpdef enum:
     SOFTMAX_CROSS_ENTROPY = 0

@@ -24,16 +24,13 @@ cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const real* out
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.stride_columns * layer.channels
     cdef Py_ssize_t row_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
     cdef Py_ssize_t window
-    cdef real g
+    cdef bint rectified = layer.activation == RELU
     for r in range(layer.out_rows):
         window = r * row_step
         for c in range(layer.out_columns):
-            g = d_output[at]
-            if layer.activation == RELU:
-                g = g if output[at] > 0 else <real> 0.0
             offsets[n] = <int32_t> window + offset_in_window[positions[at]]
-            values[n] = g
-            n += g != 0
+            values[n] = d_output[at]
+            n += (d_output[at] != 0) & ((output[at] > 0) | (not rectified))
             window += step
             at += layer.filters
     return n
@@ -147,9 +144,9 @@ cdef void input_of_filter(const Layer* layer, real* d_padded, const int32_t* off
 
 
 cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* image, const real* output,
-                          const uint8_t* positions, const real* d_output, real* d_image, real* d_by_filter, real* d_bias,
+                          const uint8_t* positions, real* d_output, real* d_image, real* d_by_filter, real* d_bias,
                           real* scratch) noexcept nogil:
-    """Like convolution_backward; by_filter, d_by_filter: weights and their gradients, filter by filter."""
+    """Like convolution_backward, d_output is used up; by_filter, d_by_filter: weights and their gradients, filter by filter."""
     cdef int32_t[256] offset_in_window
     cdef const real* padded = image
     cdef real* d_padded = scratch + layer.padded_gradient_at
@@ -169,6 +166,8 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
         padded = scratch + layer.padded_at
     if d_image != NULL:
         memset(d_padded, 0, <size_t> (layer.padded_rows * padded_row) * sizeof(real))
+    if layer.activation != RELU and layer.activation != IDENTITY:
+        activate_backward(layer.activation, output, d_output, d_output, n_pooled * layer.filters)
     for f in range(layer.filters):
         n = list_gradients(layer, f, output, positions, d_output, offset_in_window, offsets, values)
         total = 0.0

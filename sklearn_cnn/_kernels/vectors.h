@@ -58,10 +58,12 @@ typedef real vector_one;
 #define TILE_ROWS_OF_TWO 14
 #define TILE_ROWS_OF_ONE 14
 #define SPARSE_VECTORS 24
+#define SHALLOW_TAPS 27
 #else
 #define TILE_ROWS_OF_TWO 6
 #define TILE_ROWS_OF_ONE 12
 #define SPARSE_VECTORS 12
+#define SHALLOW_TAPS 12
 #endif
 
 /* best, position <- value, index where value is greater or NaN. A NaN stays (nothing is greater than it), the first of
@@ -71,13 +73,40 @@ typedef real vector_one;
 #define CHOOSE(mask, yes, no)                                                                                          \
     ((__typeof__(yes))(((__typeof__(mask))(yes) & (mask)) | ((__typeof__(mask))(no) & ~(mask))))
 
-#define DEFINE_KEEP_MAXIMUM(type)                                                                                      \
+/* A number in all lanes: subtracting zeros changes no bit, so the compiler leaves only the broadcast. */
+#define BROADCAST(type, number) ((number) - (type){0})
+
+#define DEFINE_SELECTIONS(type, bytes, lanes)                                                                          \
     static inline void keep_maximum_##type(void *best_at, void *position_at, const void *value_at, real index)         \
     {                                                                                                                  \
         type best = *(type *)best_at, position = *(type *)position_at, value = *(const type *)value_at;                \
         __typeof__(value > best) greater = (value > best) | (value != value);                                          \
         *(type *)best_at = CHOOSE(greater, value, best);                                                               \
-        *(type *)position_at = CHOOSE(greater, position * 0 + index, position);                                        \
+        *(type *)position_at = CHOOSE(greater, BROADCAST(type, index), position);                                      \
+    }                                                                                                                  \
+    static inline void where_position_##type(void *result_at, const void *position_at, real index, const void *value_at) \
+    {                                                                                                                  \
+        type value = *(const type *)value_at;                                                                          \
+        __typeof__(value == value) here = *(const type *)position_at == BROADCAST(type, index);                        \
+        *(type *)result_at = (type)((__typeof__(here))value & here);                                                   \
+    }                                                                                                                  \
+    static inline void keep_where_positive_##type(void *value_at, const void *output_at)                               \
+    {                                                                                                                  \
+        type value = *(const type *)value_at;                                                                          \
+        __typeof__(value == value) positive = *(const type *)output_at > (type){0};                                    \
+        *(type *)value_at = (type)((__typeof__(positive))value & positive);                                            \
+    }                                                                                                                  \
+    static inline void load_positions_##type(void *position_at, const uint8_t *stored)                                 \
+    {                                                                                                                  \
+        bytes packed;                                                                                                  \
+        memcpy(&packed, stored, lanes);                                                                                \
+        *(type *)position_at = __builtin_convertvector(__builtin_convertvector(packed, __typeof__((type){0} > (type){0})), type); \
+    }                                                                                                                  \
+    static inline void store_positions_##type(uint8_t *stored, const void *position_at)                                \
+    {                                                                                                                  \
+        bytes packed = __builtin_convertvector(                                                                        \
+            __builtin_convertvector(*(const type *)position_at, __typeof__((type){0} > (type){0})), bytes);            \
+        memcpy(stored, &packed, lanes);                                                                                \
     }
 
 static inline void keep_maximum_one(void *best_at, void *position_at, const void *value_at, real index)
@@ -88,19 +117,48 @@ static inline void keep_maximum_one(void *best_at, void *position_at, const void
         *(real *)position_at = index;
     }
 }
+static inline void where_position_one(void *result_at, const void *position_at, real index, const void *value_at)
+{
+    *(real *)result_at = *(const real *)position_at == index ? *(const real *)value_at : 0;
+}
+static inline void keep_where_positive_one(void *value_at, const void *output_at)
+{
+    if (!(*(const real *)output_at > 0))
+        *(real *)value_at = 0;
+}
+static inline void load_positions_one(void *position_at, const uint8_t *stored) { *(real *)position_at = *stored; }
+static inline void store_positions_one(uint8_t *stored, const void *position_at)
+{
+    *stored = (uint8_t) * (const real *)position_at;
+}
 
 #if LANES_WIDE > 1
-DEFINE_KEEP_MAXIMUM(vector_wide)
-DEFINE_KEEP_MAXIMUM(vector_half)
-DEFINE_KEEP_MAXIMUM(vector_quarter)
-#define KEEP_MAXIMUM(best, position, value, index)                                                                     \
-    (sizeof(value) == REAL_BYTES               ? keep_maximum_one(&(best), &(position), &(value), index)               \
-     : sizeof(value) == sizeof(vector_wide)    ? keep_maximum_vector_wide(&(best), &(position), &(value), index)       \
-     : sizeof(value) == sizeof(vector_half)    ? keep_maximum_vector_half(&(best), &(position), &(value), index)       \
-                                               : keep_maximum_vector_quarter(&(best), &(position), &(value), index))
+typedef uint8_t bytes_wide __attribute__((vector_size(LANES_WIDE)));
+typedef uint8_t bytes_half __attribute__((vector_size(LANES_HALF)));
+typedef uint8_t bytes_quarter __attribute__((vector_size(LANES_QUARTER)));
+DEFINE_SELECTIONS(vector_wide, bytes_wide, LANES_WIDE)
+DEFINE_SELECTIONS(vector_half, bytes_half, LANES_HALF)
+DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
+/* The function for the type of `value`, chosen by its size when compiling. */
+#define OF_TYPE(name, value, arguments)                                                                                \
+    (sizeof(value) == REAL_BYTES            ? name##_one arguments                                                     \
+     : sizeof(value) == sizeof(vector_wide) ? name##_vector_wide arguments                                             \
+     : sizeof(value) == sizeof(vector_half) ? name##_vector_half arguments                                             \
+                                            : name##_vector_quarter arguments)
 #else
-#define KEEP_MAXIMUM(best, position, value, index) keep_maximum_one(&(best), &(position), &(value), index)
+#define OF_TYPE(name, value, arguments) name##_one arguments
 #endif
+
+#define KEEP_MAXIMUM(best, position, value, index)                                                                     \
+    OF_TYPE(keep_maximum, value, (&(best), &(position), &(value), index))
+/* result <- value where position is index, else 0 */
+#define WHERE_POSITION(result, position, index, value)                                                                 \
+    OF_TYPE(where_position, value, (&(result), &(position), index, &(value)))
+/* value <- value where output is positive, else 0 */
+#define KEEP_WHERE_POSITIVE(value, output) OF_TYPE(keep_where_positive, value, (&(value), &(output)))
+/* bytes <-> numbers */
+#define LOAD_POSITIONS(position, stored) OF_TYPE(load_positions, position, (&(position), stored))
+#define STORE_POSITIONS(stored, position) OF_TYPE(store_positions, position, (stored, &(position)))
 
 /* A number times a vector is broadcast. With FMA instructions these are one rounding, everywhere alike: vectors, plain
  * numbers and tails are contracted by the same rule (-ffp-contract=fast, GCC's default). */
