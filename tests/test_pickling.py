@@ -1,6 +1,7 @@
 """Copies of an estimator, in memory and in files."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from images import bars, fitted_arrays, small_network
 from sklearn.base import clone
 
 from sklearn_cnn import __version__
+from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, available_levels, default_level
 
 ROUND_TRIPS = {
     **{
@@ -89,6 +91,18 @@ def test_only_plain_python_and_arrays_are_stored():
     assert found <= {dict, list, tuple, str, int, float, bool, type(None), np.ndarray}
 
 
+def test_skops_finds_one_foreign_type():
+    io = pytest.importorskip("skops.io")
+    X, y = bars()
+    network = small_network(n_filters=[3, 2], early_stopping=True).fit(X, y)
+    file = io.dumps(network)
+    foreign = io.get_untrusted_types(data=file)
+    assert foreign == ["sklearn_cnn._classifier.ConvNetClassifier"]
+    restored = io.loads(file, trusted=foreign)
+    assert restored.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
+    assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
+
+
 def test_the_version_is_written_and_compared(recwarn):
     network = small_network()
     state = network.__getstate__()
@@ -101,15 +115,21 @@ def test_the_version_is_written_and_compared(recwarn):
             small_network().__setstate__(written)
 
 
-def test_a_fresh_process_predicts_the_same_bits(tmp_path):
+@pytest.mark.parametrize("level", [None, *available_levels()])
+def test_a_fresh_process_predicts_the_same(tmp_path, level):
+    """The same bits at the same level; a file written at one level is read at every other."""
     X, y = bars()
     network = small_network().fit(X, y)
     (tmp_path / "network.pickle").write_bytes(pickle.dumps(network))
     np.save(tmp_path / "X.npy", X)
     code = (
-        "import pickle, sys, numpy as np\n"
+        "import pickle, numpy as np\n"
         "network = pickle.load(open('network.pickle', 'rb'))\n"
-        "sys.stdout.buffer.write(network.predict_proba(np.load('X.npy')).tobytes())"
+        "np.save('probabilities.npy', network.predict_proba(np.load('X.npy')))"
     )
-    result = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=True)
-    assert result.stdout == network.predict_proba(X).tobytes()
+    environment = os.environ if level is None else {**os.environ, ENVIRONMENT_VARIABLE: level}
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment, check=True)
+    loaded, here = np.load(tmp_path / "probabilities.npy"), network.predict_proba(X)
+    np.testing.assert_allclose(loaded, here, rtol=1e-4, atol=1e-6)
+    if level in (None, default_level()):
+        assert loaded.tobytes() == here.tobytes()

@@ -1,7 +1,12 @@
 """Epochs, stopping, resuming, and what is left after a failure."""
 
+import os
 import pickle
 import re
+import signal
+import sys
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -328,6 +333,19 @@ def test_balanced_class_weight():
     assert fitted_arrays(small_network(class_weight="balanced").fit(X[rare], y[rare])) == fitted_arrays(by_hand)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_images_are_never_converted_as_a_whole(early_stopping):
+    X = np.zeros((20_000, 400), dtype=np.uint8)
+    X[::2, ::3] = 200
+    y = np.arange(20_000) % 2
+    network = small_network(n_filters=1, input_shape=(20, 20), max_iter=1, early_stopping=early_stopping, n_jobs=1)
+    tracemalloc.start()
+    network.fit(X, y).predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes  # float32 would take four times as much; row numbers, targets and the held-out tenth take the rest
+
+
 def test_batches_may_be_larger_than_the_data():
     X, y = bars(20)
     assert fitted_arrays(small_network(batch_size=10**9).fit(X, y)) == fitted_arrays(small_network(batch_size=20).fit(X, y))
@@ -396,6 +414,20 @@ def test_a_failure_leaves_the_estimator_as_it_was(monkeypatch, place, error, met
     with pytest.raises(error, match="injected"):
         getattr(network, method)(X, y, **arguments)
     assert snapshot(network) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_a_real_ctrl_c_ends_a_long_fit():
+    X, y = bars()
+    network = small_network().fit(X, y)
+    before = snapshot(network)
+    network.set_params(max_iter=10**7, n_iter_no_change=10**7)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(X, y)
+    timer.join()
+    assert snapshot(network.set_params(max_iter=5, n_iter_no_change=10)) == before
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
