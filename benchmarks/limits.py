@@ -1,0 +1,75 @@
+"""The processor's limits for one instruction set, measured in the process that measures the kernels."""
+
+import ctypes
+import os
+import shlex
+import subprocess
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+#: Level -> (compiler flags, bytes of a vector, chains that fit into its registers and hide the latency).
+FLAGS = {
+    "baseline": ((), 16, 12),
+    "x86-64-v3": (("-march=x86-64-v3",), 32, 12),
+    "x86-64-v4": (("-march=x86-64-v4", "-mprefer-vector-width=512"), 64, 24),
+}
+COPIED_NUMBERS = 16 << 20  # 64 MiB each way: beyond every cache
+
+
+class NoCompiler(RuntimeError):
+    """The loops could not be compiled."""
+
+
+def _compile(level, folder):
+    flags, vector_bytes, chains = FLAGS[level]
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    library = Path(folder) / "limits.so"
+    command = [compiler, "-std=gnu11", "-O3", *flags, f"-DVECTOR_BYTES={vector_bytes}", f"-DCHAINS={chains}", "-shared", "-fPIC",
+               str(Path(__file__).with_name("limits.c")), "-o", str(library)]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise NoCompiler(f"no C compiler for the limits: {error}") from None
+    if done.returncode:
+        raise NoCompiler(f"the limits could not be compiled: {done.stderr.strip().splitlines()[-1]}")
+    return ctypes.CDLL(str(library))
+
+
+class Limits:
+    """Times the two loops of limits.c; the process must be able to run the level."""
+
+    def __init__(self, level):
+        with tempfile.TemporaryDirectory() as folder:
+            self._library = _compile(level, folder)
+        _, vector_bytes, chains = FLAGS[level]
+        self._library.multiply_add.argtypes = [ctypes.c_long, ctypes.c_float, ctypes.c_float]
+        self._library.multiply_add.restype = ctypes.c_float
+        self._library.copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+        self._operations = 2 * chains * vector_bytes // 4
+        self._vector_bytes = vector_bytes
+        self._repetitions = 100_000
+
+    def multiply_add(self):
+        """Return floating-point operations per second in registers; takes some milliseconds."""
+        seconds = -time.perf_counter()
+        self._library.multiply_add(self._repetitions, 0.999, 0.001)
+        seconds += time.perf_counter()
+        return self._repetitions * self._operations / seconds
+
+    def copy(self, n_numbers=COPIED_NUMBERS, repetitions=5):
+        """Return bytes per second, those read and those written together."""
+        n_vectors = 4 * n_numbers // self._vector_bytes
+        room = np.ones(2 * n_numbers + 64, dtype=np.float32)
+        start = -room.ctypes.data % 64 // 4
+        source, target = room[start : start + n_numbers], room[start + n_numbers : start + 2 * n_numbers]
+        best = 0.0
+        for _ in range(repetitions):
+            seconds = -time.perf_counter()
+            self._library.copy(source.ctypes.data, target.ctypes.data, n_vectors)
+            seconds += time.perf_counter()
+            best = max(best, 8 * n_numbers / seconds)
+        return best

@@ -1,0 +1,108 @@
+"""The networks everybody is timed on, their initial weights, and what they compute, written out in NumPy.
+
+Every block is: convolution, "same" padding, stride 1, bias - ReLU - 2x2 max pooling. Dense layers with ReLU follow, and a
+last one without. Loss: softmax cross-entropy. Optimiser: Adam with its usual constants, no weight decay.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+LEARNING_RATE = 1e-3
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Network:
+    """A convolutional network as all contenders understand it."""
+
+    name: str
+    input_shape: tuple[int, int, int]  # rows, columns, channels
+    n_filters: tuple[int, ...]
+    hidden_layer_sizes: tuple[int, ...]
+    n_outputs: int = 10
+    kernel_size: int = 3
+    pooling: str = "max"
+
+    @property
+    def convolution_shapes(self):
+        """Weight shapes (kernel rows, kernel columns, channels, filters) of the blocks."""
+        depths = (self.input_shape[2], *self.n_filters)
+        return [(self.kernel_size, self.kernel_size, *pair) for pair in pairwise(depths)]
+
+    @property
+    def flat_shape(self):
+        """Rows, columns and channels of the last pooled map, in the order in which it is flattened."""
+        halvings = 2 ** len(self.n_filters)
+        return (self.input_shape[0] // halvings, self.input_shape[1] // halvings, self.n_filters[-1])
+
+    @property
+    def dense_shapes(self):
+        """Weight shapes (inputs, units) of the dense layers."""
+        widths = (math.prod(self.flat_shape), *self.hidden_layer_sizes, self.n_outputs)
+        return list(pairwise(widths))
+
+    @property
+    def forward_operations(self):
+        """Floating-point operations of one image, forward, a multiply-add counted as two."""
+        rows, columns, _ = self.input_shape
+        convolutions = sum(
+            2 * (rows >> block) * (columns >> block) * math.prod(shape)
+            for block, shape in enumerate(self.convolution_shapes)
+        )
+        return convolutions + sum(2 * math.prod(shape) for shape in self.dense_shapes)
+
+
+NETWORKS = {
+    "A": Network("A", (28, 28, 1), (32, 64), (128,)),
+    "B": Network("B", (32, 32, 3), (32, 64, 128), (128,)),
+    "C": Network("C", (8, 8, 1), (16, 32), ()),
+}
+
+
+def with_geometry(network, **geometry):
+    """Return the network with another kernel size, other filters or another pooling."""
+    return replace(network, **geometry)
+
+
+def initial_weights(network, seed=0):
+    """Draw Glorot-uniform weights and small biases: a flat list weights, bias, weights, bias, ...
+
+    The biases are not zero so that a contender that forgot one would be noticed.
+    """
+    random = np.random.default_rng(seed)
+    arrays = []
+    for shape in [*network.convolution_shapes, *network.dense_shapes]:
+        receptive_field = math.prod(shape[:-2])
+        bound = math.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
+        arrays.append(random.uniform(-bound, bound, shape).astype(np.float32))
+        arrays.append(random.uniform(-0.01, 0.01, shape[-1:]).astype(np.float32))
+    return arrays
+
+
+def pairs(weights):
+    """Return the flat list of arrays as (weights, bias) of each layer."""
+    return list(zip(weights[::2], weights[1::2], strict=True))
+
+
+def reference_scores(network, weights, images):
+    """Compute what the network gives for images (n, rows, columns, channels), in float64 and without any tricks."""
+    layers = pairs([array.astype(np.float64) for array in weights])
+    maps = images.astype(np.float64)
+    border = network.kernel_size // 2
+    for kernels, bias in layers[: len(network.n_filters)]:
+        padded = np.pad(maps, ((0, 0), (border, border), (border, border), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernels.shape[:2], axis=(1, 2))
+        maps = np.maximum(np.einsum("nrcdij,ijdf->nrcf", windows, kernels, optimize=True) + bias, 0.0)
+        n_images, rows, columns, n_filters = maps.shape
+        maps = maps.reshape(n_images, rows // 2, 2, columns // 2, 2, n_filters).max(axis=(2, 4))
+    values = maps.reshape(len(maps), -1)
+    for layer, (matrix, bias) in enumerate(layers[len(network.n_filters) :]):
+        values = values @ matrix + bias
+        if layer < len(network.hidden_layer_sizes):
+            values = np.maximum(values, 0.0)
+    return values
