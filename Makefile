@@ -70,10 +70,11 @@ demo: .venv-demo/installed.stamp
 test: .venv-test/installed.stamp
 	cd .venv-test && bin/python -P -m pytest ../tests $(ARGS)
 
+# All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp
-	.venv-lint/bin/ruff check .
-	PATH="$(CURDIR)/.venv-lint/bin:$$PATH" cython-lint sklearn_cnn
-	.venv-lint/bin/mypy
+	@export PATH="$(CURDIR)/.venv-lint/bin:$$PATH"; status=0; for command in "ruff check ." "cython-lint sklearn_cnn" mypy; do \
+	    echo "$$command"; $$command || status=1; \
+	done; exit $$status
 
 examples: .venv-demo/installed.stamp
 	@set -e; for example in examples/*.py; do \
@@ -91,7 +92,7 @@ wheel: .venv-wheel/created.stamp
 	@test -z "$$(git status --porcelain)" || echo "note: a source distribution holds what is committed; there are uncommitted changes"
 	rm -rf dist
 	.venv-wheel/bin/python $(QUIET_PIP) build
-	.venv-wheel/bin/python -m build --outdir dist .
+	.venv-wheel/bin/python -m build --quiet --outdir dist .
 	.venv-wheel/bin/python $(QUIET_PIP) --force-reinstall dist/*.whl
 	cd .venv-wheel && bin/python -P -c "import sklearn_cnn; sklearn_cnn.show_versions()"
 	@ls -l dist
