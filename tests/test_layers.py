@@ -1,0 +1,124 @@
+"""From an estimator's parameters to layers: broadcasting, one value per block, clear refusals."""
+
+import itertools
+
+import pytest
+
+from sklearn_cnn._geometry import output_length
+from sklearn_cnn._layers import ACTIVATIONS, ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
+
+DEFAULTS = {
+    "n_filters": 4, "kernel_size": 3, "stride": 1, "padding": "same", "padding_mode": "zeros", "pooling": "max",
+    "pool_size": 2, "pool_stride": None, "weight_sharing": True, "hidden_layer_sizes": (), "activation": "relu",
+}  # fmt: skip
+
+
+def layers_of(input_shape=(12, 10, 3), n_outputs=5, **parameters):
+    return build_layers(input_shape, n_outputs, **(DEFAULTS | parameters))
+
+
+def test_defaults():
+    block, dense = layers_of()
+    assert block == ConvolutionBlock(
+        4, (3, 3), (1, 1), "same", "zeros", "max", (2, 2), (2, 2), weight_sharing=True, activation="relu"
+    )
+    assert dense == DenseLayer(5, "identity")
+
+
+def test_a_scalar_goes_for_every_block():
+    blocks = layers_of(n_filters=(4, 8), kernel_size=2, pool_size=2, padding=1)[:2]
+    assert [block.n_filters for block in blocks] == [4, 8]
+    assert {block.kernel_size for block in blocks} == {(2, 2)}
+    assert {block.padding for block in blocks} == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("kernel_size", [3, (1, 2)], [(3, 3), (1, 2)]),
+        ("kernel_size", (3, 2), [(3, 2), (3, 2)]),
+        ("kernel_size", [3, 2], [(3, 3), (2, 2)]),
+        ("stride", [1, 2], [(1, 1), (2, 2)]),
+        ("padding", ["same", "valid"], ["same", "valid"]),
+        ("padding", [1, "same"], [(1, 1), "same"]),
+        ("padding", (1, 2), [(1, 2), (1, 2)]),
+        ("padding_mode", ["zeros", "reflect"], ["zeros", "reflect"]),
+        ("pooling", ["average", None], ["average", None]),
+        ("pooling", None, [None, None]),
+        ("pool_stride", [1, 2], [(1, 1), (2, 2)]),
+        ("pool_stride", None, [(2, 2), (2, 2)]),
+        ("weight_sharing", [False, True], [False, True]),
+    ],
+)
+def test_one_value_per_block(name, value, expected):
+    blocks = layers_of(n_filters=(4, 8), **{name: value})[:2]
+    assert [getattr(block, name) for block in blocks] == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["kernel_size", "stride", "padding", "padding_mode", "pooling", "pool_size", "pool_stride", "weight_sharing"],
+)
+@pytest.mark.parametrize("n_values", [1, 3])
+def test_a_list_of_the_wrong_length_names_parameter_and_blocks(name, n_values):
+    value = {"padding": "same", "padding_mode": "zeros", "pooling": "max", "weight_sharing": True}.get(name, 2)
+    with pytest.raises(ValueError, match=rf"^{name}=.* has {n_values} entries, but n_filters describes 2 blocks"):
+        layers_of(n_filters=(4, 8), **{name: [value] * n_values})
+
+
+def test_hidden_layers():
+    layers = layers_of(hidden_layer_sizes=(7, 6), activation="tanh")
+    assert layers[1:] == (DenseLayer(7, "tanh"), DenseLayer(6, "tanh"), DenseLayer(5, "identity"))
+    assert layers_of(hidden_layer_sizes=7)[1] == DenseLayer(7, "relu")
+
+
+def test_a_signal_takes_scalars_along_its_length_only():
+    block = layers_of((1, 20, 2), kernel_size=3, stride=2, pool_size=2, padding=1)[0]
+    assert (block.kernel_size, block.stride, block.padding) == ((1, 3), (1, 2), (0, 1))
+    assert (block.pool_size, block.pool_stride) == ((1, 2), (1, 2))
+    assert layers_of((1, 20, 2), kernel_size=(1, 4))[0].kernel_size == (1, 4)
+
+
+def test_a_pool_window_is_clipped_to_its_map():
+    assert layers_of((1, 1, 1))[0].pool_size == (1, 1)
+    assert layers_of((3, 1, 1), pool_size=2)[0].pool_size == (2, 1)
+    assert layers_of((5, 5, 1), pool_size=9)[0].pool_size == (5, 5)
+
+
+def test_the_default_takes_any_size():
+    for rows, columns, channels in itertools.product((1, 2, 3, 7), (1, 2, 5), (1, 3)):
+        assert layers_of((rows, columns, channels), n_filters=(16, 32))[-1].n_units == 5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"padding": "valid", "kernel_size": 13}, r"Block 0: kernel_size=\(13, 13\) does not fit its input of 12 x 10"),
+        ({"padding": "valid", "n_filters": (4, 4, 4), "kernel_size": 3}, r"Block 2: kernel_size=\(3, 3\) .* of 1 x 1 "),
+        ({"padding": 1, "kernel_size": (3, 13)}, r"Block 0: kernel_size=\(3, 13\)"),
+    ],
+)
+def test_an_empty_map_names_block_size_and_parameter(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        layers_of(**parameters)
+
+
+def test_skipped_pixels_are_those_no_window_covers():
+    assert skipped_pixels(5, 3, 3, (0, 0)) == [3, 4]
+    assert skipped_pixels(7, 1, 3, (0, 0)) == [1, 2, 4, 5]
+    assert skipped_pixels(5, 3, 3, (1, 1)) == []
+    for length, window, stride, before, after in itertools.product(
+        range(1, 8), range(1, 4), range(1, 5), (0, 2), (0, 1)
+    ):
+        n_positions, at_the_end = output_length(length, window, stride, (before, after))
+        skipped = skipped_pixels(length, window, stride, (before, after))
+        assert len(skipped) >= min(at_the_end - after, length) if n_positions else len(skipped) == length
+
+
+def test_activations_are_named_once():
+    assert ACTIVATIONS == ("identity", "relu", "logistic", "tanh")
+
+
+def test_layers_are_values():
+    assert hash(layers_of()) == hash(layers_of())
+    assert layers_of() == layers_of()
