@@ -43,7 +43,7 @@ def draw_kernels(path, kernels, title):
     bar.set_label("weight", color=INK)
     bar.outline.set_visible(False)
     figure.suptitle(title, fontsize=13, color=INK)
-    figure.supxlabel("light pixels of a patch under white weights raise the output, under black ones they lower it", fontsize=9)
+    figure.supxlabel("what is large in a patch under white weights raises the output, under black ones it lowers it", fontsize=9)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
