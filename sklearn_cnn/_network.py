@@ -61,7 +61,7 @@ def readable_rows(X):
 def _converted(X, rows, dtype):
     # 64-bit integers keep their low digits until the channel's mean is subtracted
     wide = X.dtype.kind in "iu" and X.dtype.itemsize > 2 or X.dtype.kind == "f" and X.dtype.itemsize > 4
-    return np.ascontiguousarray(X[rows], dtype=np.float64 if wide else dtype)
+    return np.require(X[rows], np.float64 if wide else dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 class Network:

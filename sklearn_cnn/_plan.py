@@ -166,8 +166,8 @@ class _PlanBuilder:
 
     def _add_window(self, record, kernel_size, stride, padding, filters):
         rows, columns = record["rows"], record["columns"]
-        map_rows, _ = output_length(rows, kernel_size[0], stride[0], padding[0])
-        map_columns, _ = output_length(columns, kernel_size[1], stride[1], padding[1])
+        map_rows, map_columns = map(lambda *axis: output_length(*axis)[0], (rows, columns), kernel_size, stride, padding)
+        stride = tuple(s if n > 1 else 1 for n, s in zip((map_rows, map_columns), stride, strict=True))  # no step is taken
         record.update(
             kernel_rows=kernel_size[0], kernel_columns=kernel_size[1], stride_rows=stride[0], stride_columns=stride[1],
             padded_rows=rows + sum(padding[0]), padded_columns=columns + sum(padding[1]),

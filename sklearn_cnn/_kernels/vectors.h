@@ -20,10 +20,12 @@
 #if REAL_IS_DOUBLE
 typedef double real;
 typedef int64_t real_bits;
+#define REAL_SIGN INT64_MIN
 #define REAL_BYTES 8
 #else
 typedef float real;
 typedef int32_t real_bits;
+#define REAL_SIGN INT32_MIN
 #define REAL_BYTES 4
 #endif
 
@@ -160,9 +162,24 @@ DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
 #define LOAD_POSITIONS(position, stored) OF_TYPE(load_positions, position, (&(position), stored))
 #define STORE_POSITIONS(stored, position) OF_TYPE(store_positions, position, (stored, &(position)))
 
-/* A number times a vector is broadcast. With FMA instructions these are one rounding, everywhere alike: vectors, plain
- * numbers and tails are contracted by the same rule (-ffp-contract=fast, GCC's default). */
-#define MULTIPLY_ADD(sum, number, vector) ((sum) = (sum) + (number) * (vector))
+/* sum <- sum + number * vector; the number is broadcast. Where the level has FMA instructions this is one rounding in every
+ * lane and every tail: vector expressions are contracted as they are written, but plain numbers the compiler may first pack
+ * in pairs, multiply, and add apart, so for them it is spelled out. */
+static inline void multiply_add_one(void *sum, real number, const void *factor)
+{
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if REAL_IS_DOUBLE
+    *(real *)sum = __builtin_fma(number, *(const real *)factor, *(real *)sum);
+#else
+    *(real *)sum = __builtin_fmaf(number, *(const real *)factor, *(real *)sum);
+#endif
+#else
+    *(real *)sum = *(real *)sum + number * *(const real *)factor;
+#endif
+}
+#define MULTIPLY_ADD(sum, number, vector)                                                                              \
+    (sizeof(sum) == REAL_BYTES ? multiply_add_one(&(sum), number, &(vector))                                           \
+                               : (void)((sum) = (sum) + (number) * (vector)))
 #define ADD(sum, vector) ((sum) = (sum) + (vector))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
@@ -172,6 +189,20 @@ DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
 #else
 #define square_root sqrtf
 #endif
+
+/* Tests on the bits: an integer comparison leaves its answer in a register at once, without a branch. A NaN is not zero. */
+static inline int is_not_zero(real value)
+{
+    real_bits bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & ~REAL_SIGN) != 0;
+}
+static inline int is_positive(real value)
+{
+    real_bits bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits > 0;
+}
 
 /* 2 ** exponent as a float, for exponents of normal numbers */
 static inline float power_of_two_float(int32_t exponent)

@@ -1,0 +1,372 @@
+"""Results depend on the data alone: not on threads, batches, addresses, old memory, forks or floating-point modes."""
+
+import ctypes
+import ctypes.util
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from problems import bits, each_dtype, each_level, gaussian_parameters, random_network
+from reference import LAYERS
+
+from sklearn_cnn import _kernels, _network
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network import Network, Trainer
+from sklearn_cnn._plan import build_plan
+
+THREADS = (1, 2, 3, 7)
+SERIAL_WORK = 500_000  # multiply-adds of a batch above which the kernels use threads at all
+
+STACK = (
+    ConvolutionBlock(16, (3, 3), padding="same", pooling="max", activation="relu"),
+    ConvolutionBlock(20, (3, 3), padding="same", padding_mode="reflect", pooling="average", activation="tanh"),
+    ConvolutionBlock(3, (2, 2), weight_sharing=False, activation="logistic"),
+    DenseLayer(150, "relu"),
+    DenseLayer(3),
+)
+SMALL_STACK = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
+
+
+def network_problem(layers, input_shape, n_samples, dtype, seed=0):
+    random_state = np.random.default_rng(seed)
+    plan = build_plan(layers, input_shape, True)
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    return plan, parameters, random_state.standard_normal((n_samples, plan.n_inputs)).astype(dtype)
+
+
+def work_of(plan, n_samples):
+    return n_samples * plan.totals["work"]
+
+
+def train(plan, parameters, X, *, solver, n_threads, level=None, n_steps=3):
+    """Some steps of training; the bits of everything that comes out of it."""
+    random_state = np.random.default_rng(1)
+    dtype, n = parameters.dtype, len(X)
+    targets = np.eye(plan.n_outputs, dtype=dtype)[random_state.integers(0, plan.n_outputs, n)]
+    weight = random_state.random(n).astype(dtype)
+    trainer = Trainer(
+        plan, parameters, loss="softmax", solver=solver, batch_size=n, n_threads=n_threads, level=level, alpha=0.1
+    )
+    losses = [
+        trainer.step(X, random_state.permutation(n)[: n - step], targets, weight, 0.01) for step in range(n_steps)
+    ]
+    return losses, bits(trainer.parameters), bits(trainer.first_moment), bits(trainer.second_moment)
+
+
+# -------------------------------------------------------------------------------------------------------------- threads
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(("layers", "side", "n_samples"), [(STACK, 16, 41), (SMALL_STACK, 6, 10)])
+def test_training_does_not_depend_on_threads(level, dtype, solver, layers, side, n_samples):
+    plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
+    assert (work_of(plan, n_samples) > SERIAL_WORK) == (layers is STACK)
+    results = [train(plan, parameters, X, solver=solver, n_threads=n, level=level) for n in THREADS]
+    assert all(result == results[0] for result in results[1:])
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+def test_no_layer_depends_on_threads(level, dtype, row):
+    plan = build_plan((row.layer,), row.input_shape, True)
+    n_samples = min(1000, 1_500_000 // max(1, plan.totals["work"]) + 3)
+    plan, parameters, X = network_problem((row.layer,), row.input_shape, n_samples, dtype)
+    d_outputs = np.random.default_rng(1).standard_normal((n_samples, plan.n_outputs)).astype(dtype)
+    network = Network(plan, parameters, level=level)
+    results = []
+    for n_threads in THREADS:
+        d_X, d_parameters = network.gradients(X, d_outputs, n_threads=n_threads)
+        results.append((bits(network.scores(X, n_threads=n_threads)), bits(d_X), bits(d_parameters)))
+    assert all(result == results[0] for result in results[1:])
+
+
+# ----------------------------------------------------------------------------------------------------------------- rows
+
+
+def assert_rows_are_independent(network, X):
+    scores = network.scores(X)
+    n = len(X)
+    for row in range(n):
+        assert bits(network.scores(X[row : row + 1])) == bits(scores[row : row + 1])
+    for size in (2, 3, 5, n - 1):
+        pieces = [network.scores(X[start : start + size]) for start in range(0, n, size)]
+        assert bits(np.concatenate(pieces)) == bits(scores)
+    for order in (np.arange(n)[::-1], np.random.default_rng(0).permutation(n), np.arange(5 * n) % n):
+        assert bits(network.scores(X[order])) == bits(scores[order])
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+def test_a_row_does_not_depend_on_the_others(level, dtype, row):
+    plan, parameters, X = network_problem((row.layer,), row.input_shape, 17, dtype)
+    assert_rows_are_independent(Network(plan, parameters, level=level), X)
+
+
+@each_level
+@each_dtype
+def test_a_row_does_not_depend_on_the_others_in_random_networks(level, dtype):
+    random_state = np.random.default_rng(2)
+    for _ in range(30):
+        plan = random_network(random_state)
+        X = random_state.standard_normal((11, plan.n_inputs)).astype(dtype)
+        assert_rows_are_independent(Network(plan, gaussian_parameters(plan, random_state, dtype), level=level), X)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n_inputs", [1, 6, 26, 40, 333])
+def test_dense_rows_of_any_width(level, dtype, n_inputs):
+    # Widths on both sides of every vector and of the blocks that threads take.
+    for n_units in (*range(1, 36), 63, 64, 65, 66, 127, 128, 130):
+        plan, parameters, X = network_problem((DenseLayer(n_units),), (1, n_inputs, 1), 115, dtype)
+        network = Network(plan, parameters, level=level)
+        scores = network.scores(X)
+        for part in (slice(0, 1), slice(114, 115), slice(7, 9), slice(3, 6), slice(50, 63), slice(1, 115)):
+            assert bits(network.scores(X[part])) == bits(scores[part]), n_units
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n_filters", [*range(1, 20), 31, 32, 33, 48, 65])
+def test_pixels_do_not_depend_on_their_place_in_a_tile(level, dtype, n_filters):
+    # The same patch everywhere: every pixel of the map must have the same bits, whatever tile or tail computes it.
+    plan = build_plan((ConvolutionBlock(n_filters, (3, 2)),), (9, 33, 3))
+    random_state = np.random.default_rng(3)
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    X = np.tile(random_state.standard_normal(3), 9 * 33).reshape(1, -1).astype(dtype)
+    maps = Network(plan, parameters, level=level).scores(X).reshape(-1, n_filters)
+    assert bits(maps) == bits(np.repeat(maps[:1], len(maps), axis=0))
+
+
+@each_level
+def test_a_batch_of_several_workspaces_is_one_batch(level):
+    plan, parameters, X = network_problem(SMALL_STACK, (6, 6, 2), 2500, np.float32)
+    network = Network(plan, parameters, level=level)
+    scores = network.scores(X)
+    assert bits(scores[1000:2050]) == bits(network.scores(X[1000:2050]))
+    assert bits(scores[2499:]) == bits(network.scores(X[2499:]))
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+def at_offset(array, offset):
+    """A copy that begins `offset` bytes behind a cache line."""
+    room = np.zeros(array.nbytes + 128, dtype=np.uint8)
+    start = -room.ctypes.data % 64 + offset
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@each_level
+@each_dtype
+def test_addresses_do_not_matter(level, dtype):
+    plan, parameters, X = network_problem(STACK, (8, 9, 3), 5, dtype)
+    scores = bits(Network(plan, parameters, level=level).scores(X))
+    trained = train(plan, parameters, X, solver="adam", n_threads=1, level=level)
+    for offset in range(64):
+        assert bits(Network(plan, parameters, level=level).scores(at_offset(X, offset))) == scores
+        assert bits(Network(plan, at_offset(parameters, offset), level=level).scores(X)) == scores
+        if offset % 5 == 0:
+            moved = at_offset(parameters, offset), at_offset(X, offset)
+            assert train(plan, *moved, solver="adam", n_threads=1, level=level) == trained
+
+
+@each_level
+def test_addresses_of_bytes_do_not_matter(level):
+    plan, parameters, _ = network_problem(STACK, (8, 9, 3), 5, np.float32)
+    X = np.random.default_rng(4).integers(0, 256, (5, plan.n_inputs)).astype(np.uint8)
+    network = Network(plan, parameters, level=level)
+    expected = bits(network.scores(X))
+    assert all(bits(network.scores(at_offset(X, offset))) == expected for offset in range(64))
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """A switch: from then on, fresh memory is full of NaN, and positions of maxima point out of every window."""
+    create, initialise = _network.aligned_empty, _network._Workspace.__init__
+
+    def poisoned_empty(n, dtype):
+        array = create(n, dtype)
+        array[...] = np.nan if np.dtype(dtype).kind == "f" else 255
+        return array
+
+    def poisoned_workspace(self, *arguments, **options):
+        initialise(self, *arguments, **options)
+        if self.positions is not None:
+            self.positions[...] = 255
+
+    def switch():
+        monkeypatch.setattr(_network, "aligned_empty", poisoned_empty)
+        monkeypatch.setattr(_network._Workspace, "__init__", poisoned_workspace)
+        assert np.isnan(_network.aligned_empty(3, np.float32)).all()
+
+    return switch
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+def test_old_memory_is_never_read_by_a_layer(level, dtype, row, poison):
+    plan, parameters, X = network_problem((row.layer,), row.input_shape, 9, dtype)
+    d_outputs = np.random.default_rng(5).standard_normal((9, plan.n_outputs)).astype(dtype)
+
+    def run():
+        network = Network(plan, parameters, level=level)
+        return [bits(array) for array in (network.scores(X), *network.gradients(X, d_outputs))]
+
+    clean = run()
+    poison()
+    assert run() == clean
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("layers", "side", "n_samples"), [(STACK, 16, 41), (SMALL_STACK, 6, 10)])
+def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, side, n_samples, poison):
+    plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
+    clean = train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+    poison()
+    assert train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level) == clean
+
+
+@each_level
+@each_dtype
+def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
+    """Guard zones around every array that the kernels write."""
+    create, rooms = _network.aligned_empty, []
+
+    def guarded_empty(n, dtype):
+        room = create(n + 512, dtype)
+        room[...] = 12345
+        rooms.append((room, n))
+        return room[256 : 256 + n]
+
+    random_state = np.random.default_rng(6)
+    monkeypatch.setattr(_network, "aligned_empty", guarded_empty)
+    for _ in range(30):
+        plan = random_network(random_state)
+        X = random_state.standard_normal((5, plan.n_inputs)).astype(dtype)
+        train(plan, gaussian_parameters(plan, random_state, dtype), X, solver="adam", n_threads=2, level=level)
+    assert rooms
+    for room, n in rooms:
+        assert np.all(room[:256] == 12345)
+        assert np.all(room[256 + n :] == 12345)
+
+
+# --------------------------------------------------------------------------------------------- the caller's environment
+
+
+def control_word():
+    """Rounding, flush-to-zero and trap bits of this thread (x86-64: MXCSR without its exception flags)."""
+    buffer = (ctypes.c_uint32 * 16)()
+    ctypes.CDLL(ctypes.util.find_library("m")).fegetenv(buffer)
+    return buffer[7] & ~0x3F
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="reads a register of x86-64")
+@each_level
+@each_dtype
+def test_floating_point_modes_are_left_alone(level, dtype):
+    before = control_word()
+    for layers, side, n_samples in ((STACK, 16, 41), (SMALL_STACK, 6, 10)):
+        plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
+        for n_threads in (1, 2):
+            train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+            Network(plan, parameters, level=level).scores(X, n_threads=n_threads)
+            assert control_word() == before
+    assert before & 0x8040 == 0  # NumPy's and Python's own subnormal numbers live on
+    assert np.float32(1e-40) * np.float32(1) > 0
+
+
+@each_level
+@each_dtype
+def test_numpy_sees_no_floating_point_errors(level, dtype):
+    plan, parameters, X = network_problem(STACK, (16, 16, 3), 41, dtype)
+    X[0], X[1], X[2] = np.inf, np.nan, np.finfo(dtype).max
+    settings = np.geterr()
+    with np.errstate(all="raise"):
+        for n_threads in (1, 2):
+            train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+            Network(plan, 1e30 * parameters, level=level).scores(X, n_threads=n_threads)
+    assert np.geterr() == settings
+
+
+def run_python(code, timeout=120, **environment):
+    """Run a script in a process of its own; returns what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def digest(n_threads):
+    """What a process of its own prints of its training."""
+    plan, parameters, X = network_problem(STACK, (16, 16, 3), 41, np.float32)
+    trained = train(plan, parameters, X, solver="adam", n_threads=n_threads)
+    return hashlib.sha256(repr(trained).encode()).hexdigest()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_computes_the_same_and_does_not_hang():
+    printed = run_python(
+        """
+        import os
+        from test_determinism import digest
+        from sklearn_cnn._kernels import effective_n_threads
+
+        before = digest(2)                      # opens a parallel region: its threads do not survive a fork
+        for _ in range(3):
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(writer, digest(2).encode())
+                os._exit(0)
+            os.close(writer)
+            assert os.waitpid(child, 0)[1] == 0
+            assert os.read(reader, 100).decode() == before
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if effective_n_threads() == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0     # a child says that it has one thread
+        assert digest(2) == before              # the parent goes on with threads
+        print("same")
+        """
+    )
+    assert printed == "same"
+
+
+def test_fresh_processes_give_the_same_bits():
+    first = "import sklearn.svm, scipy.linalg"  # they bring OpenMP and BLAS libraries of their own
+    code = "from test_determinism import digest; print(digest({}))"
+    runs = [code.format(1), f"{first}; {code.format(2)}", f"{code.format(4)}; {first}"]
+    assert len({run_python(run) for run in runs} | {digest(3)}) == 1
+
+
+@pytest.mark.parametrize("level", _kernels.available_levels())
+def test_import_changes_no_mode(level):
+    printed = run_python(
+        """
+        import numpy as np
+        from test_determinism import control_word
+        before = control_word()
+        import sklearn_cnn
+        assert control_word() == before
+        print(np.float32(1e-40) * np.float32(1) > 0)
+        """,
+        SKLEARN_CNN_KERNELS=level,
+    )
+    assert printed == "True"

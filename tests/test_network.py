@@ -1,0 +1,547 @@
+"""Networks and trainers: whole networks against their naive twin, gradient checks, losses, updates, bad sizes."""
+
+import math
+
+import numpy as np
+import pytest
+import reference
+from problems import (
+    bits,
+    each_dtype,
+    each_level,
+    gaussian_parameters,
+    parameter_vector,
+    random_network,
+    sparse_integers,
+)
+
+from sklearn_cnn import _kernels
+from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
+from sklearn_cnn._plan import build_arena, build_plan
+
+STACK = (
+    ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu"),
+    ConvolutionBlock(5, (2, 3), padding=(1, 1), padding_mode="reflect", pooling="average", activation="tanh"),
+    ConvolutionBlock(3, (2, 2), weight_sharing=False, activation="logistic"),
+    DenseLayer(7, "relu"),
+    DenseLayer(3),
+)
+STACK_SHAPE = (9, 8, 2)
+
+
+def one_hot(labels, n_outputs):
+    return np.eye(n_outputs)[labels]
+
+
+def random_targets(loss, shape, random_state):
+    if loss == "softmax":
+        return one_hot(random_state.integers(0, shape[1], shape[0]), shape[1])
+    if loss == "logistic":
+        return random_state.integers(0, 2, shape) * 1.0
+    return random_state.standard_normal(shape)
+
+
+def make_trainer(plan, parameters, **options):
+    return Trainer(plan, parameters, **{"loss": "softmax", "solver": "adam", "batch_size": 16} | options)
+
+
+# ------------------------------------------------------------------------------------------------------- the naive twin
+
+
+@each_level
+@each_dtype
+def test_scores_and_gradients_of_random_networks(level, dtype):
+    random_state = np.random.default_rng(0)
+    for _ in range(60):
+        plan = random_network(random_state)
+        parameters = gaussian_parameters(plan, random_state).astype(dtype)
+        X = random_state.standard_normal((4, plan.n_inputs)).astype(dtype)
+        d_outputs = random_state.standard_normal((4, plan.n_outputs)).astype(dtype)
+        exact = parameters.astype(np.float64), X.astype(np.float64)
+        scores, trace = reference.network_forward(plan, *exact)
+        gradients = reference.network_backward(plan, exact[0], trace, d_outputs.astype(np.float64))
+        network = Network(plan, parameters, level=level)
+        tolerance = {"rtol": 2e-3, "atol": 2e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-10}
+        np.testing.assert_allclose(network.scores(X), scores, **tolerance, err_msg=str(plan.layers))
+        for result, expected in zip(network.gradients(X, d_outputs), gradients, strict=True):
+            np.testing.assert_allclose(result, expected, **tolerance, err_msg=str(plan.layers))
+
+
+@each_level
+@each_dtype
+def test_whole_networks_are_exact_on_integers(level, dtype):
+    random_state = np.random.default_rng(1)
+    for _ in range(60):
+        plan = random_network(random_state, activations=("identity", "relu"))
+        if any(getattr(layer, "pooling", None) == "average" for layer in plan.layers):
+            continue  # its thirds are not exact
+        parameters = parameter_vector(plan, lambda size: sparse_integers(random_state, size, 1))
+        X = sparse_integers(random_state, (3, plan.n_inputs), 1)
+        d_outputs = sparse_integers(random_state, (3, plan.n_outputs), 1)
+        scores, trace = reference.network_forward(plan, parameters, X)
+        d_X, d_parameters = reference.network_backward(plan, parameters, trace, d_outputs)
+        network = Network(plan, parameters.astype(dtype), level=level)
+        np.testing.assert_array_equal(network.scores(X), scores)
+        result = network.gradients(X.astype(dtype), d_outputs.astype(dtype))
+        np.testing.assert_array_equal(result[0], d_X)
+        np.testing.assert_array_equal(result[1], d_parameters)
+
+
+@each_level
+def test_many_chunks_are_exact_on_integers(level):
+    # Enough work for the full number of gradient chunks, and a batch that they do not divide evenly.
+    random_state = np.random.default_rng(2)
+    layers = (
+        ConvolutionBlock(8, (3, 3), padding="same", pooling="max", activation="relu"),
+        DenseLayer(130),
+        DenseLayer(3),
+    )
+    plan = build_plan(layers, (16, 16, 4), True)
+    assert int(build_arena(plan, 151, 2, True)["n_chunks"][0]) > 8
+    parameters = parameter_vector(plan, lambda size: sparse_integers(random_state, size, 1, 0.2))
+    X = sparse_integers(random_state, (151, plan.n_inputs), 1, 0.3)
+    d_outputs = sparse_integers(random_state, (151, 3), 1)
+    scores, trace = reference.network_forward(plan, parameters, X)
+    network = Network(plan, parameters.astype(np.float32), level=level)
+    np.testing.assert_array_equal(network.scores(X.astype(np.float32), n_threads=2), scores)
+    d_X, d_parameters = network.gradients(X.astype(np.float32), d_outputs.astype(np.float32), n_threads=2)
+    expected_X, expected_parameters = reference.network_backward(plan, parameters, trace, d_outputs)
+    np.testing.assert_array_equal(d_X, expected_X)
+    np.testing.assert_array_equal(d_parameters, expected_parameters)
+
+
+# ------------------------------------------------------------------------------------------------------ gradient checks
+
+
+def check_gradient(plan, parameters, loss, random_state, level):
+    """Central differences of some parameters; returns how many stood on a kink, where there is no derivative."""
+    X = random_state.standard_normal((5, plan.n_inputs))
+    targets = random_targets(loss, (5, plan.n_outputs), random_state)
+    sample_weight = None if random_state.random() < 0.3 else random_state.random(5) + 0.1
+    rows, epsilon, n_kinks = np.arange(5), 1e-6, 0
+
+    def value(vector):
+        trainer = make_trainer(plan, vector, loss=loss, alpha=0.3, level=level)
+        result, gradient = trainer.loss_gradient(X, rows, targets, sample_weight)
+        return result, gradient.copy()
+
+    middle, gradient = value(parameters)
+    used = np.flatnonzero(parameters)
+    for index in random_state.choice(used, min(25, len(used)), replace=False):
+        step = np.zeros_like(parameters)
+        step[index] = epsilon
+        above, below = value(parameters + step)[0], value(parameters - step)[0]
+        slopes = (above - middle) / epsilon, (middle - below) / epsilon
+        if not np.isclose(*slopes, rtol=1e-3, atol=1e-4):
+            n_kinks += 1
+            continue
+        np.testing.assert_allclose(
+            gradient[index], (above - below) / (2 * epsilon), atol=1e-5, rtol=1e-3, err_msg=f"{index} of {plan.layers}"
+        )
+    return n_kinks
+
+
+@pytest.mark.parametrize("loss", reference.LOSSES)
+def test_gradients_of_random_networks_are_slopes(loss):
+    random_state = np.random.default_rng(3)
+    kinks = 0
+    for _ in range(100):
+        plan = random_network(random_state, largest_side=7)
+        kinks += check_gradient(plan, gaussian_parameters(plan, random_state), loss, random_state, None)
+    assert kinks < 20
+
+
+@pytest.mark.parametrize("row", reference.LAYERS, ids=lambda row: row.name)
+def test_gradient_of_every_layer_is_a_slope(row):
+    random_state = np.random.default_rng(4)
+    plan = build_plan((row.layer, DenseLayer(2)), row.input_shape)
+    assert check_gradient(plan, gaussian_parameters(plan, random_state), "softmax", random_state, None) < 3
+
+
+# --------------------------------------------------------------------------------------------------------------- losses
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_loss_and_gradient_with_penalty(level, dtype, loss, weighted):
+    random_state = np.random.default_rng(5)
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, random_state)
+    X = random_state.standard_normal((30, plan.n_inputs))
+    rows = random_state.permutation(30)[:11]
+    targets = random_targets(loss, (30, 3), random_state)
+    sample_weight = random_state.random(30) if weighted else None
+    trainer = make_trainer(plan, parameters.astype(dtype), loss=loss, alpha=0.7, level=level)
+    value, gradient = trainer.loss_gradient(
+        X.astype(dtype), rows, targets.astype(dtype), None if sample_weight is None else sample_weight.astype(dtype)
+    )
+    expected, expected_gradient = reference.network_loss(
+        plan, parameters, X[rows], targets[rows], None if sample_weight is None else sample_weight[rows], loss, 0.7
+    )
+    tolerance = 1e-4 if dtype == np.float32 else 1e-10
+    assert value == pytest.approx(expected, rel=tolerance)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=20 * tolerance, atol=tolerance)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("loss", reference.LOSSES)
+def test_loss_of_extreme_scores(level, dtype, loss):
+    plan = build_plan((DenseLayer(2),), (1, 2, 1))
+    parameters = reference.pack(plan, [(np.eye(2), np.zeros(2))]).astype(dtype)
+    targets = np.array([[1.0, 0.0]], dtype=dtype)
+    trainer = make_trainer(plan, parameters, loss=loss, level=level)
+    for scores in ([1000, -1000], [-1000, 1000], [0, 0], [80, 80]):
+        X = np.array([scores], dtype=dtype)
+        value, gradient = trainer.loss_gradient(X, np.arange(1), targets, None)
+        expected = reference.LOSSES[loss][0](X.astype(float), targets.astype(float))[0]
+        assert value == pytest.approx(expected, rel=1e-6, abs=1e-12)
+        assert np.all(np.isfinite(gradient))
+    for scores in ([np.nan, 0], [0, np.nan]):
+        value, _ = trainer.loss_gradient(np.array([scores], dtype=dtype), np.arange(1), targets, None)
+        assert np.isnan(value)
+
+
+def test_scores_of_one_constant_leave_the_loss_as_it_is():
+    random_state = np.random.default_rng(6)
+    scores = random_state.standard_normal((4, 3))
+    plan = build_plan((DenseLayer(3),), (1, 3, 1))
+    parameters = reference.pack(plan, [(np.eye(3), np.zeros(3))])
+    trainer = make_trainer(plan, parameters)
+    targets = one_hot([0, 2, 1, 1], 3)
+    values = [trainer.loss_gradient(scores + shift, np.arange(4), targets, None)[0] for shift in (0, 500.0, -500.0)]
+    np.testing.assert_allclose(values, values[0], rtol=1e-10)
+
+
+# -------------------------------------------------------------------------------------------------------------- updates
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize(
+    ("solver", "options"),
+    [
+        ("sgd", {"momentum": 0.9, "nesterov": True}),
+        ("sgd", {"momentum": 0.7, "nesterov": False}),
+        ("sgd", {"momentum": 0.0, "nesterov": False}),
+        ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
+        ("adam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2}),
+    ],
+)
+def test_updates(level, dtype, solver, options):
+    random_state = np.random.default_rng(7)
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, random_state)
+    X = random_state.standard_normal((40, plan.n_inputs))
+    targets = random_targets("softmax", (40, 3), random_state)
+    weight = random_state.random(40)
+    trainer = make_trainer(plan, parameters.astype(dtype), solver=solver, alpha=0.1, level=level, **options)
+    first = second = np.zeros_like(parameters)
+    for t in range(1, 6):
+        rows = random_state.permutation(40)[: 16 if t < 5 else 7]
+        rate = 0.05 / t
+        loss = trainer.step(X.astype(dtype), rows, targets.astype(dtype), weight.astype(dtype), rate)
+        expected, gradient = reference.network_loss(
+            plan, parameters, X[rows], targets[rows], weight[rows], "softmax", 0.1
+        )
+        if solver == "adam":
+            parameters, first, second = reference.adam(parameters, gradient, first, second, t, rate, **options)
+        else:
+            parameters, first = reference.sgd(parameters, gradient, first, rate, **options)
+        tolerance = 3e-3 if dtype == np.float32 else 1e-8
+        assert trainer.t == t
+        assert loss == pytest.approx(expected, rel=tolerance)
+        np.testing.assert_allclose(trainer.parameters, parameters, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(trainer.first_moment, first, rtol=10 * tolerance, atol=tolerance)
+        if solver == "adam":
+            np.testing.assert_allclose(trainer.second_moment, second, rtol=10 * tolerance, atol=tolerance)
+
+
+@each_level
+@each_dtype
+def test_a_step_follows_the_gradient_it_reports(level, dtype):
+    # One step of plain descent is arithmetic that can be repeated: parameters - rate * gradient.
+    random_state = np.random.default_rng(8)
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    X = random_state.standard_normal((16, plan.n_inputs)).astype(dtype)
+    targets = random_targets("softmax", (16, 3), random_state).astype(dtype)
+    options = {"solver": "sgd", "momentum": 0.0, "nesterov": False, "alpha": 0.2, "level": level}
+    trainer = make_trainer(plan, parameters, **options)
+    _, gradient = trainer.loss_gradient(X, np.arange(16), targets, None)
+    assert bits(trainer.parameters) == bits(parameters)
+    expected = parameters - dtype(0.125) * gradient
+    trainer.step(X, np.arange(16), targets, None, 0.125)
+    np.testing.assert_allclose(trainer.parameters, expected, rtol=1e-6)
+
+
+@each_dtype
+def test_weights_of_zero_make_no_update(dtype):
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, np.random.default_rng(9), dtype)
+    trainer = make_trainer(plan, parameters, alpha=1.0)
+    X, targets = np.ones((4, plan.n_inputs), dtype=dtype), np.eye(4, 3, dtype=dtype)
+    assert trainer.step(X, np.arange(4), targets, np.zeros(4, dtype=dtype), 0.1) == 0.0
+    assert bits(trainer.parameters) == bits(parameters)
+    assert trainer.step(X, np.arange(0), targets, None, 0.1) == 0.0
+    assert bits(trainer.parameters) == bits(parameters)
+
+
+@each_dtype
+def test_a_weight_of_zero_is_an_absent_sample(dtype):
+    random_state = np.random.default_rng(10)
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    X = random_state.standard_normal((6, plan.n_inputs)).astype(dtype)
+    targets = random_targets("softmax", (6, 3), random_state).astype(dtype)
+    weight = np.array([1, 1, 0, 2, 0, 1], dtype=dtype)
+    trainer = make_trainer(plan, parameters, alpha=0.1)
+    with_zeros = trainer.loss_gradient(X, np.arange(6), targets, weight)[1].copy()
+    without = trainer.loss_gradient(X, np.flatnonzero(weight), targets, weight)[1].copy()
+    twice = trainer.loss_gradient(X, np.array([0, 1, 3, 3, 5]), targets, None)[1].copy()
+    np.testing.assert_allclose(with_zeros, without, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(with_zeros, twice, rtol=1e-4, atol=1e-6)
+
+
+def test_trainer_leaves_its_arguments_alone():
+    plan = build_plan(STACK, STACK_SHAPE)
+    random_state = np.random.default_rng(11)
+    parameters = gaussian_parameters(plan, random_state, np.float32)
+    X = random_state.standard_normal((8, plan.n_inputs)).astype(np.float32)
+    targets, weight = np.eye(8, 3, dtype=np.float32), np.ones(8, dtype=np.float32)
+    for array in (parameters, X, targets, weight):
+        array.flags.writeable = False
+    before = [bits(array) for array in (parameters, X, targets, weight)]
+    trainer = make_trainer(plan, parameters)
+    trainer.step(X, np.arange(8), targets, weight, 0.1)
+    assert [bits(array) for array in (parameters, X, targets, weight)] == before
+    assert bits(trainer.parameters) != bits(parameters)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_training_goes_on_from_what_a_trainer_exposes(solver):
+    random_state = np.random.default_rng(12)
+    plan = build_plan(STACK, STACK_SHAPE)
+    X = random_state.integers(0, 255, (50, plan.n_inputs)).astype(np.uint8)
+    targets = random_targets("softmax", (50, 3), random_state).astype(np.float32)
+    batches = [random_state.permutation(50)[:16] for _ in range(6)]
+    scaling = {"shift": np.array([100, 90], dtype=np.float32), "factor": np.array([0.01, 0.02], dtype=np.float32)}
+    whole = make_trainer(plan, gaussian_parameters(plan, random_state, np.float32), solver=solver)
+    first = make_trainer(plan, whole.parameters, solver=solver)
+    for rows in batches:
+        whole.step(X, rows, targets, None, 0.01, **scaling)
+    for rows in batches[:3]:
+        first.step(X, rows, targets, None, 0.01, **scaling)
+    second = make_trainer(plan, first.parameters, solver=solver)
+    second.first_moment[:], second.second_moment[:], second.t = first.first_moment, first.second_moment, first.t
+    for rows in batches[3:]:
+        second.step(X, rows, targets, None, 0.01, **scaling)
+    assert bits(second.parameters) == bits(whole.parameters)
+
+
+# ----------------------------------------------------------------------------------------------------- views and inputs
+
+
+def test_views_of_weights_and_biases():
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, np.random.default_rng(13))
+    network = Network(plan, parameters)
+    for layer, (weights, bias) in enumerate(reference.unpack(plan, parameters)):
+        np.testing.assert_array_equal(network.weights(layer), weights)
+        np.testing.assert_array_equal(network.bias(layer), bias)
+        assert np.shares_memory(network.weights(layer), parameters)
+    with pytest.raises(ValueError, match="layer 5 has no weights"):
+        network.weights(5)
+
+
+@each_level
+def test_maps_are_what_the_twin_computes(level):
+    random_state = np.random.default_rng(14)
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, random_state)
+    X = random_state.standard_normal((3, plan.n_inputs))
+    network = Network(plan, parameters, level=level)
+    _, trace = reference.network_forward(plan, parameters, X)
+    for layer in range(3):
+        image, maps = trace[layer]
+        np.testing.assert_allclose(network.maps(X, layer, "conv"), maps, rtol=1e-9, atol=1e-12)
+        pooled, _ = reference.layer_forward(plan.layers[layer], *reference.unpack(plan, parameters)[layer], image)
+        np.testing.assert_allclose(network.maps(X, layer, "pool"), pooled, rtol=1e-9, atol=1e-12)
+        assert network.maps(X, layer, "conv").shape[1:] == plan.map_shapes[layer]
+        assert network.maps(X, layer, "pool").shape[1:] == plan.output_shapes[layer]
+
+
+def variants(X):
+    """The same numbers laid out in every way NumPy has."""
+    room = np.zeros(X.nbytes + 64, dtype=np.uint8)
+    unaligned = room[1 : 1 + X.nbytes].view(X.dtype).reshape(X.shape)
+    unaligned[:] = X
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    yield "fortran", np.asfortranarray(X)
+    yield "every second row", np.repeat(X, 2, axis=0)[::2]
+    yield "every second column", np.repeat(X, 2, axis=1)[:, ::2]
+    yield "backwards", X[::-1].copy()[::-1]
+    yield "other byte order", X.astype(X.dtype.newbyteorder())
+    yield "unaligned", unaligned
+    yield "read-only", read_only
+
+
+@each_dtype
+@pytest.mark.parametrize("kind", ["u1", "f4", "f8", "i2", "f2"])
+def test_layout_of_the_input_does_not_matter(dtype, kind):
+    random_state = np.random.default_rng(15)
+    plan = build_plan(STACK, STACK_SHAPE)
+    network = Network(plan, gaussian_parameters(plan, random_state, dtype))
+    X = (20 * random_state.random((11, plan.n_inputs))).astype(kind)
+    targets = np.eye(11, 3, dtype=dtype)
+    expected = bits(network.scores(X))
+    trained = make_trainer(plan, network.parameters).loss_gradient(X, np.arange(11), targets, None)
+    for name, variant in variants(X):
+        assert bits(network.scores(variant)) == expected, name
+        loss, gradient = make_trainer(plan, network.parameters).loss_gradient(variant, np.arange(11), targets, None)
+        assert (loss, bits(gradient)) == (trained[0], bits(trained[1])), name
+
+
+def test_aligned_arrays_begin_on_a_cache_line():
+    for dtype in (np.float32, np.float64, np.uint8):
+        assert aligned_empty(0, dtype).size == 0
+        for n in (1, 17, 200):
+            assert aligned_empty(n, dtype).ctypes.data % 64 == 0
+            copy = aligned_copy(np.arange(n, dtype=dtype))
+            assert copy.ctypes.data % 64 == 0
+            np.testing.assert_array_equal(copy, np.arange(n))
+
+
+def test_readable_rows():
+    assert readable_rows(np.zeros((2, 3), dtype=np.uint8))[1] == 0
+    assert readable_rows(np.zeros((2, 3), dtype=np.float32))[0].shape == (2, 12)
+    assert readable_rows(np.zeros((2, 3), dtype=np.int64)) is None
+    assert readable_rows(np.zeros((3, 2), dtype=np.float32).T) is None
+
+
+# -------------------------------------------------------------------------------------------------------- bad arguments
+
+
+class Call:
+    """The arguments of one training step, to be spoilt one at a time."""
+
+    def __init__(self, dtype):
+        self.plan = build_plan((ConvolutionBlock(2, (2, 2), pooling="max"), DenseLayer(3)), (6, 6, 2))
+        arena = build_arena(self.plan, 4, 2, True)
+        self.prediction = build_arena(self.plan, 4, 2, False)
+        size = self.plan.parameter_size
+        X = np.zeros((5, 72), dtype=np.float32)
+        self.arguments = {
+            "layers": self.plan.records, "arena": arena, "runs": self.plan.runs, "parameters": np.zeros(size, dtype),
+            "numbers": np.zeros(int(arena["n_numbers"][0]), dtype), "positions": np.zeros(400, np.uint8),
+            "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
+            "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "sample_weight": np.ones(5, dtype),
+            "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
+            "second_moment": np.zeros(size, dtype), "n_threads": 1,
+            "solver_settings": {
+                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "nesterov": 0
+            },
+        }  # fmt: skip
+
+    def make(self, name, module, **changes):
+        arguments = {**self.arguments, **changes}
+        order = {
+            "train": "layers arena runs parameters numbers positions X number_type order shift factor targets "
+            "sample_weight loss alpha gradient first_moment second_moment solver_settings n_threads",
+            "predict": "layers arena runs parameters numbers positions X number_type order shift factor n_threads",
+            "backpropagate": "layers arena runs parameters numbers positions n_samples gradient n_threads",
+        }[name]
+        return getattr(module, name)(*(arguments[key] for key in order.split()))
+
+
+def spoilt(call, dtype):
+    """(function, changes) that must be refused."""
+    size = call.plan.parameter_size
+    everywhere = [
+        {"arena": call.prediction[:0]},
+        {"layers": call.plan.records[:1]},
+        {"layers": call.plan.records[:0]},
+        {"parameters": np.zeros(size - 1, dtype)},
+        {"parameters": np.zeros(size + 1, dtype)},
+        {"parameters": np.zeros(0, dtype)},
+        {"numbers": np.zeros(10, dtype)},
+        {"positions": np.zeros(3, np.uint8)},
+        {"n_threads": 0},
+        {"n_threads": -1},
+    ]
+    for changes in everywhere:
+        yield "train", changes
+        yield "predict", changes
+        yield "backpropagate", changes | {"n_samples": 4}
+    for changes in (
+        {"X": np.zeros((5, 71 * 4), np.uint8)},
+        {"X": np.zeros((5, 72), np.uint8)},
+        {"number_type": 0}, {"number_type": 2}, {"number_type": 3}, {"number_type": -1},
+        {"order": np.array([0, 5])}, {"order": np.array([-1])}, {"order": np.array([2**62])},
+        {"order": np.zeros(5, int)},
+        {"shift": np.zeros(1, dtype)}, {"factor": np.zeros(3, dtype)},
+        {"shift": np.zeros(5, dtype), "factor": np.zeros(5, dtype)},
+        {"shift": np.zeros(0, dtype), "factor": np.zeros(0, dtype)},
+    ):  # fmt: skip
+        yield "train", changes
+        yield "predict", changes
+    for changes in (
+        {"targets": np.zeros((4, 3), dtype)}, {"targets": np.zeros((5, 2), dtype)},
+        {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
+        {"first_moment": np.zeros(size + 1, dtype)}, {"second_moment": np.zeros(size - 1, dtype)},
+        {"positions": None}, {"arena": call.prediction},
+    ):  # fmt: skip
+        yield "train", changes
+    for changes in ({"n_samples": 5}, {"n_samples": -1}, {"gradient": np.zeros(3, dtype)}, {"positions": None}):
+        yield "backpropagate", {"n_samples": 4} | changes
+    yield "backpropagate", {"n_samples": 4, "arena": call.prediction}
+
+
+@each_level
+@each_dtype
+def test_boundary_refuses_wrong_sizes(level, dtype):
+    module, call = _kernels.kernels(dtype, level), Call(dtype)
+    call.make("train", module)
+    call.make("predict", module)
+    call.make("backpropagate", module, n_samples=4)
+    for name, changes in spoilt(call, dtype):
+        with pytest.raises(ValueError):
+            call.make(name, module, **changes)
+
+
+@each_level
+def test_boundary_refuses_other_types(level):
+    module, call = _kernels.kernels(np.float32, level), Call(np.float32)
+    size = call.plan.parameter_size
+    for changes in (
+        {"parameters": np.zeros(size)}, {"parameters": np.zeros(2 * size, np.float32)[::2]},
+        {"numbers": np.zeros(10, np.int32)}, {"order": np.zeros(2, np.int32)}, {"order": np.zeros(2)},
+        {"X": np.zeros((5, 72), np.float32)}, {"targets": np.zeros((5, 3))}, {"layers": np.zeros(2)},
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            call.make("train", module, **changes)
+
+
+def test_kernels_describe_themselves():
+    for dtype, n_bytes in ((np.float32, 4), (np.float64, 8)):
+        for level, vector_bytes in (("baseline", 16), ("x86-64-v3", 32), ("x86-64-v4", 64)):
+            if level in _kernels.available_levels():
+                described = _kernels.kernels(dtype, level).describe()
+                assert described["real_bytes"] == n_bytes
+                assert described["vector_bytes"] == vector_bytes
+
+
+def test_samples_of_the_largest_batch_and_fewer():
+    plan = build_plan(STACK, STACK_SHAPE)
+    random_state = np.random.default_rng(16)
+    X = random_state.standard_normal((20, plan.n_inputs)).astype(np.float32)
+    trainer = make_trainer(plan, gaussian_parameters(plan, random_state, np.float32), batch_size=16)
+    targets = np.eye(20, 3, dtype=np.float32)
+    trainer.step(X, np.arange(16), targets, None, 0.1)
+    with pytest.raises(ValueError, match="room for 16 samples, not 17"):
+        trainer.step(X, np.arange(17), targets, None, 0.1)
+    assert math.isfinite(trainer.step(X, np.arange(1), targets, None, 0.1))
