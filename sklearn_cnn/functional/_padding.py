@@ -1,0 +1,194 @@
+"""Padding, and patches laid out as vectors; the index tables are those the kernels pad by."""
+
+import numbers
+
+import numpy as np
+
+from sklearn_cnn._geometry import output_length, padding_sources
+from sklearn_cnn.functional._arguments import (
+    check_axes,
+    check_shape,
+    check_window_fits,
+    choice,
+    integer,
+    pair,
+    real_arrays,
+    sides,
+)
+
+IMAGES = "n, rows, columns, channels"
+
+
+def pad(X, padding, mode="zeros", value=0.0):
+    """Add pixels around images.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, rows, columns, channels)
+
+    padding : int, (int, int) or ((int, int), (int, int))
+        On all sides, (rows, columns), or ((top, bottom), (left, right)).
+
+    mode : {"zeros", "reflect", "constant"}, default="zeros"
+        "reflect" mirrors the image at its border without repeating the edge, and goes on reflecting where the padding
+        is longer than the image. "constant" adds `value`.
+
+    value : float, default=0.0
+        Only with ``mode="constant"``.
+
+    Returns
+    -------
+    ndarray of shape (n, top + rows + bottom, left + columns + right, channels)
+
+    Raises
+    ------
+    ValueError
+        If padding is negative, a mode is unknown, or a value is given to a mode that has no use for it.
+
+    TypeError
+        If numbers are neither real nor integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_cnn.functional import pad
+    >>> X = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+    >>> pad(X, ((0, 0), (2, 1)), mode="reflect").ravel()
+    array([3., 2., 1., 2., 3., 2.])
+    >>> pad(X, (0, 1)).ravel()
+    array([0., 1., 2., 3., 0.])
+    """
+    (X,) = real_arrays(X=X)
+    check_axes("X", X, IMAGES)
+    choice("mode", mode, ("zeros", "reflect", "constant"))
+    if isinstance(padding, str):
+        raise ValueError(f"padding={padding!r}: there is no kernel to fit. Give integers, as in padding=1.")
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"value={value!r} is not a real number.")
+    if mode != "constant" and value != 0:
+        raise ValueError(f"value={value!r} is used with mode='constant' only, not with {mode!r}.")
+    padding = sides(padding, X.shape[1:3], (1, 1), (1, 1))
+    table = "reflect" if mode == "reflect" else "zeros"
+    rows, columns = (padding_sources(n, sides, table) for n, sides in zip(X.shape[1:3], padding, strict=True))
+    padded = X[:, rows[:, None], columns]
+    padded[:, rows < 0] = value
+    padded[:, :, columns < 0] = value
+    return padded
+
+
+def _geometry(shape, kernel_size, stride, padding):
+    """Checked kernel size, stride, padding and the number of positions along each axis."""
+    size, stride = pair("kernel_size", kernel_size), pair("stride", stride)
+    padding = sides(padding, shape, size, stride)
+    check_window_fits("a kernel", size, shape, padding)
+    positions = tuple(output_length(n, k, s, p)[0] for n, k, s, p in zip(shape, size, stride, padding, strict=True))
+    return size, stride, padding, positions
+
+
+def im2col(X, kernel_size, *, stride=1, padding=0):
+    """Lay out every patch that a kernel sees as a vector, so that a convolution becomes one matrix product.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, rows, columns, channels)
+
+    kernel_size : int or (int, int)
+
+    stride, padding
+        As in `conv2d`; padding is with zeros.
+
+    Returns
+    -------
+    ndarray of shape (n, out_rows * out_columns, channels * kernel_rows * kernel_columns)
+        One row per position. Its numbers stand in the order (channel, kernel row, kernel column), that of a kernel: the
+        convolution is ``im2col(X, ...) @ kernels.reshape(n_filters, -1).T``.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left of an image, or a size is out of range.
+
+    TypeError
+        If numbers are neither real nor integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_cnn.functional import im2col
+    >>> X = np.arange(9.0).reshape(1, 3, 3, 1)
+    >>> im2col(X, 2)[0]
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
+    """
+    (X,) = real_arrays(X=X)
+    check_axes("X", X, IMAGES)
+    size, stride, padding, positions = _geometry(X.shape[1:3], kernel_size, stride, padding)
+    windows = np.lib.stride_tricks.sliding_window_view(pad(X, padding), size, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]]
+    return windows.reshape(len(X), positions[0] * positions[1], X.shape[3] * size[0] * size[1])
+
+
+def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
+    """Add patches back into images: the adjoint of `im2col`.
+
+    A pixel sums its copies in all patches, so ``col2im(im2col(X))`` is X times the number of patches that see each
+    pixel.
+
+    Parameters
+    ----------
+    columns : array-like of shape (n, out_rows * out_columns, channels * kernel_rows * kernel_columns)
+        As `im2col` lays them out.
+
+    input_shape : (rows, columns) or (rows, columns, channels)
+        Shape of one image; one channel where none are given.
+
+    kernel_size, stride, padding
+        As in `im2col`.
+
+    Returns
+    -------
+    ndarray of shape (n, rows, columns, channels)
+
+    Raises
+    ------
+    ValueError
+        If columns do not have the shape that `im2col` gives for such images.
+
+    TypeError
+        If numbers are neither real nor integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_cnn.functional import col2im
+    >>> col2im(np.ones((1, 4, 4)), (3, 3), 2)[0, :, :, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+    """
+    (patches,) = real_arrays(columns=columns)
+    check_axes("columns", patches, "n, positions, patch", first_may_be_empty=True)
+    rows, n_columns, channels = image_shape(input_shape)
+    size, stride, padding, positions = _geometry((rows, n_columns), kernel_size, stride, padding)
+    n_patch = channels * size[0] * size[1]
+    check_shape("columns", patches, (len(patches), positions[0] * positions[1], n_patch), "for this geometry")
+    patches = patches.reshape(len(patches), *positions, channels, *size)
+    (top, bottom), (left, right) = padding
+    padded = np.zeros((len(patches), top + rows + bottom, left + n_columns + right, channels), dtype=patches.dtype)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            last = [at + (n - 1) * s + 1 for at, n, s in zip((i, j), positions, stride, strict=True)]
+            padded[:, i : last[0] : stride[0], j : last[1] : stride[1]] += patches[..., i, j]
+    return np.ascontiguousarray(padded[:, top : top + rows, left : left + n_columns])
+
+
+def image_shape(input_shape):
+    """Return (rows, columns, channels) of one image as integers; one channel where none are given."""
+    if not isinstance(input_shape, tuple | list | np.ndarray) or len(input_shape) not in {2, 3}:
+        raise ValueError(
+            f"input_shape={input_shape!r}: give (rows, columns) or (rows, columns, channels) of one image."
+        )
+    shape = tuple(integer("input_shape", length, 1) for length in input_shape)
+    return shape if len(shape) == 3 else (*shape, 1)

@@ -1,0 +1,198 @@
+"""How large the result is, how far a unit sees, how many parameters a layer has."""
+
+import math
+
+import numpy as np
+
+from sklearn_cnn import _geometry
+from sklearn_cnn.functional._arguments import check_window_fits, integer, pair, sides
+from sklearn_cnn.functional._padding import image_shape
+
+
+def output_shape(input_shape, kernel_size, *, stride=1, padding=0):
+    """Return the size of a feature map, and how many rows and columns of the image no window ever covers.
+
+    Along each axis there are ``floor((H + P - K) / S) + 1`` positions [1]_, where P counts the pixels of padding on
+    both sides.
+
+    Parameters
+    ----------
+    input_shape : (rows, columns) or (rows, columns, channels)
+        Shape of one image; channels do not matter.
+
+    kernel_size : int or (int, int)
+        Of a kernel or a pool window.
+
+    stride, padding
+        As in `conv2d`.
+
+    Returns
+    -------
+    shape : (int, int)
+        Rows and columns of the map.
+
+    skipped : (int, int)
+        Rows and columns of the image that no window covers: at the end, or between windows where the stride is longer
+        than the kernel. Padding is not counted.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left, or a size is out of range.
+
+    References
+    ----------
+    .. [1] V. Dumoulin and F. Visin (2016). A guide to convolution arithmetic for deep learning. arXiv:1603.07285.
+
+    Examples
+    --------
+    >>> from sklearn_cnn.functional import output_shape
+    >>> output_shape((5, 5), 3)
+    ((3, 3), (0, 0))
+    >>> output_shape((5, 5), 3, stride=3)  # the last two rows and columns are lost
+    ((1, 1), (2, 2))
+    >>> output_shape((5, 5), 3, stride=2, padding=1)
+    ((3, 3), (0, 0))
+    """
+    shape = image_shape(input_shape)[:2]
+    size, stride = pair("kernel_size", kernel_size), pair("stride", stride)
+    padding = sides(padding, shape, size, stride)
+    check_window_fits("a kernel", size, shape, padding)
+    axes = list(zip(shape, size, stride, padding, strict=True))
+    return (
+        tuple(_geometry.output_length(*axis)[0] for axis in axes),
+        tuple(_n_skipped(*axis) for axis in axes),
+    )
+
+
+def _n_skipped(length, window, stride, padding):
+    """Pixels of an axis that no window covers, in closed form: it may be long."""
+    n_positions, _ = _geometry.output_length(length, window, stride, padding)
+
+    def n_covered(end):
+        # of the first `end` pixels of the padded axis
+        if stride <= window:
+            return min(end, (n_positions - 1) * stride + window)
+        whole = min(n_positions, end // stride)
+        return whole * window + (min(window, end - whole * stride) if whole < n_positions else 0)
+
+    return length - (n_covered(padding[0] + length) - n_covered(padding[0]))
+
+
+def receptive_field(kernel_sizes, strides):
+    """Return how many pixels of the input one unit of the last layer sees, and how far apart its neighbours look.
+
+    Layer by layer, ``field += (K - 1) * jump`` and then ``jump *= S``. A pooling is a layer like any other.
+
+    Parameters
+    ----------
+    kernel_sizes, strides : sequence of int or of (int, int)
+        Of each layer, first to last. If one entry is a pair (rows, columns), the result has pairs.
+
+    Returns
+    -------
+    field : int or (int, int)
+        Pixels along an axis.
+
+    jump : int or (int, int)
+        The distance in the input of two neighbouring units: the effective stride.
+
+    Raises
+    ------
+    ValueError
+        If there is not one stride for each kernel size, or a size is out of range.
+
+    Examples
+    --------
+    Two blocks of a 3x3 convolution and a 2x2 pooling:
+
+    >>> from sklearn_cnn.functional import receptive_field
+    >>> receptive_field([3, 2, 3, 2], [1, 2, 1, 2])
+    (10, 4)
+    >>> receptive_field([(3, 5), 2], [1, 2])
+    ((4, 6), (2, 2))
+    """
+    kernel_sizes, strides = list(kernel_sizes), list(strides)
+    if len(kernel_sizes) != len(strides):
+        raise ValueError(
+            f"kernel_sizes has {len(kernel_sizes)} entries, strides has {len(strides)}. Give one of each for a layer."
+        )
+    both = any(np.ndim(entry) for entry in kernel_sizes + strides)
+    sizes = [pair("kernel_sizes", entry) for entry in kernel_sizes]
+    steps = [pair("strides", entry) for entry in strides]
+    rows, columns = (_geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
+    return tuple(zip(rows, columns, strict=True)) if both else rows
+
+
+def parameter_count(*, kernel_size=None, n_filters=1, channels=1, map_shape=None, n_inputs=None, n_outputs=None):
+    """Return how many weights and biases a layer has: shared, not shared, or fully connected.
+
+    ==================  ==============================================  ====================================
+    layer               arguments                                       parameters
+    ==================  ==============================================  ====================================
+    convolution         kernel_size, n_filters, channels                (K1 * K2 * channels + 1) * n_filters
+    locally connected   the same, and map_shape                         times rows * columns of the map
+    fully connected     n_inputs, n_outputs                             n_inputs * n_outputs + n_outputs
+    ==================  ==============================================  ====================================
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int), default=None
+        Of a convolution or a locally connected layer.
+
+    n_filters, channels : int, default=1
+
+    map_shape : int or (int, int), default=None
+        Rows and columns of the map of a locally connected layer, where every position has kernels of its own; an
+        integer is the number of positions.
+
+    n_inputs, n_outputs : int, default=None
+        Of a fully connected layer.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the arguments are not those of exactly one kind of layer, or a number is out of range.
+
+    Examples
+    --------
+    An image of 1024 x 1024 pixels, a thousand nodes: fully connected, each with a 5x5 window of its own, one shared
+    window.
+
+    >>> from sklearn_cnn.functional import parameter_count
+    >>> parameter_count(n_inputs=1024 * 1024, n_outputs=1000)
+    1048577000
+    >>> parameter_count(kernel_size=5, map_shape=1000)
+    26000
+    >>> parameter_count(kernel_size=5)
+    26
+
+    32 kernels on a colour image:
+
+    >>> parameter_count(kernel_size=(3, 3), channels=3, n_filters=32)
+    896
+    """
+    if (n_inputs is None) != (n_outputs is None) or (kernel_size is None) == (n_inputs is None):
+        raise ValueError(
+            "Give kernel_size for a convolution, kernel_size and map_shape for a locally connected layer, or n_inputs "
+            f"and n_outputs for a fully connected one, not kernel_size={kernel_size!r}, n_inputs={n_inputs!r}, "
+            f"n_outputs={n_outputs!r}."
+        )
+    if kernel_size is None:
+        if map_shape is not None or (n_filters, channels) != (1, 1):
+            raise ValueError(
+                "A fully connected layer has n_inputs and n_outputs only: no map_shape, n_filters or channels."
+            )
+        n_outputs = integer("n_outputs", n_outputs, 1)
+        return (integer("n_inputs", n_inputs, 1) + 1) * n_outputs
+    n_weights = math.prod(pair("kernel_size", kernel_size)) * integer("channels", channels, 1)
+    n_positions = 1
+    if map_shape is not None:
+        n_positions = (
+            math.prod(pair("map_shape", map_shape)) if np.ndim(map_shape) else integer("map_shape", map_shape, 1)
+        )
+    return (n_weights + 1) * integer("n_filters", n_filters, 1) * n_positions
