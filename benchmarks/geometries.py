@@ -22,6 +22,11 @@ class Convolution:
         return shape + stride + block
 
     @property
+    def is_first(self):
+        """Whether it is the first layer of a network: nobody wants the gradient of its input."""
+        return self.channels <= 3
+
+    @property
     def operations(self):
         """Operations of one direction for one image, padding counted as if it were image."""
         side = -(-self.size // self.stride)

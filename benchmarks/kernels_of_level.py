@@ -1,8 +1,9 @@
 """In a process of its own: the kernels of one level, one thread, each beside the limit measured at the same moment.
 
+Time is the CPU time of this one thread, which other processes disturb less than the clock on the wall.
 Each kernel is a network of one layer. The boundary runs a layer forward (with the copy of the input into the padded frame and
 the bias) and backward as a whole; the weight gradient is the backward pass of a layer whose input gradient nobody wants, and
-the input gradient is what wanting it adds.
+the input gradient is what wanting it adds. A first layer, of one or three channels, has no input gradient to compute.
 """
 
 import json
@@ -57,10 +58,10 @@ class Layer:
 
 def seconds_of(call, n_calls):
     """Return the mean duration of a call."""
-    seconds = -time.perf_counter()
+    seconds = -time.thread_time()
     for _ in range(n_calls):
         call()
-    return (seconds + time.perf_counter()) / n_calls
+    return (seconds + time.thread_time()) / n_calls
 
 
 def take_turns(calls, limit):
@@ -82,16 +83,18 @@ def measure_convolution(geometry, level, limits):
     )  # fmt: skip
     shape = (geometry.size, geometry.size, geometry.channels)
     n_samples = int(np.clip(OPERATIONS_OF_A_CALL / geometry.operations, 2, 64))
-    without, complete = (Layer(layer, shape, n_samples, level, wanted) for wanted in (False, True))
+    without, complete = (Layer(layer, shape, n_samples, level, wanted) for wanted in (False, not geometry.is_first))
     forward, weights, both, limit = take_turns(
         [without.forward, without.backward, complete.backward], limits.multiply_add
     )
     seconds = {"forward": median(forward), "backward": median(both)}
-    if not geometry.is_block:  # behind ReLU and pooling most of the gradient is zero, and the two share what is left
+    n_directions = 1 if geometry.is_first else 2
+    if not geometry.is_first and not geometry.is_block:
         added = median(above - below for above, below in zip(both, weights, strict=True))
         seconds["weight gradient"] = median(weights)
-        seconds["input gradient"] = added if added > 0 else float("nan")
-    operations = {name: n_samples * geometry.operations * (2 if name == "backward" else 1) for name in seconds}
+        if added > 0:  # else the machine was too restless to tell
+            seconds["input gradient"] = added
+    operations = {name: n_samples * geometry.operations * (n_directions if name == "backward" else 1) for name in seconds}
     return {
         "name": geometry.name, "n_samples": n_samples, "limit": median(limit),
         "seconds_per_image": {name: value / n_samples for name, value in seconds.items()},

@@ -17,6 +17,7 @@ FLAGS = {
     "x86-64-v3": (("-march=x86-64-v3",), 32, 12),
     "x86-64-v4": (("-march=x86-64-v4", "-mprefer-vector-width=512"), 64, 24),
 }
+MULTIPLY_ADD_SECONDS = 0.005  # as long as a kernel is timed
 COPIED_NUMBERS = 16 << 20  # 64 MiB each way: beyond every cache
 
 
@@ -52,12 +53,13 @@ class Limits:
         self._operations = 2 * chains * vector_bytes // 4
         self._vector_bytes = vector_bytes
         self._repetitions = 100_000
+        self._repetitions = int(MULTIPLY_ADD_SECONDS * self.multiply_add() / self._operations)
 
     def multiply_add(self):
         """Return floating-point operations per second in registers; takes some milliseconds."""
-        seconds = -time.perf_counter()
+        seconds = -time.thread_time()
         self._library.multiply_add(self._repetitions, 0.999, 0.001)
-        seconds += time.perf_counter()
+        seconds += time.thread_time()
         return self._repetitions * self._operations / seconds
 
     def copy(self, n_numbers=COPIED_NUMBERS, repetitions=5):
@@ -68,8 +70,8 @@ class Limits:
         source, target = room[start : start + n_numbers], room[start + n_numbers : start + 2 * n_numbers]
         best = 0.0
         for _ in range(repetitions):
-            seconds = -time.perf_counter()
+            seconds = -time.thread_time()
             self._library.copy(source.ctypes.data, target.ctypes.data, n_vectors)
-            seconds += time.perf_counter()
+            seconds += time.thread_time()
             best = max(best, 8 * n_numbers / seconds)
         return best
