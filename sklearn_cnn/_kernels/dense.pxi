@@ -15,9 +15,10 @@ cdef void dense_forward_block(const Layer* layer, const real* parameters, const 
     cdef Product shape
     cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
     cdef Py_ssize_t column_blocks = n_blocks(layer.filters, DENSE_COLUMNS)
-    cdef Py_ssize_t row = (block // column_blocks) * DENSE_ROWS
+    cdef Py_ssize_t row_blocks = n_blocks(n_samples, DENSE_ROWS)
+    cdef Py_ssize_t row = (block // column_blocks) * n_samples // row_blocks
     cdef Py_ssize_t column = (block % column_blocks) * DENSE_COLUMNS
-    cdef Py_ssize_t n_rows = min(DENSE_ROWS, n_samples - row)
+    cdef Py_ssize_t n_rows = (block // column_blocks + 1) * n_samples // row_blocks - row
     cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, layer.filters - column)
     cdef Py_ssize_t i
     cdef real* target = outputs + row * layer.filters + column

@@ -29,6 +29,8 @@ cdef extern from "vectors.h" nogil:
     void STORE_POSITIONS(...)
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
+    int is_not_zero(real value)
+    int is_positive(real value)
     enum:
         REAL_IS_DOUBLE
         VECTOR_BYTES
@@ -58,7 +60,7 @@ ctypedef fused vector:
 cdef enum:
     N_ZEROS = 1024
     MAXIMUM_PIECES = 64
-    SERIAL_WORK = 500000        # multiply-adds below which a parallel region costs more than it saves
+    SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves
 
 cdef real[N_ZEROS] ZEROS
 

@@ -24,13 +24,13 @@ cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const real* out
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.stride_columns * layer.channels
     cdef Py_ssize_t row_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
     cdef Py_ssize_t window
-    cdef bint rectified = layer.activation == RELU
+    cdef int not_rectified = layer.activation != RELU
     for r in range(layer.out_rows):
         window = r * row_step
         for c in range(layer.out_columns):
             offsets[n] = <int32_t> window + offset_in_window[positions[at]]
             values[n] = d_output[at]
-            n += (d_output[at] != 0) & ((output[at] > 0) | (not rectified))
+            n += is_not_zero(d_output[at]) & (is_positive(output[at]) | not_rectified)
             window += step
             at += layer.filters
     return n
