@@ -105,7 +105,7 @@ class _PlanBuilder:
         self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "shared", "work"), 0)
         self.totals["values"] = math.prod(input_shape)
         # scratch: frames whose borders stay zero, and areas that are written before they are read
-        self.totals.update(padded=0, frames=0, map=0, padded_gradient=0, entries=0, panel=0)
+        self.totals.update(padded=0, frames=0, band=0, padded_gradient=0, entries=0, panel=0)
 
     def add(self, layer):
         record = dict.fromkeys(_record_dtype().names, 0)
@@ -247,8 +247,8 @@ class _PlanBuilder:
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
-        n_map = record["map_rows"] * record["map_columns"] * record["filters"]
-        self.totals["map"] = max(self.totals["map"], n_map)
+        band = record["pool_rows"] * record["map_columns"] * record["filters"]
+        self.totals["band"] = max(self.totals["band"], band)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
@@ -296,7 +296,7 @@ class _PlanBuilder:
                 record["kept_padded_gradient_at"] += totals["kept"]
             record["map_gradient_at"] += totals["padded"]
             # forward's map and backward's frames are never needed at once
-            record["scratch_map_at"] = totals["padded"]
+            record["band_at"] = totals["padded"]
             record["padded_gradient_at"] = totals["padded"] + totals["frames"]
             record["entries_at"] = record["padded_gradient_at"] + totals["padded_gradient"]
         records = np.array([tuple(record.values()) for record in self.records], dtype=_record_dtype())
@@ -362,7 +362,7 @@ def build_arena(plan, capacity, n_threads, training):
     """
     totals = plan.totals
     kept = totals["kept"] + (totals["kept_training"] if training else 0)
-    scratch = totals["padded"] + totals["map"]
+    scratch = totals["padded"] + totals["band"]
     if training:
         backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
         scratch = max(scratch, backward, totals["panel"])

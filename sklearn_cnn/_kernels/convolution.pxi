@@ -18,21 +18,24 @@ cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
     return layer.pool_rows * layer.pool_columns > 256
 
 
-cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* map, real* output, void* positions) noexcept nogil:
+cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* window, real* output, void* positions) noexcept nogil:
+    """window: the first map row of the pooled row; output, positions: the whole pooled map."""
     cdef Py_ssize_t map_row = layer.map_columns * layer.filters
     cdef Py_ssize_t n = layer.out_columns * layer.filters
-    if has_wide_positions(layer):
-        pool_row[int32_t](layer, out_row, map, map_row, output, <int32_t*> positions)
+    if positions == NULL:
+        pool_row[uint8_t](layer, window, map_row, output + out_row * n, NULL)
+    elif has_wide_positions(layer):
+        pool_row[int32_t](layer, window, map_row, output + out_row * n, <int32_t*> positions + out_row * n)
     else:
-        pool_row[uint8_t](layer, out_row, map, map_row, output, <uint8_t*> positions)
+        pool_row[uint8_t](layer, window, map_row, output + out_row * n, <uint8_t*> positions + out_row * n)
     # All activations are monotone: the maximum of the activations is the activation of the maximum, on fewer pixels.
     if layer.pooling == MAXIMUM:
         activate(layer.activation, output + out_row * n, n)
 
 
-cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, const real* parameters, const real* padded,
-                       real* target) noexcept nogil:
-    """One row of the map, bias and (unless maximum pooling follows) activation included."""
+cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_columns, const real* parameters,
+                       const real* padded, real* target) noexcept nogil:
+    """The first n_columns of one row of the map, bias and (unless maximum pooling follows) activation included."""
     cdef Product shape
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     shape.n_outer = layer.kernel_rows
@@ -44,38 +47,49 @@ cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, const real* param
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
-    product(layer.map_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * padded_row,
+    product(n_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * padded_row,
             parameters + layer.weights_at, parameters + layer.bias_at, target)
     if layer.pooling != MAXIMUM:
-        activate(layer.activation, target, layer.map_columns * layer.filters)
+        activate(layer.activation, target, n_columns * layer.filters)
 
 
 cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* image,
                               real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
     """image -> output (and positions) of one sample; kept_map may be NULL."""
     cdef const real* padded = image
-    cdef real* map
     cdef Py_ssize_t row_size = layer.map_columns * layer.filters
-    cdef Py_ssize_t out_row, needed, map_row = 0
+    cdef Py_ssize_t r
     if is_padded(layer):
         pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
         padded = scratch + layer.padded_at
     if layer.pooling == NO_POOLING:
-        for map_row in range(layer.map_rows):
-            convolve_row(layer, map_row, parameters, padded, output + map_row * row_size)
-        return
-    map = kept_map if kept_map != NULL else scratch + layer.scratch_map_at
-    # Rows are pooled as soon as their window is complete, while they are still in the first-level cache.
+        for r in range(layer.map_rows):
+            convolve_row(layer, r, layer.map_columns, parameters, padded, output + r * row_size)
+    elif kept_map != NULL:
+        for r in range(layer.map_rows):
+            convolve_row(layer, r, layer.map_columns, parameters, padded, kept_map + r * row_size)
+        for r in range(layer.out_rows):
+            pool_one_row(layer, r, kept_map + r * layer.pool_stride_rows * row_size, output, positions)
+    else:
+        convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
+
+
+cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, real* output, void* positions,
+                            real* band) noexcept nogil:
+    """Pool rows as soon as their window is complete; band holds pool_rows rows of the map and stays in the first-level cache.
+
+    Rows of overlapping windows move up in it; rows and columns that no window covers are not computed."""
+    cdef Py_ssize_t row_size = layer.map_columns * layer.filters
+    cdef Py_ssize_t n_columns = (layer.out_columns - 1) * layer.pool_stride_columns + layer.pool_columns
+    cdef Py_ssize_t n_kept = max(0, layer.pool_rows - layer.pool_stride_rows)
+    cdef Py_ssize_t out_row, i, first = 0
     for out_row in range(layer.out_rows):
-        needed = out_row * layer.pool_stride_rows + layer.pool_rows
-        while map_row < needed:
-            convolve_row(layer, map_row, parameters, padded, map + map_row * row_size)
-            map_row += 1
-        pool_one_row(layer, out_row, map, output, positions)
-    # Rows that no window covers still belong to the map where it is kept.
-    while kept_map != NULL and map_row < layer.map_rows:
-        convolve_row(layer, map_row, parameters, padded, map + map_row * row_size)
-        map_row += 1
+        for i in range(first, layer.pool_rows):
+            convolve_row(layer, out_row * layer.pool_stride_rows + i, n_columns, parameters, padded, band + i * row_size)
+        pool_one_row(layer, out_row, band, output, positions)
+        first = n_kept
+        if n_kept > 0:
+            memmove(band, band + layer.pool_stride_rows * row_size, <size_t> (n_kept * row_size) * sizeof(real))
 
 
 cdef void map_gradient(const Layer* layer, const real* kept_map, const real* output, const void* positions,

@@ -6,7 +6,7 @@ from cython cimport view
 from cython.parallel cimport prange, threadid
 from libc.math cimport exp, fabs, floorf, log, log1p, sqrt, tanh
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "vectors.h" nogil:
     ctypedef float real

@@ -117,7 +117,8 @@ cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t f
     elif layer.kind == POOLING:
         for i in range(first, last):
             for r in range(layer.out_rows):
-                pool_one_row(layer, r, values_of(network, layer.input_at, input_size(layer), i),
+                pool_one_row(layer, r, values_of(network, layer.input_at, input_size(layer), i)
+                             + r * layer.pool_stride_rows * layer.map_columns * layer.filters,
                              values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
 
 

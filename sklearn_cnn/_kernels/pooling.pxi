@@ -52,12 +52,10 @@ cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, 
             average_window[vector](kind, lanes, layer, window + f, map_row, output + f)
 
 
-cdef void pool_row(const Layer* layer, Py_ssize_t out_row, const real* map, Py_ssize_t map_row, real* output,
-                   position_t* positions) noexcept nogil:
-    """One row of pooled pixels. map: the whole map; output, positions: the whole pooled map (positions may be NULL)."""
-    cdef const real* window = map + out_row * layer.pool_stride_rows * map_row
+cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
+    """One row of pooled pixels. window: the first map row it sees; positions may be NULL."""
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
-    cdef Py_ssize_t at = out_row * layer.out_columns * layer.filters
+    cdef Py_ssize_t at = 0
     cdef Py_ssize_t c
     for c in range(layer.out_columns):
         if layer.filters >= LANES_WIDE:

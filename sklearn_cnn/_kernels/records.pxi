@@ -60,7 +60,7 @@ ctypedef struct Layer:
     int64_t flipped_at
     # one thread's scratch
     int64_t padded_at
-    int64_t scratch_map_at
+    int64_t band_at
     int64_t map_gradient_at
     int64_t padded_gradient_at
     int64_t entries_at
