@@ -63,9 +63,14 @@ def integer(name, value, least):
     return number
 
 
+def is_sequence(value):
+    """Tell a pair, or what should have been one, from a number."""
+    return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def pair(name, value, least=1):
     """Return (rows, columns) from one integer or a pair."""
-    if isinstance(value, tuple | list | np.ndarray) and np.ndim(value) != 0:
+    if is_sequence(value):
         if len(value) != 2:
             raise ValueError(f"{name}={value!r} has {len(value)} entries. Give one integer or a pair (rows, columns).")
         return integer(name, value[0], least), integer(name, value[1], least)
@@ -81,7 +86,7 @@ def sides(padding, shape, kernel_size, stride):
                 f"padding={padding!r} is unknown. Give 'valid', 'same', an integer, (rows, columns) or "
                 "((top, bottom), (left, right))."
             )
-    elif isinstance(padding, tuple | list | np.ndarray) and np.ndim(padding) != 0:
+    elif is_sequence(padding):
         if len(padding) != 2:
             raise ValueError(
                 f"padding={padding!r} has {len(padding)} entries. Give an integer, (rows, columns) or "

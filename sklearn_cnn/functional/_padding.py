@@ -11,6 +11,7 @@ from sklearn_cnn.functional._arguments import (
     check_window_fits,
     choice,
     integer,
+    is_sequence,
     pair,
     real_arrays,
     sides,
@@ -186,7 +187,7 @@ def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
 
 def image_shape(input_shape):
     """Return (rows, columns, channels) of one image as integers; one channel where none are given."""
-    if not isinstance(input_shape, tuple | list | np.ndarray) or len(input_shape) not in {2, 3}:
+    if not is_sequence(input_shape) or len(input_shape) not in {2, 3}:
         raise ValueError(
             f"input_shape={input_shape!r}: give (rows, columns) or (rows, columns, channels) of one image."
         )

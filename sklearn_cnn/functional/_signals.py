@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn.functional._arguments import check_axes, choice, real_arrays
+from sklearn_cnn.functional._arguments import check_axes, choice, is_sequence, real_arrays
 from sklearn_cnn.functional._convolution import conv2d
 
 MODES = ("full", "same", "valid")
@@ -105,7 +105,7 @@ def cross_correlate(x, kernel, *, stride=1, padding="valid", padding_mode="zeros
 
 def _along_columns(name, value, rows):
     # A signal is an image of one row; only padding may be a pair (before, after).
-    if name == "stride" and np.ndim(value) != 0:
+    if name == "stride" and is_sequence(value):
         raise ValueError(f"stride={value!r}: a signal has one axis. Give one integer.")
     return (rows, value)
 

@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from sklearn_cnn import _geometry
-from sklearn_cnn.functional._arguments import check_window_fits, integer, pair, sides
+from sklearn_cnn.functional._arguments import check_window_fits, integer, is_sequence, pair, sides
 from sklearn_cnn.functional._padding import image_shape
 
 
@@ -117,7 +115,7 @@ def receptive_field(kernel_sizes, strides):
         raise ValueError(
             f"kernel_sizes has {len(kernel_sizes)} entries, strides has {len(strides)}. Give one of each for a layer."
         )
-    both = any(np.ndim(entry) for entry in kernel_sizes + strides)
+    both = any(is_sequence(entry) for entry in kernel_sizes + strides)
     sizes = [pair("kernel_sizes", entry) for entry in kernel_sizes]
     steps = [pair("strides", entry) for entry in strides]
     rows, columns = (_geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
@@ -193,6 +191,6 @@ def parameter_count(*, kernel_size=None, n_filters=1, channels=1, map_shape=None
     n_positions = 1
     if map_shape is not None:
         n_positions = (
-            math.prod(pair("map_shape", map_shape)) if np.ndim(map_shape) else integer("map_shape", map_shape, 1)
+            math.prod(pair("map_shape", map_shape)) if is_sequence(map_shape) else integer("map_shape", map_shape, 1)
         )
     return (n_weights + 1) * integer("n_filters", n_filters, 1) * n_positions

@@ -1,0 +1,155 @@
+"""Other people's answers: the backend cases of the ONNX project, and SciPy on a thousand random problems."""
+
+import importlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.signal
+from problems import pair, sparse_integers
+
+from sklearn_cnn import functional
+
+onnx = pytest.importorskip("onnx", reason="the cases are in the package onnx, which the extra 'test' brings")
+
+from onnx_operators import OPERATORS, Outside, run_model  # noqa: E402
+
+NODE_MODULES = [
+    "conv", "convtranspose", "maxpool", "averagepool", "pad", "col2im", "gemm", "relu", "tanh", "sigmoid", "softmax",
+    "logsoftmax", "softmax_cross_entropy_loss",
+]  # fmt: skip
+
+# These have to run: nothing about them is outside the interface.
+REQUIRED = [
+    "basic_conv_with_padding", "basic_conv_without_padding", "conv_with_autopad_same", "conv_with_strides_no_padding",
+    "conv_with_strides_padding", "conv_with_strides_and_asymmetric_padding", "maxpool_2d_default", "maxpool_2d_pads",
+    "maxpool_2d_strides", "maxpool_2d_same_lower", "maxpool_2d_same_upper", "maxpool_2d_precomputed_pads",
+    "maxpool_2d_precomputed_strides", "maxpool_2d_precomputed_same_upper", "maxpool_with_argmax_2d_precomputed_pads",
+    "maxpool_1d_default", "averagepool_2d_default", "averagepool_2d_pads", "averagepool_2d_pads_count_include_pad",
+    "averagepool_2d_strides", "averagepool_2d_precomputed_pads", "averagepool_2d_precomputed_pads_count_include_pad",
+    "averagepool_2d_precomputed_strides", "averagepool_2d_precomputed_same_upper", "averagepool_1d_default",
+    "convtranspose", "convtranspose_pads", "convtranspose_kernel_shape", "convtranspose_1d", "col2im", "col2im_pads",
+    "col2im_strides", "constant_pad", "reflect_pad", "relu", "tanh", "tanh_example", "sigmoid", "sigmoid_example",
+    "gemm_default_zero_bias", "gemm_default_no_bias", "gemm_default_scalar_bias", "gemm_default_vector_bias",
+    "gemm_transposeA", "gemm_transposeB", "gemm_alpha", "softmax_example", "softmax_axis_1", "softmax_large_number",
+    "logsoftmax_axis_1", "logsoftmax_large_number", "sce_mean", "sce_sum", "sce_none", "sce_mean_weight",
+    "sce_none_weights", "sce_mean_weight_ii",
+]  # fmt: skip
+
+# Directories of models that were converted from PyTorch, in onnx/backend/test/data.
+FILES = {
+    "pytorch-converted": [
+        "Conv2d", "Conv2d_no_bias", "Conv2d_padding", "Conv2d_strided", "Conv1d", "Conv1d_pad1", "Conv1d_pad1size1",
+        "Conv1d_pad2", "Conv1d_pad2size1", "Conv1d_stride", "MaxPool2d", "MaxPool1d", "MaxPool1d_stride", "AvgPool2d",
+        "AvgPool2d_stride", "AvgPool1d", "AvgPool1d_stride", "ConvTranspose2d", "ConvTranspose2d_no_bias",
+        "ReflectionPad2d", "ZeroPad2d", "ConstantPad2d", "Linear", "Linear_no_bias", "ReLU", "Tanh", "Sigmoid",
+        "Softmax", "LogSoftmax",
+    ],
+    "pytorch-operator": ["operator_conv", "operator_maxpool"],
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def node_cases():
+    """Name -> (model, inputs, outputs) of every case for one of our operators, as this version of onnx has them."""
+    node = importlib.import_module("onnx.backend.test.case.node")
+    for name in NODE_MODULES:
+        importlib.import_module(f"onnx.backend.test.case.node.{name}")
+    return {
+        case.name.removeprefix("test_"): (case.model, *case.data_sets[0])
+        for case in node._NodeTestCases
+        if case.model.graph.node[0].op_type in OPERATORS and len(case.model.graph.node) == 1
+    }
+
+
+def assert_conforms(model, inputs, expected):
+    outputs = run_model(model, [np.asarray(array) for array in inputs])
+    assert len(outputs) == len(expected)
+    for output, answer in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(output, np.asarray(answer), rtol=1e-5, atol=1e-6)
+        assert np.shape(output) == np.shape(answer)
+
+
+def test_required_cases_are_there():
+    assert set(REQUIRED) <= set(node_cases())
+
+
+@pytest.mark.parametrize("name", sorted(node_cases()))
+def test_onnx_operator(name):
+    try:
+        assert_conforms(*node_cases()[name])
+    except Outside as reason:
+        if name in REQUIRED:
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize(("folder", "name"), [(folder, name) for folder, names in FILES.items() for name in names])
+def test_onnx_model_converted_from_pytorch(folder, name):
+    case = Path(onnx.__file__).parent / "backend/test/data" / folder / f"test_{name}"
+    data = case / "test_data_set_0"
+
+    def arrays(kind):
+        paths = sorted(data.glob(f"{kind}_*.pb"), key=lambda path: int(path.stem.split("_")[1]))
+        return [onnx.numpy_helper.to_array(onnx.load_tensor(path)) for path in paths]
+
+    assert_conforms(onnx.load(case / "model.onnx"), arrays("input"), arrays("output"))
+
+
+# ---------------------------------------------------------------------------------------------------------------- SciPy
+
+
+def test_thousand_signals_and_images_convolve_as_in_numpy_and_scipy():
+    random_state = np.random.default_rng(0)
+    n_problems = 0
+    while n_problems < 1000:
+        dtype = (np.float32, np.float64)[n_problems % 2]
+        if n_problems % 3 == 0:
+            x, kernel = (sparse_integers(random_state, n).astype(dtype) for n in random_state.integers(1, 30, 2))
+            twins = np.convolve, np.correlate
+        else:
+            x, kernel = (sparse_integers(random_state, pair(random_state, 1, n)).astype(dtype) for n in (16, 9))
+            twins = scipy.signal.convolve2d, scipy.signal.correlate2d
+        if not (x.any() and kernel.any()):
+            continue
+        fits = all(k <= n for n, k in zip(x.shape, kernel.shape, strict=True))
+        for mode in ("full", "same", "valid"):
+            if mode == "valid" and x.ndim == 2 and not fits and np.any(np.less(kernel.shape, x.shape)):
+                continue  # neither covers the other: an error there and here
+            result = functional.convolve(x, kernel, mode=mode)
+            np.testing.assert_array_equal(result, twins[0](x, kernel, mode))
+            assert result.dtype == dtype
+        if fits:
+            np.testing.assert_array_equal(functional.cross_correlate(x, kernel), twins[1](x, kernel, "valid"))
+        n_problems += 1
+
+
+def test_layers_agree_with_scipy():
+    random_state = np.random.default_rng(1)
+    for _ in range(100):
+        shape, size = pair(random_state, 5, 12), pair(random_state, 1, 5)
+        channels, filters = (int(n) for n in random_state.integers(1, 6, 2))
+        X = random_state.standard_normal((2, *shape, channels))
+        kernels = random_state.standard_normal((filters, channels, *size))
+        expected = [
+            sum(scipy.signal.correlate2d(image[:, :, k], kernel[k], "valid") for k in range(channels))
+            for image in X
+            for kernel in kernels
+        ]
+        expected = np.reshape(expected, (2, filters, *expected[0].shape)).transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(functional.conv2d(X, kernels), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_max_pooling_agrees_with_scipy():
+    random_state = np.random.default_rng(2)
+    for _ in range(100):
+        image, size = random_state.standard_normal(pair(random_state, 5, 14)), pair(random_state, 1, 4)
+        # SciPy centres its window: its result at the window's centre is ours at the window's corner
+        filtered = scipy.ndimage.maximum_filter(image, size, mode="constant", cval=-np.inf)
+        expected = filtered[size[0] // 2 :, size[1] // 2 :][
+            : image.shape[0] - size[0] + 1, : image.shape[1] - size[1] + 1
+        ]
+        pooled = functional.max_pool2d(image[None, :, :, None], size, stride=1)
+        np.testing.assert_array_equal(pooled[0, :, :, 0], expected)
