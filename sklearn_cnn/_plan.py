@@ -20,6 +20,7 @@ CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
 CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
+GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # of a listed backward pass: images of a group stay in the first-level cache
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
@@ -228,7 +229,9 @@ class _PlanBuilder:
         elif mostly_zero and stretch >= SPARSE_STRETCH:
             record["backward"] = _kernel_names.LISTED
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
-            self.totals["entries"] = max(self.totals["entries"], 2 * n_pooled)
+            padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
+            record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
+            self.totals["entries"] = max(self.totals["entries"], 2 * n_pooled * record["group"])
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
 
     def _add_scratch(self, record):
@@ -243,6 +246,7 @@ class _PlanBuilder:
         record.update(lead_rows=lead_rows, lead_columns=lead_columns)
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
+        padded *= max(1, record["group"])
         record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]

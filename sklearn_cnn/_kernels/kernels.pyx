@@ -24,13 +24,11 @@ cdef extern from "vectors.h" nogil:
     void DIVIDE(...)
     void KEEP_MAXIMUM(...)
     void WHERE_POSITION(...)
-    void KEEP_WHERE_POSITIVE(...)
     void LOAD_POSITIONS(...)
     void STORE_POSITIONS(...)
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
     int is_not_zero(real value)
-    int is_positive(real value)
     enum:
         REAL_IS_DOUBLE
         VECTOR_BYTES

@@ -208,15 +208,21 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
                                  kept_of(network, layer.kept_padded_gradient_at, padded_size(layer), first),
                                  gradients_of(network, layer.input_at, input_size(layer), first), last - first)
         return
-    for i in range(first, last):
-        d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
-        if layer.backward == LISTED:
+    if layer.backward == LISTED:
+        i = first
+        while i < last:
             sparse_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
                             values_of(network, layer.output_at, output_size(layer), i),
                             <const uint8_t*> positions_of(network, layer, i),
-                            gradients_of(network, layer.output_at, output_size(layer), i), d_input, gradient + layer.chunk_at,
-                            gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
-        elif layer.backward == SHALLOW:
+                            gradients_of(network, layer.output_at, output_size(layer), i),
+                            gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL,
+                            gradient + layer.chunk_at, gradient + layer.chunk_at + layer.n_chunk_weights, scratch,
+                            min(layer.group, last - i))
+            i += layer.group
+        return
+    for i in range(first, last):
+        d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
+        if layer.backward == SHALLOW:
             shallow_backward(layer, network.runs, values_of(network, layer.input_at, input_size(layer), i),
                              values_of(network, layer.output_at, output_size(layer), i),
                              <const uint8_t*> positions_of(network, layer, i),

@@ -10,16 +10,17 @@ ctypedef fused position_t:
     int32_t
 
 
-cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
-                                real* output, position_t* positions) noexcept nogil:
+cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* layer, Py_ssize_t pool_rows,
+                                Py_ssize_t pool_columns, const real* window, Py_ssize_t map_row, real* output,
+                                position_t* positions) noexcept nogil:
     cdef vector best = (<const vector*> window)[0]
     cdef vector position = (<const vector*> ZEROS)[0]
     cdef vector value
     cdef Py_ssize_t i, j, lane
-    for i in range(layer.pool_rows):
-        for j in range(layer.pool_columns):
+    for i in range(pool_rows):
+        for j in range(pool_columns):
             value = (<const vector*> (window + i * map_row + j * layer.filters))[0]
-            KEEP_MAXIMUM(best, position, value, <real> (i * layer.pool_columns + j))
+            KEEP_MAXIMUM(best, position, value, <real> (i * pool_columns + j))
     (<vector*> output)[0] = best
     if positions != NULL:
         if position_t is uint8_t:
@@ -46,8 +47,12 @@ cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, 
     cdef Py_ssize_t i, f
     for i in range((layer.filters + lanes - 1) // lanes):
         f = min(i * lanes, layer.filters - lanes)
-        if layer.pooling == MAXIMUM:
-            maximum_window[vector, position_t](kind, lanes, layer, window + f, map_row, output + f, positions + f if positions != NULL else NULL)
+        if layer.pooling == MAXIMUM and layer.pool_rows == 2 and layer.pool_columns == 2:   # as constants
+            maximum_window[vector, position_t](kind, lanes, layer, 2, 2, window + f, map_row, output + f,
+                                               positions + f if positions != NULL else NULL)
+        elif layer.pooling == MAXIMUM:
+            maximum_window[vector, position_t](kind, lanes, layer, layer.pool_rows, layer.pool_columns, window + f, map_row,
+                                               output + f, positions + f if positions != NULL else NULL)
         else:
             average_window[vector](kind, lanes, layer, window + f, map_row, output + f)
 

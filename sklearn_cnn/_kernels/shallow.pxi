@@ -7,7 +7,7 @@
 #         d_weights[tap, filters] += patch_w[tap] * g_w        all taps at once, sums in registers
 
 cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const real* output, const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
+                              const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
     # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector
     cdef vector sums[3][9]
     cdef vector g
@@ -26,8 +26,6 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
             window = padded + (out_row * layer.pool_stride_rows * layer.stride_rows * padded_row
                                + out_column * layer.pool_stride_columns * layer.stride_columns * layer.channels)
             g = (<const vector*> (d_output + at))[0]
-            if layer.activation == RELU:
-                KEEP_WHERE_POSITIVE(g, (<const vector*> (output + at))[0])
             LOAD_POSITIONS(position, positions + at)
             at += layer.filters
             for i in range(layer.pool_rows):
@@ -43,29 +41,29 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
 
 
 cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const real* output, const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
+                              const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
     # `rows` is a constant here
     if taps == 1:
-        shallow_tile[vector](kind, rows, 1, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 1, layer, padded, positions, d_output, d_weights)
     elif taps == 2:
-        shallow_tile[vector](kind, rows, 2, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 2, layer, padded, positions, d_output, d_weights)
     elif taps == 3:
-        shallow_tile[vector](kind, rows, 3, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 3, layer, padded, positions, d_output, d_weights)
     elif taps == 4:
-        shallow_tile[vector](kind, rows, 4, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 4, layer, padded, positions, d_output, d_weights)
     elif SHALLOW_TAPS >= 5 * rows and taps == 5:
-        shallow_tile[vector](kind, rows, 5, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 5, layer, padded, positions, d_output, d_weights)
     elif SHALLOW_TAPS >= 6 * rows and taps == 6:
-        shallow_tile[vector](kind, rows, 6, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 6, layer, padded, positions, d_output, d_weights)
     elif SHALLOW_TAPS >= 7 * rows and taps == 7:
-        shallow_tile[vector](kind, rows, 7, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 7, layer, padded, positions, d_output, d_weights)
     elif SHALLOW_TAPS >= 8 * rows and taps == 8:
-        shallow_tile[vector](kind, rows, 8, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 8, layer, padded, positions, d_output, d_weights)
     elif SHALLOW_TAPS >= 9 * rows and taps == 9:
-        shallow_tile[vector](kind, rows, 9, layer, padded, output, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 9, layer, padded, positions, d_output, d_weights)
 
 
-cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* padded, const real* output,
+cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* padded,
                                  const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
     """All taps of one vector of filters, in slices that fit the registers."""
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
@@ -86,11 +84,11 @@ cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* p
             image = padded + row * padded_row + tap
             d_slice = d_weights + (row * kernel_row + tap) * layer.filters
             if rows == 1:
-                shallow_rows[vector](kind, 1, taps, layer, image, output, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 1, taps, layer, image, positions, d_output, d_slice)
             elif rows == 2:
-                shallow_rows[vector](kind, 2, taps, layer, image, output, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 2, taps, layer, image, positions, d_output, d_slice)
             else:
-                shallow_rows[vector](kind, 3, taps, layer, image, output, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 3, taps, layer, image, positions, d_output, d_slice)
             tap += taps
         row += rows
 
@@ -100,24 +98,19 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const real* imag
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up."""
     cdef const real* padded = image
-    cdef Py_ssize_t p, f = 0, at = 0
+    cdef Py_ssize_t f = 0
     if is_padded(layer):
         pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
         padded = scratch + layer.padded_at
-    if layer.activation != RELU and layer.activation != IDENTITY:
-        activate_backward(layer.activation, output, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
-    for p in range(layer.out_rows * layer.out_columns):
-        for f in range(layer.filters):
-            d_bias[f] += d_output[at + f] if layer.activation != RELU or output[at + f] > 0 else <real> 0.0
-        at += layer.filters
-    f = 0
+    activate_backward(layer.activation, output, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+    bias_gradient(d_output, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
     while f < layer.filters:
         if layer.filters - f >= LANES_WIDE:
-            shallow_filters[vector_wide](NULL, layer, padded, output + f, positions + f, d_output + f, d_weights + f)
+            shallow_filters[vector_wide](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
             f += LANES_WIDE
         elif layer.filters - f >= LANES_QUARTER:
-            shallow_filters[vector_quarter](NULL, layer, padded, output + f, positions + f, d_output + f, d_weights + f)
+            shallow_filters[vector_quarter](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
             f += LANES_QUARTER
         else:
-            shallow_filters[vector_one](NULL, layer, padded, output + f, positions + f, d_output + f, d_weights + f)
+            shallow_filters[vector_one](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
             f += 1

@@ -17,20 +17,19 @@ cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return (layer.kernel_columns * layer.channels + 15) // 16 * 16
 
 
-cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const real* output, const uint8_t* positions,
-                               const real* d_output, const int32_t* offset_in_window, int32_t* offsets, real* values) noexcept nogil:
-    """Collect filter f's non-zero gradients without a branch; returns their number."""
-    cdef Py_ssize_t n = 0, r, c, at = f
+cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const uint8_t* positions, const real* d_output,
+                               const int32_t* offset_in_window, Py_ssize_t sample_at, int32_t* offsets, real* values,
+                               Py_ssize_t n) noexcept nogil:
+    """Append filter f's non-zero gradients of one sample to a list of n entries, without a branch; returns its new length."""
+    cdef Py_ssize_t r, c, window, at = f
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.stride_columns * layer.channels
     cdef Py_ssize_t row_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
-    cdef Py_ssize_t window
-    cdef int not_rectified = layer.activation != RELU
     for r in range(layer.out_rows):
-        window = r * row_step
+        window = sample_at + r * row_step
         for c in range(layer.out_columns):
             offsets[n] = <int32_t> window + offset_in_window[positions[at]]
             values[n] = d_output[at]
-            n += is_not_zero(d_output[at]) & (is_positive(output[at]) | not_rectified)
+            n += is_not_zero(d_output[at])
             window += step
             at += layer.filters
     return n
@@ -143,18 +142,22 @@ cdef void input_of_filter(const Layer* layer, real* d_padded, const int32_t* off
     sparse_filter(layer, True, d_padded, offsets, values, n, weights)
 
 
-cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* image, const real* output,
-                          const uint8_t* positions, real* d_output, real* d_image, real* d_by_filter, real* d_bias,
-                          real* scratch) noexcept nogil:
-    """Like convolution_backward, d_output is used up; by_filter, d_by_filter: weights and their gradients, filter by filter."""
+cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* images, const real* outputs,
+                          const uint8_t* positions, real* d_outputs, real* d_images, real* d_by_filter, real* d_bias,
+                          real* scratch, Py_ssize_t n_samples) noexcept nogil:
+    """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
+    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
     cdef int32_t[256] offset_in_window
-    cdef const real* padded = image
+    cdef const real* padded = images
     cdef real* d_padded = scratch + layer.padded_gradient_at
     cdef Py_ssize_t n_pooled = layer.out_rows * layer.out_columns
-    cdef real* values = scratch + layer.entries_at
-    cdef int32_t* offsets = <int32_t*> (values + n_pooled)
+    cdef Py_ssize_t out_size = n_pooled * layer.filters
+    cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
     cdef Py_ssize_t filter_size = layer.kernel_rows * stretch_of(layer)
+    cdef real* values = scratch + layer.entries_at
+    cdef int32_t* offsets = <int32_t*> (values + n_samples * n_pooled)
     cdef Py_ssize_t i, j, f, n
     cdef real total
     for i in range(layer.pool_rows):
@@ -162,24 +165,28 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
             offset_in_window[i * layer.pool_columns + j] = <int32_t> (
                 i * layer.stride_rows * padded_row + j * layer.stride_columns * layer.channels)
     if is_padded(layer):
-        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+        for i in range(n_samples):
+            pad(runs + layer.first_run, layer.n_runs, images + i * image_size, scratch + layer.padded_at + i * padded_size)
         padded = scratch + layer.padded_at
-    if d_image != NULL:
-        memset(d_padded, 0, <size_t> (layer.padded_rows * padded_row) * sizeof(real))
-    if layer.activation != RELU and layer.activation != IDENTITY:
-        activate_backward(layer.activation, output, d_output, d_output, n_pooled * layer.filters)
+    activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_samples * out_size)
+    if d_images != NULL:
+        memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
     for f in range(layer.filters):
-        n = list_gradients(layer, f, output, positions, d_output, offset_in_window, offsets, values)
+        n = 0
+        for i in range(n_samples):
+            n = list_gradients(layer, f, positions + i * out_size, d_outputs + i * out_size, offset_in_window, i * padded_size,
+                               offsets, values, n)
         total = 0.0
         for i in range(n):
             total += values[i]
         d_bias[f] += total
         weights_of_filter(layer, <real*> padded, offsets, values, n, d_by_filter + f * filter_size)
-        if d_image != NULL:
+        if d_images != NULL:
             input_of_filter(layer, d_padded, offsets, values, n, by_filter + f * filter_size)
-    if d_image != NULL:
-        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
-        pad_backward(runs + layer.first_run, layer.n_runs, d_padded, d_image)
+    if d_images != NULL:
+        memset(d_images, 0, <size_t> (n_samples * image_size) * sizeof(real))
+        for i in range(n_samples):
+            pad_backward(runs + layer.first_run, layer.n_runs, d_padded + i * padded_size, d_images + i * image_size)
 
 
 cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:

@@ -92,12 +92,6 @@ typedef real vector_one;
         __typeof__(value == value) here = *(const type *)position_at == BROADCAST(type, index);                        \
         *(type *)result_at = (type)((__typeof__(here))value & here);                                                   \
     }                                                                                                                  \
-    static inline void keep_where_positive_##type(void *value_at, const void *output_at)                               \
-    {                                                                                                                  \
-        type value = *(const type *)value_at;                                                                          \
-        __typeof__(value == value) positive = *(const type *)output_at > (type){0};                                    \
-        *(type *)value_at = (type)((__typeof__(positive))value & positive);                                            \
-    }                                                                                                                  \
     static inline void load_positions_##type(void *position_at, const uint8_t *stored)                                 \
     {                                                                                                                  \
         bytes packed;                                                                                                  \
@@ -122,11 +116,6 @@ static inline void keep_maximum_one(void *best_at, void *position_at, const void
 static inline void where_position_one(void *result_at, const void *position_at, real index, const void *value_at)
 {
     *(real *)result_at = *(const real *)position_at == index ? *(const real *)value_at : 0;
-}
-static inline void keep_where_positive_one(void *value_at, const void *output_at)
-{
-    if (!(*(const real *)output_at > 0))
-        *(real *)value_at = 0;
 }
 static inline void load_positions_one(void *position_at, const uint8_t *stored) { *(real *)position_at = *stored; }
 static inline void store_positions_one(uint8_t *stored, const void *position_at)
@@ -156,8 +145,6 @@ DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
 /* result <- value where position is index, else 0 */
 #define WHERE_POSITION(result, position, index, value)                                                                 \
     OF_TYPE(where_position, value, (&(result), &(position), index, &(value)))
-/* value <- value where output is positive, else 0 */
-#define KEEP_WHERE_POSITIVE(value, output) OF_TYPE(keep_where_positive, value, (&(value), &(output)))
 /* bytes <-> numbers */
 #define LOAD_POSITIONS(position, stored) OF_TYPE(load_positions, position, (&(position), stored))
 #define STORE_POSITIONS(stored, position) OF_TYPE(store_positions, position, (stored, &(position)))
@@ -190,20 +177,13 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define square_root sqrtf
 #endif
 
-/* Tests on the bits: an integer comparison leaves its answer in a register at once, without a branch. A NaN is not zero. */
+/* A test on the bits: an integer comparison leaves its answer in a register at once, without a branch. A NaN is not zero. */
 static inline int is_not_zero(real value)
 {
     real_bits bits;
     memcpy(&bits, &value, sizeof bits);
     return (bits & ~REAL_SIGN) != 0;
 }
-static inline int is_positive(real value)
-{
-    real_bits bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits > 0;
-}
-
 /* 2 ** exponent as a float, for exponents of normal numbers */
 static inline float power_of_two_float(int32_t exponent)
 {
