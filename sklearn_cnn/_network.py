@@ -5,12 +5,15 @@ Everything here can be rebuilt from the layers, the input shape and the arrays a
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._layers import ConvolutionBlock
 from sklearn_cnn._plan import build_arena, build_plan, prediction_capacity
+
+LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
 _LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
 _SOLVERS = {"sgd": "SGD", "adam": "ADAM"}
@@ -48,6 +51,24 @@ class _Workspace:
         """Return the view of one layer's values ("values_at") or gradients ("gradients_at") for n_samples samples."""
         start = int(self.arena[name][0]) + at * self.capacity
         return self.numbers[start : start + n_samples * size].reshape(n_samples, size)
+
+
+@lru_cache(maxsize=16)
+def _idle_workspaces(plan, capacity, n_threads, dtype, level):
+    return []
+
+
+def _borrow_workspace(plan, capacity, n_threads, dtype, level):
+    """Return a workspace for prediction and the list to give it back to.
+
+    Small ones are kept, because getting their memory takes longer than predicting one image. Taking one off a list cannot give
+    it to two threads.
+    """
+    idle = _idle_workspaces(plan, capacity, n_threads, dtype, level or _kernels.default_level())
+    try:
+        return idle.pop(), idle
+    except IndexError:
+        return _Workspace(plan, capacity, n_threads, False, dtype, level), idle
 
 
 def readable_rows(X):
@@ -118,7 +139,7 @@ class Network:
         """
         n_samples = X.shape[0]
         capacity = prediction_capacity(self.plan, n_samples)
-        workspace = _Workspace(self.plan, capacity, n_threads, False, self.dtype, self.level)
+        workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
         shift, factor = scaling_arrays(self.plan, shift, factor, self.dtype)
         results = np.empty((n_samples, self.plan.n_outputs), dtype=self.dtype)
         readable = readable_rows(X)
@@ -134,6 +155,8 @@ class Network:
                 *block, order, shift, factor, n_threads,
             )  # fmt: skip
             results[rows[0] : rows[-1] + 1] = workspace.area("values_at", output_at, len(rows), self.plan.n_outputs)
+        if workspace.numbers.nbytes <= LARGEST_IDLE_BYTES and len(idle) < LARGEST_IDLE_COUNT:
+            idle.append(workspace)
         return results
 
     def maps(self, X, layer, stage, *, shift=None, factor=None, n_threads=1):

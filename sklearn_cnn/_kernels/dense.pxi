@@ -4,22 +4,28 @@
 cpdef enum:
     DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
     DENSE_COLUMNS = 64          # columns of a block
+    DENSE_COLUMNS_OF_FEW = 128  # for a few samples, whose time is that of reading the weights
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
     return (n + size - 1) // size
 
 
+cdef inline Py_ssize_t forward_columns(Py_ssize_t n_samples) noexcept nogil:
+    return DENSE_COLUMNS_OF_FEW if n_samples < 4 else DENSE_COLUMNS
+
+
 cdef void dense_forward_block(const Layer* layer, const real* parameters, const real* inputs, real* outputs,
                               Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
     cdef Product shape
     cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
-    cdef Py_ssize_t column_blocks = n_blocks(layer.filters, DENSE_COLUMNS)
+    cdef Py_ssize_t block_columns = forward_columns(n_samples)
+    cdef Py_ssize_t column_blocks = n_blocks(layer.filters, block_columns)
     cdef Py_ssize_t row_blocks = n_blocks(n_samples, DENSE_ROWS)
     cdef Py_ssize_t row = (block // column_blocks) * n_samples // row_blocks
-    cdef Py_ssize_t column = (block % column_blocks) * DENSE_COLUMNS
+    cdef Py_ssize_t column = (block % column_blocks) * block_columns
     cdef Py_ssize_t n_rows = (block // column_blocks + 1) * n_samples // row_blocks - row
-    cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, layer.filters - column)
+    cdef Py_ssize_t n_columns = min(block_columns, layer.filters - column)
     cdef Py_ssize_t i
     cdef real* target = outputs + row * layer.filters + column
     shape.n_outer = 1

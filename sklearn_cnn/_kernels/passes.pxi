@@ -150,7 +150,7 @@ cdef void forward(const Network* network, const Batch* batch) noexcept nogil:
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == DENSE:
-            n = n_blocks(network.n_samples, DENSE_ROWS) * n_blocks(layer.filters, DENSE_COLUMNS)
+            n = n_blocks(network.n_samples, DENSE_ROWS) * n_blocks(layer.filters, forward_columns(network.n_samples))
             for chunk in prange(n, schedule="dynamic", chunksize=1,
                                 num_threads=threads_for(network, network.n_samples * layer.n_weights)):
                 dense_forward(network, layer, chunk)

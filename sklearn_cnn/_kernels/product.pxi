@@ -120,11 +120,40 @@ cdef inline void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, P
         n += 2 * lanes
 
 
+cdef inline void one_row_tile(vector* kind, Py_ssize_t lanes, const Product* shape, const real* a, const real* b,
+                              const real* start, real* c) noexcept nogil:
+    # One row alone has no other rows to hide the latency of its additions behind, so it takes eight vectors at once; `b` is
+    # then read in long stretches too. Each result is the same chain as in any other tile.
+    cdef vector sums[8]
+    cdef const real* a_k
+    cdef const real* b_k
+    cdef Py_ssize_t u, k, v
+    for v in range(8):
+        sums[v] = (<const vector*> (start + v * lanes))[0]
+    for u in range(shape.n_outer):
+        a_k = a + u * shape.a_outer
+        b_k = b + u * shape.b_outer
+        for k in range(shape.n_inner):
+            for v in range(8):
+                MULTIPLY_ADD(sums[v], a_k[0], (<const vector*> (b_k + v * lanes))[0])
+            a_k += shape.a_inner
+            b_k += shape.b_inner
+    for v in range(8):
+        (<vector*> (c + v * lanes))[0] = sums[v]
+
+
 cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
                   const real* start, real* c) noexcept nogil:
     """c = start + a b; the widest vectors that n_columns fills at least once."""
     if n_rows <= 0 or n_columns <= 0:
         return
+    if n_rows == 1:
+        while n_columns >= 8 * LANES_WIDE:
+            one_row_tile[vector_wide](NULL, LANES_WIDE, shape, a, b, start, c)
+            b, start, c = b + 8 * LANES_WIDE, start + 8 * LANES_WIDE, c + 8 * LANES_WIDE
+            n_columns -= 8 * LANES_WIDE
+        if n_columns == 0:
+            return
     if n_columns >= LANES_WIDE:
         columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, a, b, start, c)
     elif n_columns >= LANES_HALF:
