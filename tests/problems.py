@@ -110,12 +110,19 @@ class Problem:
     d_X: np.ndarray
     d_parameters: np.ndarray
 
-    def solve(self, dtype, level, n_threads=1):
+    def solve(self, dtype, level):
         """What the compiled kernels make of it: outputs, d_X, d_parameters."""
         network = Network(self.plan, self.parameters.astype(dtype), level=level)
         X = self.X.astype(dtype)
-        d_X, d_parameters = network.gradients(X, self.d_outputs.astype(dtype), n_threads=n_threads)
-        return network.scores(X, n_threads=n_threads), d_X, d_parameters
+        return network.scores(X), *network.gradients(X, self.d_outputs.astype(dtype))
+
+    def solve_first(self, dtype, level):
+        """d_parameters of the same network without the gradient of its input: first layers have ways of their own."""
+        plan = build_plan(self.plan.layers, self.plan.input_shape)
+        network = Network(plan, self.parameters.astype(dtype), level=level)
+        d_X, d_parameters = network.gradients(self.X.astype(dtype), self.d_outputs.astype(dtype))
+        assert d_X is None
+        return d_parameters
 
 
 def make_problem(layers, input_shape, n_samples, numbers, parameters=None):
@@ -137,7 +144,7 @@ def integer_problem(make_layer, random_state):
             build_plan((layer,), input_shape, True)
         except ValueError:
             continue
-        n_samples = int(random_state.integers(1, 5))
+        n_samples = choose(random_state, 1, 2, 3, 5, 9, 17)
         problem = make_problem([layer], input_shape, n_samples, lambda shape: sparse_integers(random_state, shape))
         results = [problem.outputs, problem.d_X]
         results += [problem.d_parameters] if problem.plan.n_parameters else []

@@ -32,9 +32,9 @@ STACK = (
 SMALL_STACK = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
 
 
-def network_problem(layers, input_shape, n_samples, dtype, seed=0):
-    random_state = np.random.default_rng(seed)
-    plan = build_plan(layers, input_shape, True)
+def network_problem(layers, input_shape, n_samples, dtype, input_gradient=False):
+    random_state = np.random.default_rng(0)
+    plan = build_plan(layers, input_shape, input_gradient)
     parameters = gaussian_parameters(plan, random_state, dtype)
     return plan, parameters, random_state.standard_normal((n_samples, plan.n_inputs)).astype(dtype)
 
@@ -74,17 +74,19 @@ def test_training_does_not_depend_on_threads(level, dtype, solver, layers, side,
 
 @each_level
 @each_dtype
+@pytest.mark.parametrize("input_gradient", [False, True])
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
-def test_no_layer_depends_on_threads(level, dtype, row):
-    plan = build_plan((row.layer,), row.input_shape, True)
+def test_no_layer_depends_on_threads(level, dtype, row, input_gradient):
+    plan = build_plan((row.layer,), row.input_shape)
     n_samples = min(1000, 1_500_000 // max(1, plan.totals["work"]) + 3)
-    plan, parameters, X = network_problem((row.layer,), row.input_shape, n_samples, dtype)
+    plan, parameters, X = network_problem((row.layer,), row.input_shape, n_samples, dtype, input_gradient)
     d_outputs = np.random.default_rng(1).standard_normal((n_samples, plan.n_outputs)).astype(dtype)
     network = Network(plan, parameters, level=level)
     results = []
     for n_threads in THREADS:
         d_X, d_parameters = network.gradients(X, d_outputs, n_threads=n_threads)
-        results.append((bits(network.scores(X, n_threads=n_threads)), bits(d_X), bits(d_parameters)))
+        results.append((bits(network.scores(X, n_threads=n_threads)), bits(d_parameters)))
+        results[-1] += (bits(d_X),) if input_gradient else ()
     assert all(result == results[0] for result in results[1:])
 
 
@@ -216,14 +218,16 @@ def poison(monkeypatch):
 
 @each_level
 @each_dtype
+@pytest.mark.parametrize("input_gradient", [False, True])
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
-def test_old_memory_is_never_read_by_a_layer(level, dtype, row, poison):
-    plan, parameters, X = network_problem((row.layer,), row.input_shape, 9, dtype)
+def test_old_memory_is_never_read_by_a_layer(level, dtype, row, input_gradient, poison):
+    plan, parameters, X = network_problem((row.layer,), row.input_shape, 9, dtype, input_gradient)
     d_outputs = np.random.default_rng(5).standard_normal((9, plan.n_outputs)).astype(dtype)
 
     def run():
         network = Network(plan, parameters, level=level)
-        return [bits(array) for array in (network.scores(X), *network.gradients(X, d_outputs))]
+        d_X, d_parameters = network.gradients(X, d_outputs)
+        return bits(network.scores(X)), bits(d_parameters), bits(d_X) if input_gradient else None
 
     clean = run()
     poison()

@@ -19,6 +19,7 @@ from problems import (
 )
 from reference import LAYERS
 
+from sklearn_cnn import _kernels
 from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
 from sklearn_cnn._network import Network
 from sklearn_cnn._plan import build_plan
@@ -50,10 +51,12 @@ def run_layer(layer, X, parameters=None, *, dtype=np.float32, level=None):
 def test_random_geometry_is_exact_on_integers(level, dtype, make_layer, n_problems):
     for problem in integer_problems(make_layer, n_problems, 0):
         outputs, d_X, d_parameters = problem.solve(dtype, level)
+        d_first = problem.solve_first(dtype, level)
         case = problem.plan.layers, problem.plan.input_shape, len(problem.X)
         np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"outputs of {case}")
         np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"input gradient of {case}")
         np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"parameter gradient of {case}")
+        np.testing.assert_array_equal(d_first, problem.d_parameters, err_msg=f"gradient of first layer {case}")
 
 
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
@@ -78,6 +81,12 @@ def test_random_blocks_cover_every_kind():
     assert any(layer.n_filters % 16 and layer.n_filters > 16 for layer in layers)
     assert {"same", "valid"} <= {layer.padding for layer in layers}
     assert any(isinstance(layer.padding[0], tuple) for layer in layers)
+    plans = [problem.plan for problem in integer_problems(random_block, 1000, 0)]
+    plans += [build_plan(plan.layers, plan.input_shape) for plan in plans]
+    ways_back = [int(plan.records["backward"][0]) for plan in plans if plan.layers[0].weight_sharing]
+    kernels = _kernels.kernels()
+    for way in (kernels.WHOLE_MAP, kernels.LISTED, kernels.SHALLOW):
+        assert ways_back.count(way) > 50
 
 
 # ------------------------------------------------------------------------------------------- rounding, on other numbers
@@ -91,7 +100,9 @@ def test_layer_agrees_with_its_twin(level, dtype, row):
     problem = make_problem([row.layer], row.input_shape, 5, random_state.standard_normal)
     assert problem.plan.output_shapes[-1] == row.output_shape
     for result, expected in zip(
-        problem.solve(dtype, level), (problem.outputs, problem.d_X, problem.d_parameters), strict=True
+        (*problem.solve(dtype, level), problem.solve_first(dtype, level)),
+        (problem.outputs, problem.d_X, problem.d_parameters, problem.d_parameters),
+        strict=True,
     ):
         assert result.dtype == dtype
         np.testing.assert_allclose(result, expected, **tolerances(dtype))
