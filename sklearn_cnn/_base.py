@@ -7,19 +7,21 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from sklearn_cnn._fitted import FittedAttribute, fitted_network, kernel_views, parameter_views, realigned
+from sklearn_cnn._diagram import NetworkDiagram
+from sklearn_cnn._fitted import FittedAttribute, fitted_network, fitted_plan, kernel_views, parameter_views, realigned
 from sklearn_cnn._fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._images import declared_shape, resolve_input_shape
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._parameters import check_parameters
-from sklearn_cnn._validation import check_X, check_X_predict, combine_weights
+from sklearn_cnn._summary import block_receptive_field, layer_table, summary_text
+from sklearn_cnn._validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
 
 
-class BaseConvNet(BaseEstimator, metaclass=ABCMeta):
+class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
     """Skeleton of an estimator whose model is a convolutional network.
 
     The fitted model is the dictionary ``_fitted``. Everything public that ends in an underscore is read from it.
@@ -56,6 +58,16 @@ class BaseConvNet(BaseEstimator, metaclass=ABCMeta):
     def kernels_(self):
         """Kernels of every block, as views: (filters, channels, rows, columns); of a locally connected one for each place."""
         return kernel_views(self._check_fitted(AttributeError))
+
+    @property
+    def layer_table_(self):
+        """What each layer is: a list of dictionaries with plain Python values, one per layer."""
+        return layer_table(fitted_plan(self._check_fitted(AttributeError)))
+
+    @property
+    def receptive_field_(self):
+        """Rows and columns of the input that a unit after the last block sees, padding counted as pixels."""
+        return block_receptive_field(self.layer_table_)
 
     @abstractmethod
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
@@ -155,6 +167,75 @@ class BaseConvNet(BaseEstimator, metaclass=ABCMeta):
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
         return network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs)), fitted
+
+    def feature_maps(self, X, block=0, stage="conv"):
+        """Compute what a convolution block makes of images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
+            Images or signals, as for `predict`; they are scaled like there.
+        block : int, default=0
+            Number of the block, counted from 0; -1 is the last.
+        stage : {"conv", "pool"}, default="conv"
+            "conv" is the map behind the activation, "pool" the output of the block, behind its pooling if it has one.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, rows, columns, n_filters), dtype float32
+            Bright where the kernel matches. A signal's have one row.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn_cnn import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
+        >>> network.feature_maps(X[:5]).shape
+        (5, 8, 8, 16)
+        >>> network.feature_maps(X[:5], block=1, stage="pool").shape
+        (5, 2, 2, 32)
+        """
+        fitted = self._check_fitted()
+        X = check_X_predict(self, X, fitted)
+        network, scaling = fitted_network(fitted)
+        block = check_map(network.plan, block, stage)
+        return network.maps(X, block, stage, **scaling, n_threads=effective_n_threads(self.n_jobs))
+
+    def summary(self):
+        """Describe the fitted network in a table of plain text.
+
+        Returns
+        -------
+        text : str
+            One line per layer: window and its stride, shape of the output, receptive field ("sees"), effective stride
+            ("step"), and the parameters as built, without weight sharing, and with a dense layer in its place. See
+            `layer_table_` for the same as numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_cnn import ConvNetClassifier
+        >>> X, y = np.random.RandomState(0).rand(20, 12, 12), [0, 1, 2, 3] * 5
+        >>> network = ConvNetClassifier(n_filters=8, kernel_size=5, padding="valid", max_iter=1).fit(X, y)
+        >>> print(network.summary())
+        ConvNetClassifier
+        ---------------------------------------------------------------------------------------------------
+        layer                 window              output        sees   step  parameters  unshared  as dense
+        ---------------------------------------------------------------------------------------------------
+        input                                12 x 12 x 1
+        block 0: convolution  5 x 5            8 x 8 x 8       5 x 5  1 x 1         208    13,312    74,240
+        block 0: max pooling  2 x 2 / 2 x 2    4 x 4 x 8       6 x 6  2 x 2           -         -         -
+        output                                         4  everything                516       516       516
+        ---------------------------------------------------------------------------------------------------
+        total                                                                       724    13,828    74,756
+        ---------------------------------------------------------------------------------------------------
+        Without weight sharing there would be 19.1 times as many parameters.
+        With a dense layer in place of each convolution there would be 103.3 times as many.
+        """
+        fitted = self._check_fitted()
+        plan = fitted_plan(fitted)
+        return summary_text(type(self).__name__, layer_table(plan), plan.input_shape)
 
     def _check_fitted(self, error=NotFittedError):
         """Return the fitted state, which one call reads only once."""

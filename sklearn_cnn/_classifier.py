@@ -119,6 +119,14 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         the output where the block is locally connected. All three are views of the model's parameters.
     n_parameters_ : int
         Number of weights and biases.
+    receptive_field_ : tuple of (int, int)
+        Rows and columns of the input that a unit after the last block sees, padding included: it is not cut at the border.
+    layer_table_ : list of dict
+        One row per layer, a pooling being one, and made for ``pandas.DataFrame``: ``name``, ``window``, ``stride``, ``n_skipped``
+        (rows and columns of the layer's input that no window covers), ``output_shape``, ``n_parameters``,
+        ``n_parameters_unshared`` (with weights of its own at each position), ``n_parameters_dense`` (a dense layer from the same
+        input to the same map), ``receptive_field``, ``effective_stride`` (steps of the input between neighbouring units) and
+        ``origin`` (first row and column that unit (0, 0) sees; negative ones are padding).
     n_layers_, n_outputs_ : int
         Number of layers, counting the input, and of outputs.
     out_activation_ : str

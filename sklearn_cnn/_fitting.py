@@ -21,6 +21,7 @@ from sklearn_cnn._layers import build_layers
 from sklearn_cnn._network import Network, Trainer
 from sklearn_cnn._parameters import plain_geometry
 from sklearn_cnn._scaling import channel_scaling
+from sklearn_cnn._summary import warn_of_skipped_pixels
 from sklearn_cnn._training import Examples, History, TrainingOptions, hold_out, restore_solver, solver_state, train
 from sklearn_cnn._validation import check_memory
 
@@ -146,6 +147,8 @@ def describe_network(estimator, problem, earlier):
         )
     plan = plan or plan_from_records(layers, problem.input_shape)
     check_memory(plan)
+    if earlier is None:
+        warn_of_skipped_pixels(plan)
     return layers, plan
 
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_cnn._fitted import is_finite_float32
 from sklearn_cnn._images import flatten_images
+from sklearn_cnn._layers import ConvolutionBlock
 
 
 def unpublished_twin(estimator, fitted=None):
@@ -223,6 +224,33 @@ def check_labels(estimator, y, n_samples, name="y"):
     check_classification_targets(y)
     is_multilabel = y.ndim == 2 and y.shape[1] > 1 and type_of_target(y, input_name=name) == "multilabel-indicator"
     return y if is_multilabel else column_or_1d(y, warn=True)
+
+
+def check_map(plan, block, stage):
+    """Check which feature map is asked for.
+
+    Parameters
+    ----------
+    plan : Plan
+        The network.
+    block : int
+        Number of a block; negative ones count from the end.
+    stage : str
+        "conv" or "pool".
+
+    Returns
+    -------
+    block : int
+        Counted from 0.
+    """
+    n_blocks = sum(isinstance(layer, ConvolutionBlock) for layer in plan.layers)
+    if isinstance(block, bool) or not isinstance(block, Integral):
+        raise TypeError(f"block must be an integer, but it is {block!r}.")
+    if not -n_blocks <= block < n_blocks:
+        raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
+    if not isinstance(stage, str) or stage not in ("conv", "pool"):
+        raise ValueError(f"stage={stage!r} must be 'conv', the map behind the activation, or 'pool', behind the pooling.")
+    return int(block) % n_blocks
 
 
 def check_memory(plan):

@@ -1,0 +1,304 @@
+"""What a network consists of, layer by layer: sizes, parameters, what a unit sees, and which pixels nobody sees.
+
+Everything here is integer arithmetic on a plan. The recursion of receptive fields is that of `_geometry.receptive_field`.
+"""
+
+import math
+import warnings
+
+from sklearn_cnn._geometry import output_length, resolve_padding
+from sklearn_cnn._layers import ConvolutionBlock, skipped_pixels
+
+NO_PADDING = ((0, 0), (0, 0))
+MOST_RANGES = 3  # ranges of pixels that a warning lists one by one
+
+
+def layer_table(plan):
+    """Describe each layer of a network; a convolution and the pooling after it are two layers.
+
+    Parameters
+    ----------
+    plan : Plan
+        The network.
+
+    Returns
+    -------
+    table : list of dict
+        One row per layer. `ConvNetClassifier.layer_table_` says what the keys mean.
+    """
+    table = []
+    sight = {"receptive_field": (1, 1), "effective_stride": (1, 1), "origin": (0, 0)}
+    shape = plan.input_shape
+    n_blocks = 0
+    for number, layer in enumerate(plan.layers):
+        map_shape, output_shape = plan.map_shapes[number], plan.output_shapes[number]
+        if isinstance(layer, ConvolutionBlock):
+            padding = resolve_padding(layer.padding, shape[:2], layer.kernel_size, layer.stride)
+            kind = "convolution" if layer.weight_sharing else "locally connected"
+            sight = _widened(sight, layer.kernel_size, layer.stride, padding)
+            table.append({
+                "name": f"block {n_blocks}: {kind}",
+                **_window(layer.kernel_size, layer.stride, shape, padding),
+                "output_shape": map_shape,
+                **_convolution_parameters(layer, shape, map_shape),
+                **sight,
+            })  # fmt: skip
+            if layer.pooling is not None:
+                sight = _widened(sight, layer.pool_size, layer.pool_stride, NO_PADDING)
+                table.append({
+                    "name": f"block {n_blocks}: {layer.pooling} pooling",
+                    **_window(layer.pool_size, layer.pool_stride, map_shape, NO_PADDING),
+                    "output_shape": output_shape,
+                    **_parameters(0, 0, 0),
+                    **sight,
+                })  # fmt: skip
+            n_blocks += 1
+        else:
+            n_parameters = (math.prod(shape) + 1) * layer.n_units
+            table.append({
+                "name": "output" if number == len(plan.layers) - 1 else f"dense {number - n_blocks}",
+                "window": None, "stride": None, "n_skipped": (0, 0),
+                "output_shape": output_shape,
+                **_parameters(n_parameters, n_parameters, n_parameters),
+                "receptive_field": plan.input_shape[:2], "effective_stride": None, "origin": (0, 0),
+            })  # fmt: skip
+        shape = output_shape
+    return table
+
+
+def _window(size, stride, shape, padding):
+    axes = zip(shape[:2], size, stride, padding, strict=True)
+    return {"window": size, "stride": stride, "n_skipped": tuple(len(_never_seen(*axis)) for axis in axes)}
+
+
+def _widened(sight, size, stride, padding):
+    """Return what a unit sees of the input behind one more window."""
+    jumps = sight["effective_stride"]
+    return {
+        "receptive_field": tuple(
+            field + (k - 1) * jump for field, k, jump in zip(sight["receptive_field"], size, jumps, strict=True)
+        ),
+        "effective_stride": tuple(jump * s for jump, s in zip(jumps, stride, strict=True)),
+        "origin": tuple(
+            origin - before * jump for origin, (before, _), jump in zip(sight["origin"], padding, jumps, strict=True)
+        ),
+    }
+
+
+def _convolution_parameters(layer, shape, map_shape):
+    shared = (math.prod(layer.kernel_size) * shape[2] + 1) * layer.n_filters
+    unshared = shared * math.prod(map_shape[:2])
+    dense = (math.prod(shape) + 1) * math.prod(map_shape)
+    return _parameters(shared if layer.weight_sharing else unshared, unshared, dense)
+
+
+def _parameters(as_built, unshared, dense):
+    return {"n_parameters": as_built, "n_parameters_unshared": unshared, "n_parameters_dense": dense}
+
+
+def block_receptive_field(table):
+    """Return the receptive field of a unit after the last block; a network without blocks looks at single pixels."""
+    return next((row["receptive_field"] for row in reversed(table) if row["name"].startswith("block")), (1, 1))
+
+
+def totals(table):
+    """Add up the three counts of parameters of a network."""
+    names = ("n_parameters", "n_parameters_unshared", "n_parameters_dense")
+    return {name: sum(row[name] for row in table) for name in names}
+
+
+def times(numbers, is_signal):
+    """Write a shape; the height of one is left out of signals.
+
+    Examples
+    --------
+    >>> times((28, 28, 16), False), times((1, 30, 16), True), times(None, False)
+    ('28 x 28 x 16', '30 x 16', '')
+    """
+    return "" if numbers is None else " x ".join(map(str, numbers[1:] if is_signal else numbers))
+
+
+def table_cells(table, input_shape):
+    """Write a layer table: a header, a row for the input, one per layer, and the totals.
+
+    Parameters
+    ----------
+    table : list of dict
+        Made by `layer_table`.
+    input_shape : (rows, columns, channels)
+        Of the network.
+
+    Returns
+    -------
+    rows : list of list of str
+        All of the same length.
+    """
+    signal = input_shape[0] == 1
+    header = ["layer", "window", "output", "sees", "step", "parameters", "unshared", "as dense"]
+    rows = [header, ["input", "", times(input_shape, signal), "", "", "", "", ""]]
+    for row in table:
+        field, step = row["receptive_field"], row["effective_stride"]
+        sees = "everything" if step is None else times(field, signal)
+        window = times(row["window"], signal)
+        if row["stride"] is not None and set(row["stride"]) != {1}:
+            window += " / " + times(row["stride"], signal)
+        shape = times(row["output_shape"], signal) if row["window"] else str(row["output_shape"][-1])
+        counts = [f"{n:,}" if n else "-" for n in _parameter_counts(row)]
+        rows.append([row["name"], window, shape, sees, times(step, signal), *counts])
+    rows.append(["total", "", "", "", "", *(f"{n:,}" for n in totals(table).values())])
+    return rows
+
+
+def _parameter_counts(row):
+    return row["n_parameters"], row["n_parameters_unshared"], row["n_parameters_dense"]
+
+
+def summary_text(name, table, input_shape):
+    """Write a network as a table in plain text.
+
+    Parameters
+    ----------
+    name : str
+        What the network is called.
+    table : list of dict
+        Made by `layer_table`.
+    input_shape : (rows, columns, channels)
+        Of the network.
+
+    Returns
+    -------
+    text : str
+        Lines without trailing blanks or a final line break.
+    """
+    cells = table_cells(table, input_shape)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(text.ljust(n) if i < 2 else text.rjust(n) for i, (text, n) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    ]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    lines = [name, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule, *comparisons(table)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def comparisons(table):
+    """Say in sentences what sharing weights saves, and what the network leaves out.
+
+    Parameters
+    ----------
+    table : list of dict
+        Made by `layer_table`.
+
+    Returns
+    -------
+    sentences : list of str
+        What does not apply is left out.
+    """
+    as_built, unshared, dense = totals(table).values()
+    sentences = []
+    if unshared > as_built:
+        sentences.append(f"Without weight sharing there would be {unshared / as_built:,.1f} times as many parameters.")
+    if dense > as_built:
+        sentences.append(f"With a dense layer in place of each convolution there would be {dense / as_built:,.1f} times as many.")
+    for row in table:
+        if any(row["n_skipped"]):
+            rows, columns = row["n_skipped"]
+            words = " and ".join(_count(n, word) for n, word in ((rows, "row"), (columns, "column")) if n)
+            sentences.append(f"{row['name']} never sees {words} of its input.")
+    return sentences
+
+
+def _count(n, word):
+    return f"{n} {word}{'' if n == 1 else 's'}"
+
+
+def warn_of_skipped_pixels(plan):
+    """Warn of each block whose stride passes over pixels of its input, and say how to see them.
+
+    A pooling window that is as long as its step, or longer, is left alone: it loses less than a window at the end of an odd
+    map, which `summary` tells, and every framework does the same.
+
+    Parameters
+    ----------
+    plan : Plan
+        The network.
+    """
+    shape = plan.input_shape
+    for number, layer in enumerate(plan.layers):
+        if isinstance(layer, ConvolutionBlock):
+            for message in _skipping(number, layer, shape, plan.map_shapes[number]):
+                warnings.warn(message, UserWarning, stacklevel=2)
+        shape = plan.output_shapes[number]
+
+
+def _skipping(block, layer, shape, map_shape):
+    rows, columns = shape[:2]
+    padding = resolve_padding(layer.padding, (rows, columns), layer.kernel_size, layer.stride)
+    pixels = _pixels(shape, layer.kernel_size, layer.stride, padding)
+    if pixels:
+        yield (
+            f"Block {block}: stride={layer.stride} with kernel_size={layer.kernel_size} and padding={layer.padding!r} never sees "
+            f"{pixels} of its {rows} x {columns} input. {_remedy(layer, (rows, columns))}"
+        )
+    if layer.pooling is None or all(step <= n for step, n in zip(layer.pool_stride, layer.pool_size, strict=True)):
+        return
+    pixels = _pixels(map_shape, layer.pool_size, layer.pool_stride, NO_PADDING)
+    if pixels:
+        yield (
+            f"Block {block}: pool_stride={layer.pool_stride} is longer than pool_size={layer.pool_size} and never sees {pixels} "
+            f"of its {map_shape[0]} x {map_shape[1]} map. Use pool_stride=None, or a larger pool_size."
+        )
+
+
+def _remedy(layer, shape):
+    """Name the settings that leave no pixel out."""
+    strides = [
+        stride
+        for stride in range(max(layer.stride) - 1, 0, -1)
+        if not _pixels(shape, layer.kernel_size, *_at_most(layer, stride, shape))
+    ]
+    ways = [] if not strides else [f"stride={strides[0]}"]
+    if layer.padding != "same" and all(s <= k for s, k in zip(layer.stride, layer.kernel_size, strict=True)):
+        ways.insert(0, "padding='same'")
+    if any(s > k for s, k in zip(layer.stride, layer.kernel_size, strict=True)):
+        ways.append("a kernel_size of at least the stride")
+    return f"Use {' or '.join(ways)} to see all of it."
+
+
+def _at_most(layer, stride, shape):
+    """Return the layer's stride, limited, and the padding that goes with it."""
+    limited = tuple(min(s, stride) for s in layer.stride)
+    return limited, resolve_padding(layer.padding, shape, layer.kernel_size, limited)
+
+
+def _pixels(shape, window, stride, padding):
+    """Name the rows and columns that no window covers, "" if there are none."""
+    words = ("row", "column") if shape[0] > 1 else ("row", "value")
+    axes = zip(words, shape[:2], window, stride, padding, strict=True)
+    return " and ".join(_named(word, unseen, length) for word, length, *axis in axes if (unseen := _never_seen(length, *axis)))
+
+
+def _never_seen(length, window, stride, padding):
+    if stride <= window and output_length(length, window, stride, padding)[1] <= padding[1]:
+        return []
+    return skipped_pixels(length, window, stride, padding)
+
+
+def _named(word, unseen, length):
+    """Write pixels as ranges.
+
+    Examples
+    --------
+    >>> _named("row", [3, 4], 5), _named("column", [7], 8), _named("row", [1, 3, 5, 7, 9], 10)
+    ('rows 3 to 4', 'column 7', '5 of 10 rows (1, 3, 5, ...)')
+    """
+    ranges = []
+    for pixel in unseen:
+        if ranges and ranges[-1][1] == pixel - 1:
+            ranges[-1][1] = pixel
+        else:
+            ranges.append([pixel, pixel])
+    texts = [str(first) if first == last else f"{first} to {last}" for first, last in ranges[:MOST_RANGES]]
+    if len(ranges) > MOST_RANGES:
+        return f"{len(unseen)} of {length} {word}s ({', '.join(texts)}, ...)"
+    return f"{word}{'s' if len(unseen) > 1 else ''} {', '.join(texts)}"
