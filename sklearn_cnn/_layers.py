@@ -1,6 +1,6 @@
 """Layers as data: what a network consists of, in the order data meets it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sklearn_cnn._geometry import output_length, resolve_padding
 
@@ -25,6 +25,10 @@ class ConvolutionBlock:
     pool_stride: tuple = (2, 2)
     weight_sharing: bool = True
     activation: str = "identity"
+
+
+#: What one value per block is given for.
+BLOCK_FIELDS = tuple(field.name for field in fields(ConvolutionBlock) if field.name != "activation")
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         _names_per_block("weight_sharing", weight_sharing, n_blocks),
     ]
     layers, shape = [], input_shape[:2]
-    for block, values in enumerate(zip(filters, *per_block, strict=True)):
-        layer = ConvolutionBlock(int(values[0]), *values[1:], activation)
+    for block, values in enumerate(zip(map(int, filters), *per_block, strict=True)):
+        layer = ConvolutionBlock(**dict(zip(BLOCK_FIELDS, values, strict=True)), activation=activation)
         layer, shape = _fitted_to_input(layer, shape, block)
         layers.append(layer)
     sizes = (hidden_layer_sizes,) if _is_integer(hidden_layer_sizes) else hidden_layer_sizes

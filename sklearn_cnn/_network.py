@@ -10,8 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._arena import build_arena, prediction_capacity
 from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._plan import build_arena, build_plan, prediction_capacity
+from sklearn_cnn._plan import build_plan
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
@@ -81,7 +82,7 @@ def readable_rows(X):
 
 def _converted(X, rows, dtype):
     # 64-bit integers keep their low digits until the channel's mean is subtracted
-    wide = X.dtype.kind in "iu" and X.dtype.itemsize > 2 or X.dtype.kind == "f" and X.dtype.itemsize > 4
+    wide = (X.dtype.kind in "iu" and X.dtype.itemsize > 2) or (X.dtype.kind == "f" and X.dtype.itemsize > 4)
     return np.require(X[rows], np.float64 if wide else dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 

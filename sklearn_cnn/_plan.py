@@ -12,13 +12,9 @@ import numpy as np
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._geometry import output_length, padding_runs, resolve_padding
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._layers import DenseLayer, PoolingLayer
 
 ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
-MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
-CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
-CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
-PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # of a listed backward pass: images of a group stay in the first-level cache
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
@@ -159,7 +155,7 @@ class _PlanBuilder:
             record["kind"] = _kernel_names.LOCAL
             self._add_parameters(record, map_shape + kernel, (*map_shape, layer.n_filters), *fans)
             self._add_kept(record)
-        keeps_map = not layer.weight_sharing or layer.activation != "identity" and layer.pooling == "average"
+        keeps_map = not layer.weight_sharing or (layer.activation != "identity" and layer.pooling == "average")
         if keeps_map and layer.pooling is not None:
             record["map_at"] = self._take("kept", math.prod(map_shape) * layer.n_filters)
         if record["input_gradient_wanted"]:
@@ -334,71 +330,3 @@ def _activation(layer):
         "tanh": _kernel_names.TANH,
     }
     return names[layer.activation]
-
-
-def prediction_capacity(plan, n_samples):
-    """Return how many samples to run in one call: a power of two whose workspace stays at some megabytes."""
-    largest = max(1, min(1024, (1 << 22) // max(1, plan.totals["values"] + plan.totals["kept"])))
-    return min(1 << (max(1, n_samples) - 1).bit_length(), 1 << (largest.bit_length() - 1))
-
-
-@lru_cache(maxsize=256)
-def build_arena(plan, capacity, n_threads, training):
-    """Divide one block of numbers among the areas of a workspace.
-
-    Parameters
-    ----------
-    plan : Plan
-
-    capacity : int
-        Samples there is room for.
-
-    n_threads : int
-        Threads that get a scratch of their own.
-
-    training : bool
-        Whether there is room for gradients.
-
-    Returns
-    -------
-    ndarray of one `Arena` record
-        ``n_numbers`` is the size of the block, ``n_positions * capacity`` the bytes for positions of maxima.
-    """
-    totals = plan.totals
-    kept = totals["kept"] + (totals["kept_training"] if training else 0)
-    scratch = totals["padded"] + totals["band"]
-    if training:
-        backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
-        scratch = max(scratch, backward, totals["panel"])
-    scratch = aligned(scratch + ALIGNMENT)
-    arena = np.zeros(1, dtype=np.asarray(_kernel_names.arena_format()).dtype)
-    fields = dict(
-        capacity=capacity, n_threads=n_threads, n_chunks=_n_chunks(plan, capacity, training), n_layers=len(plan.layers),
-        n_shared=totals["shared"], n_parameters=plan.parameter_size, n_values=totals["values"], n_kept=kept,
-        n_positions=totals["positions"], n_scratch=scratch, n_padded=totals["padded"],
-        n_zeroed=totals["padded"] + totals["frames"], n_flipped=totals["flipped"], n_inputs=plan.n_inputs, n_outputs=plan.n_outputs, work=totals["work"],
-    )  # fmt: skip
-    at = 0
-    for name, size in (
-        ("values_at", totals["values"] * capacity),
-        ("gradients_at", totals["values"] * capacity if training else 0),
-        ("kept_at", kept * capacity),
-        ("scratch_at", scratch * n_threads),
-        ("flipped_at", totals["flipped"] if training else 0),
-        ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
-    ):
-        fields[name] = at if training or name != "gradients_at" else -1
-        at += aligned(size)
-    fields["n_numbers"] = at
-    for name, value in fields.items():
-        arena[name] = value
-    arena.flags.writeable = False
-    return arena
-
-
-def _n_chunks(plan, capacity, training):
-    if not training:
-        return -(-capacity // PREDICTION_CHUNK)
-    by_work = 3 * capacity * plan.totals["work"] // CHUNK_WORK
-    by_memory = CHUNK_NUMBERS // max(1, plan.totals["shared"])
-    return max(1, min(MAXIMUM_CHUNKS, by_work, by_memory, capacity))

@@ -16,9 +16,10 @@ from problems import (
 )
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._arena import build_arena
 from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
-from sklearn_cnn._plan import build_arena, build_plan
+from sklearn_cnn._plan import build_plan
 
 STACK = (
     ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu"),

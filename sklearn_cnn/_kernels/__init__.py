@@ -5,7 +5,7 @@
 
 import importlib.util
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import joblib
 import numpy as np
@@ -70,7 +70,7 @@ def default_level():
     return forced
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernels(dtype=np.float32, level=None):
     """Return the compiled module for a number type.
 

@@ -2,9 +2,8 @@
 # interpreter. The same file is built once for every number type and instruction set (see meson.build), each time as one
 # translation unit, which is why the bodies are included.
 
-from cython cimport view
 from cython.parallel cimport prange, threadid
-from libc.math cimport exp, fabs, floorf, log, log1p, sqrt, tanh
+from libc.math cimport exp, fabs, floorf, log, log1p, tanh
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 

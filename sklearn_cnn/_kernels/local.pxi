@@ -39,7 +39,8 @@ cdef void local_forward(const Layer* layer, const Run* runs, const real* paramet
             activate(layer.activation, maps + i * map_size, map_size)
         if layer.pooling != NO_POOLING:
             for r in range(layer.out_rows):
-                pool_one_row(layer, r, maps + i * map_size + r * layer.pool_stride_rows * layer.map_columns * layer.filters, outputs + i * out_size,
+                pool_one_row(layer, r, maps + i * map_size + r * layer.pool_stride_rows * layer.map_columns * layer.filters,
+                             outputs + i * out_size,
                              <char*> positions + i * out_size * position_bytes if positions != NULL else NULL)
 
 

@@ -1,7 +1,8 @@
 # Losses of one sample on its scores (before the output activation): the value, and the gradient times `weight`.
 # Sums run in double precision and in one order.
 
-cdef double softmax_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n, double weight) noexcept nogil:
+cdef double softmax_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n,
+                                  double weight) noexcept nogil:
     """-sum_k t_k log softmax(s)_k; d_scores = weight * (softmax(s) * sum(t) - t)."""
     cdef double largest = scores[0], total = 0.0, of_targets = 0.0, value = 0.0
     cdef Py_ssize_t k
@@ -18,7 +19,8 @@ cdef double softmax_cross_entropy(const real* scores, const real* targets, real*
     return value + of_targets * log(total)
 
 
-cdef double logistic_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n, double weight) noexcept nogil:
+cdef double logistic_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n,
+                                   double weight) noexcept nogil:
     """-sum_k t_k log p_k + (1 - t_k) log(1 - p_k) with p = logistic(s), in a form that does not overflow."""
     cdef double value = 0.0, score, small
     cdef Py_ssize_t k

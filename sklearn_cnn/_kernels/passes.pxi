@@ -97,7 +97,8 @@ cdef inline void gather_numbers(int64_t number_type, const char* row, real shift
             target[i] = (<real> (<const double*> row)[i] - shift) * factor
 
 
-cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last, real* scratch) noexcept nogil:
+cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last,
+                        real* scratch) noexcept nogil:
     """A convolution block, locally connected block or pooling layer over samples first to last - 1."""
     cdef Py_ssize_t i, r
     cdef real* maps
@@ -326,7 +327,8 @@ cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at
     if strength != 0.0:
         squares = add_penalty(parameters + at, gradient + at, n, strength)
     if solver != NULL:
-        update(solver, <real*> parameters + at, gradient + at, first_moment + at, second_moment + at if second_moment != NULL else NULL, n)
+        update(solver, <real*> parameters + at, gradient + at, first_moment + at,
+               second_moment + at if second_moment != NULL else NULL, n)
     leave_flush_to_zero(mode)
     return squares
 

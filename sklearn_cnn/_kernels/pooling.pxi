@@ -57,22 +57,23 @@ cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, 
             average_window[vector](kind, lanes, layer, window + f, map_row, output + f)
 
 
-cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
+cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output,
+                   position_t* positions) noexcept nogil:
     """One row of pooled pixels. window: the first map row it sees; positions may be NULL."""
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
-    cdef Py_ssize_t at = 0
     cdef Py_ssize_t c
     for c in range(layer.out_columns):
         if layer.filters >= LANES_WIDE:
-            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, window, map_row, output, positions)
         elif layer.filters >= LANES_HALF:
-            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, window, map_row, output, positions)
         elif layer.filters >= LANES_QUARTER:
-            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, window, map_row, output, positions)
         else:
-            pool_pixel[vector_one, position_t](NULL, 1, layer, window, map_row, output + at, positions + at if positions != NULL else NULL)
+            pool_pixel[vector_one, position_t](NULL, 1, layer, window, map_row, output, positions)
         window += step
-        at += layer.filters
+        output += layer.filters
+        positions = positions + layer.filters if positions != NULL else NULL
 
 
 cdef void maximum_backward(const Layer* layer, const real* d_output, const position_t* positions, real* d_map,
@@ -81,12 +82,14 @@ cdef void maximum_backward(const Layer* layer, const real* d_output, const posit
     cdef Py_ssize_t r, c, f, position
     cdef Py_ssize_t at = 0
     cdef real* window
+    cdef real* pixel
     for r in range(layer.out_rows):
         for c in range(layer.out_columns):
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
             for f in range(layer.filters):
                 position = positions[at + f]
-                window[(position // layer.pool_columns) * map_row + (position % layer.pool_columns) * layer.filters + f] += d_output[at + f]
+                pixel = window + (position // layer.pool_columns) * map_row + (position % layer.pool_columns) * layer.filters
+                pixel[f] += d_output[at + f]
             at += layer.filters
 
 

@@ -101,7 +101,8 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
     cdef Py_ssize_t t, rows, m = 0
     for t in range(n_tiles):
         rows = size + 1 if t < n_larger else size
-        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row, second)
+        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row,
+                        c + m * shape.c_row, second)
         m += rows
 
 

@@ -112,6 +112,8 @@ cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, c
     cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
     cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
     cdef Py_ssize_t largest_vectors = min(8, SPARSE_VECTORS // largest_rows)
+    cdef real* image_slice
+    cdef real* weights_slice
     cdef Py_ssize_t vector_slices = (n_vectors + largest_vectors - 1) // largest_vectors
     largest_vectors = (n_vectors + vector_slices - 1) // vector_slices
     while row < layer.kernel_rows:
@@ -119,15 +121,17 @@ cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, c
         vector_at = 0
         while vector_at < n_vectors:
             vectors = min(largest_vectors, n_vectors - vector_at)
+            image_slice = image + row * padded_row + vector_at * LANES_WIDE
+            weights_slice = weights + row * stretch + vector_at * LANES_WIDE
             if rows == 1:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
-                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, of_input, image_slice, padded_row, offsets, values, n,
+                                         weights_slice, stretch)
             elif rows == 2:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
-                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, of_input, image_slice, padded_row, offsets, values, n,
+                                         weights_slice, stretch)
             else:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, of_input, image + row * padded_row + vector_at * LANES_WIDE,
-                                         padded_row, offsets, values, n, weights + row * stretch + vector_at * LANES_WIDE, stretch)
+                sparse_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, of_input, image_slice, padded_row, offsets, values, n,
+                                         weights_slice, stretch)
             vector_at += vectors
         row += rows
 

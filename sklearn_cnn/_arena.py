@@ -1,0 +1,93 @@
+"""How the memory of a mini-batch is divided: one block of numbers, cut up by the `Arena` record."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from sklearn_cnn import _kernels
+from sklearn_cnn._plan import ALIGNMENT, aligned
+
+MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
+CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
+CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
+PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
+
+
+def prediction_capacity(plan, n_samples):
+    """Return how many samples to run in one call: a power of two whose workspace stays at some megabytes."""
+    largest = max(1, min(1024, (1 << 22) // max(1, plan.totals["values"] + plan.totals["kept"])))
+    return min(1 << (max(1, n_samples) - 1).bit_length(), 1 << (largest.bit_length() - 1))
+
+
+@lru_cache(maxsize=256)
+def build_arena(plan, capacity, n_threads, training):
+    """Divide one block of numbers among the areas of a workspace.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    capacity : int
+        Samples there is room for.
+
+    n_threads : int
+        Threads that get a scratch of their own.
+
+    training : bool
+        Whether there is room for gradients.
+
+    Returns
+    -------
+    ndarray of one `Arena` record
+        ``n_numbers`` is the size of the block, ``n_positions * capacity`` the bytes for positions of maxima.
+    """
+    totals = plan.totals
+    kept = totals["kept"] + (totals["kept_training"] if training else 0)
+    scratch = totals["padded"] + totals["band"]
+    if training:
+        backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
+        scratch = max(scratch, backward, totals["panel"])
+    scratch = aligned(scratch + ALIGNMENT)
+    arena = np.zeros(1, dtype=np.asarray(_kernels.kernels().arena_format()).dtype)
+    fields = {
+        "capacity": capacity,
+        "n_threads": n_threads,
+        "n_chunks": _n_chunks(plan, capacity, training),
+        "n_layers": len(plan.layers),
+        "n_shared": totals["shared"],
+        "n_parameters": plan.parameter_size,
+        "n_values": totals["values"],
+        "n_kept": kept,
+        "n_positions": totals["positions"],
+        "n_scratch": scratch,
+        "n_padded": totals["padded"],
+        "n_zeroed": totals["padded"] + totals["frames"],
+        "n_flipped": totals["flipped"],
+        "n_inputs": plan.n_inputs,
+        "n_outputs": plan.n_outputs,
+        "work": totals["work"],
+    }
+    at = 0
+    for name, size in (
+        ("values_at", totals["values"] * capacity),
+        ("gradients_at", totals["values"] * capacity if training else 0),
+        ("kept_at", kept * capacity),
+        ("scratch_at", scratch * n_threads),
+        ("flipped_at", totals["flipped"] if training else 0),
+        ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
+    ):
+        fields[name] = at if training or name != "gradients_at" else -1
+        at += aligned(size)
+    fields["n_numbers"] = at
+    for name, value in fields.items():
+        arena[name] = value
+    arena.flags.writeable = False
+    return arena
+
+
+def _n_chunks(plan, capacity, training):
+    if not training:
+        return -(-capacity // PREDICTION_CHUNK)
+    by_work = 3 * capacity * plan.totals["work"] // CHUNK_WORK
+    by_memory = CHUNK_NUMBERS // max(1, plan.totals["shared"])
+    return max(1, min(MAXIMUM_CHUNKS, by_work, by_memory, capacity))
