@@ -309,9 +309,10 @@ def test_numpy_sees_no_floating_point_errors(level, dtype):
 
 def run_python(code, timeout=120, **environment):
     """Run a script in a process of its own; returns what it prints."""
+    path = [os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(
         [sys.executable, "-P", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
@@ -328,7 +329,7 @@ def digest(n_threads):
 def test_a_forked_child_computes_the_same_and_does_not_hang():
     printed = run_python(
         """
-        import os
+        import os, signal
         from test_determinism import digest
         from sklearn_cnn._kernels import effective_n_threads
 
@@ -337,6 +338,7 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
             reader, writer = os.pipe()
             child = os.fork()
             if child == 0:
+                signal.alarm(60)                # a child that hangs ends itself
                 os.write(writer, digest(2).encode())
                 os._exit(0)
             os.close(writer)
