@@ -56,6 +56,10 @@ def test_01_a_fully_connected_layer_on_an_image_has_a_thousand_million_parameter
     network = fitted(n_filters=4, pooling=None, hidden_layer_sizes=(20,))
     assert network.coefs_[1].shape == (6 * 6 * 4, 20)
     assert network.intercepts_[1].shape == (20,)
+    report = network.layer_table_[0]  # the same map, as it is and if it were fully connected
+    assert report["n_parameters"] == parameter_count(kernel_size=3, n_filters=4)
+    assert report["n_parameters_dense"] == parameter_count(n_inputs=6 * 6, n_outputs=6 * 6 * 4)
+    assert report["n_parameters_unshared"] == parameter_count(kernel_size=3, n_filters=4, map_shape=(6, 6))
 
 
 def test_02_with_a_receptive_field_each_output_sees_its_own_window():
@@ -171,6 +175,10 @@ def test_13_a_stride_takes_larger_steps_and_may_skip_pixels():
     unseen = one_image(image(5, 5))
     unseen[:, :3, :3] = 0
     assert not conv2d(unseen, kernels, stride=3).any()
+    with pytest.warns(UserWarning, match=r"stride=\(3, 3\) .* never sees rows 3 to 4 and columns 3 to 4"):
+        ConvNetClassifier(n_filters=2, stride=3, padding="valid", pooling=None, max_iter=1).fit(
+            image(10, 5, 5), np.arange(10) % 2
+        )
 
 
 def test_14_kernels_need_not_be_square():
@@ -233,6 +241,7 @@ def test_20_layers_stack_because_a_map_is_an_image_of_many_channels():
     assert maps.shape == (2, 5, 5, 4)
     assert max_pool2d(conv2d(maps, second)).shape == (2, 2, 2, 5)
     assert receptive_field([3, 2, 2, 2], [1, 2, 1, 2]) == (8, 4)
+    assert fitted(n_filters=(4, 5), kernel_size=[3, 2]).receptive_field_ == (8, 8)
     network = fitted(n_filters=(4, 5), kernel_size=[3, 2], pooling=["max", "average"])
     assert [kernels.shape for kernels in network.kernels_] == [(4, 1, 3, 3), (5, 4, 2, 2)]
 
@@ -263,7 +272,10 @@ def test_23_a_map_is_bright_where_its_kernel_matches():
     # learnt kernels come in the layout that conv2d takes, so that anybody can look at maps
     network = fitted(n_filters=(4, 5))
     X, _ = bars(3)
-    assert conv2d(X[..., None], network.kernels_[0], padding="same").shape == (3, 6, 6, 4)
+    maps = network.feature_maps(X.reshape(3, -1))
+    scaled = (X[..., None] - bars()[0].mean()) / bars()[0].std()
+    by_hand = conv2d(scaled, network.kernels_[0], network.intercepts_[0], padding="same")
+    np.testing.assert_allclose(maps, np.maximum(by_hand, 0), atol=1e-4)
 
 
 def test_24_the_chain_rule_goes_through_all_of_it():
