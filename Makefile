@@ -25,7 +25,7 @@ help:
 	@echo "make demo         train, search, pickle and draw on real images             (ARGS=..., DATA=digits or a folder)"
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\")"
 	@echo "make lint         ruff, cython-lint and mypy"
-	@echo "make examples     run every file in examples/"
+	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
 	@echo "make bench-smoke  run every benchmark once, on tiny problems"
 	@echo "make wheel        source distribution -> wheel -> installed wheel, into dist/"
@@ -58,7 +58,7 @@ help:
 
 .venv-docs/installed.stamp: .venv-docs/created.stamp $(SOURCES)
 	@echo "installing sklearn_cnn and Sphinx into .venv-docs"
-	@.venv-docs/bin/python $(QUIET_PIP) ".[demo]" $(call GROUP,docs)
+	@.venv-docs/bin/python $(QUIET_PIP) ".[examples]" $(call GROUP,docs)
 	@touch $@
 
 # --------------------------------------------------------------------------------------------------------------- commands
@@ -76,9 +76,9 @@ lint: .venv-lint/installed.stamp
 	    echo "$$command"; $$command || status=1; \
 	done; exit $$status
 
-examples: .venv-demo/installed.stamp
-	@set -e; for example in examples/*.py; do \
-	    echo "running $$example"; (cd .venv-demo && MPLBACKEND=agg bin/python ../$$example > /dev/null); \
+examples: .venv-docs/installed.stamp
+	@set -e; for example in examples/plot_*.py; do \
+	    echo; echo "running $$example"; (cd .venv-docs && MPLBACKEND=agg bin/python ../$$example); \
 	done
 
 docs: .venv-docs/installed.stamp
