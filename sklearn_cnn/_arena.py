@@ -74,6 +74,7 @@ def build_arena(plan, capacity, n_threads, training):
         ("kept_at", kept * capacity),
         ("scratch_at", scratch * n_threads),
         ("flipped_at", totals["flipped"] if training else 0),
+        ("transformed_at", totals["transformed"]),
         ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
     ):
         fields[name] = at if training or name != "gradients_at" else -1

@@ -19,6 +19,7 @@ SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: m
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # of a listed backward pass: images of a group stay in the first-level cache
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
+MINIMAL_MULTIPLE = 16  # channels and filters fill whole vectors of every level
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
 
 _kernel_names = _kernels.kernels()
@@ -99,7 +100,7 @@ class _PlanBuilder:
         self.parameters = 0
         self.n_runs = 0
         self.output_at = 0
-        self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "shared", "work"), 0)
+        self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "transformed", "shared", "work"), 0)
         self.totals["values"] = math.prod(input_shape)
         # scratch: frames whose borders stay zero, and areas that are written before they are read
         self.totals.update(padded=0, frames=0, band=0, padded_gradient=0, entries=0, panel=0)
@@ -107,7 +108,7 @@ class _PlanBuilder:
     def add(self, layer):
         record = dict.fromkeys(_record_dtype().names, 0)
         rows, columns, channels = self.shape
-        record.update(rows=rows, columns=columns, channels=channels, map_at=-1)
+        record.update(rows=rows, columns=columns, channels=channels, map_at=-1, transformed_at=-1)
         record["input_at"] = self.output_at
         record["input_gradient_wanted"] = int(bool(self.records) or self.input_gradient)
         if isinstance(layer, DenseLayer):
@@ -247,11 +248,23 @@ class _PlanBuilder:
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
-        band = record["pool_rows"] * record["map_columns"] * record["filters"]
-        self.totals["band"] = max(self.totals["band"], band)
+        self._add_band(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
+
+    def _add_band(self, record):
+        """Where a map stands until it is pooled, and whether minimal filtering computes it."""
+        rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
+        band = record["pool_rows"] * columns * filters
+        kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
+        whole = rows % 2 == columns % 2 == channels % MINIMAL_MULTIPLE == filters % MINIMAL_MULTIPLE == 0
+        if kernel == [3, 3, 1, 1] and whole:
+            record["transformed_at"] = self._take("transformed", 16 * channels * filters)
+            tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
+            record["n_band"] = 16 * tiles * (channels + filters)
+            band = record["n_band"] + rows * columns * filters
+        self.totals["band"] = max(self.totals["band"], band)
 
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""

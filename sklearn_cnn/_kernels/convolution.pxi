@@ -53,23 +53,33 @@ cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_colu
         activate(layer.activation, target, n_columns * layer.filters)
 
 
-cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* image,
-                              real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
+cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
+                              const real* image, real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
     """image -> output (and positions) of one sample; kept_map may be NULL."""
     cdef const real* padded = image
+    cdef real* map
     cdef Py_ssize_t row_size = layer.map_columns * layer.filters
     cdef Py_ssize_t r
     if is_padded(layer):
         pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
         padded = scratch + layer.padded_at
     if layer.pooling == NO_POOLING:
-        for r in range(layer.map_rows):
-            convolve_row(layer, r, layer.map_columns, parameters, padded, output + r * row_size)
+        map = output
     elif kept_map != NULL:
-        for r in range(layer.map_rows):
-            convolve_row(layer, r, layer.map_columns, parameters, padded, kept_map + r * row_size)
-        for r in range(layer.out_rows):
-            pool_one_row(layer, r, kept_map + r * layer.pool_stride_rows * row_size, output, positions)
+        map = kept_map
+    elif is_minimal(layer):
+        map = scratch + layer.band_at + layer.n_band
+    else:
+        map = NULL
+    if map != NULL:
+        if is_minimal(layer):
+            minimal_convolution(layer, transformed, parameters + layer.bias_at, padded, map, scratch + layer.band_at)
+        else:
+            for r in range(layer.map_rows):
+                convolve_row(layer, r, layer.map_columns, parameters, padded, map + r * row_size)
+        if layer.pooling != NO_POOLING:
+            for r in range(layer.out_rows):
+                pool_one_row(layer, r, map + r * layer.pool_stride_rows * row_size, output, positions)
     else:
         convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
 

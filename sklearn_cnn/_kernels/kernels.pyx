@@ -20,6 +20,9 @@ cdef extern from "vectors.h" nogil:
         pass
     void MULTIPLY_ADD(...)
     void ADD(...)
+    void SUM(...)
+    void SUBTRACT(...)
+    void SCALE(...)
     void DIVIDE(...)
     void KEEP_MAXIMUM(...)
     void WHERE_POSITION(...)
@@ -66,6 +69,7 @@ include "product.pxi"
 include "padding.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
+include "minimal.pxi"
 include "convolution.pxi"
 include "sparse.pxi"
 include "shallow.pxi"

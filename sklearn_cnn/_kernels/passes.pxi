@@ -112,6 +112,7 @@ cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t f
     elif layer.kind == CONVOLUTION:
         for i in range(first, last):
             convolution_forward(layer, network.runs, network.parameters,
+                                network.numbers + network.arena.transformed_at + max(0, layer.transformed_at),
                                 values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
                                 values_of(network, layer.output_at, output_size(layer), i),
                                 positions_of(network, layer, i), scratch)
@@ -146,6 +147,11 @@ cdef void forward(const Network* network, const Batch* batch) noexcept nogil:
     cdef Py_ssize_t n_chunks = min(network.arena.n_chunks, network.n_samples)
     cdef Py_ssize_t chunk, k, n
     cdef const Layer* layer
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        if layer.kind == CONVOLUTION and is_minimal(layer):
+            transform_weights(layer, network.parameters + layer.weights_at,
+                              network.numbers + network.arena.transformed_at + layer.transformed_at)
     for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
         forward_chunk(network, batch, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
     for k in range(network.arena.n_layers):

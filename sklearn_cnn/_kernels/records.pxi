@@ -58,9 +58,12 @@ ctypedef struct Layer:
     int64_t kept_padded_gradient_at
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
+    # weights transformed for minimal filtering, -1 where the product is direct
+    int64_t transformed_at
     # one thread's scratch
     int64_t padded_at
-    int64_t band_at
+    int64_t band_at             # rows of the map while they are pooled, or n_band numbers for minimal filtering, then the map
+    int64_t n_band
     int64_t map_gradient_at
     int64_t padded_gradient_at
     int64_t entries_at
@@ -94,6 +97,7 @@ ctypedef struct Arena:
     int64_t kept_at
     int64_t scratch_at
     int64_t flipped_at
+    int64_t transformed_at
     int64_t chunk_gradients_at
     int64_t n_numbers
 
@@ -104,6 +108,9 @@ ctypedef struct Run:
     int64_t source
     int64_t length
 
+
+cpdef enum:
+    MINIMAL_TILES = 16          # tiles of a group in minimal filtering, where a row of tiles has fewer
 
 cpdef enum:
     CONVOLUTION = 0

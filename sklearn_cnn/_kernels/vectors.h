@@ -168,6 +168,9 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
     (sizeof(sum) == REAL_BYTES ? multiply_add_one(&(sum), number, &(vector))                                           \
                                : (void)((sum) = (sum) + (number) * (vector)))
 #define ADD(sum, vector) ((sum) = (sum) + (vector))
+#define SUM(result, first, second) ((result) = (first) + (second))
+#define SUBTRACT(result, first, second) ((result) = (first) - (second))
+#define SCALE(value, factor) ((value) = (value) * (real)(factor))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
 #include <math.h>

@@ -1,0 +1,154 @@
+# Minimal filtering (Winograd 1980; Lavin and Gray 2016), F(2x2, 3x3): four pixels of a 3x3 convolution from sixteen products
+# instead of thirty-six. For every tile of 2 x 2 pixels of the map, with d the 4 x 4 pixels of the padded image it sees:
+#
+#     map tile = A^T [ sum over channels of (G w G^T) * (B^T d B) ] A            * is element by element
+#
+#     B^T = 1  0 -1  0      G = 1    0    0      A^T = 1  1  1  0
+#           0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
+#           0 -1  1  0          1/2 -1/2  1/2
+#           0  1  0 -1          0    0    1
+#
+# The sum over channels is a matrix product for each of the sixteen places: rows are tiles, columns are filters. Transforms
+# run on whole vectors of channels or filters, which is why both have to be multiples of the widest vector. All factors are
+# powers of two, so integers stay exact; the rounding of real numbers has a bound of its own, see tests/test_kernels.py.
+
+cdef inline bint is_minimal(const Layer* layer) noexcept nogil:
+    return layer.transformed_at >= 0
+
+
+cdef inline void combine_rows(vector* kind, const vector* d, vector* t) noexcept nogil:
+    # t = B^T d for one column of four
+    SUBTRACT(t[0], d[0], d[2])
+    SUM(t[1], d[1], d[2])
+    SUBTRACT(t[2], d[2], d[1])
+    SUBTRACT(t[3], d[1], d[3])
+
+
+cdef inline void transform_tile(vector* kind, const real* patch, Py_ssize_t row, Py_ssize_t channels, real* target,
+                                Py_ssize_t place) noexcept nogil:
+    # One vector of channels of B^T d B; `place` is the distance of the sixteen results.
+    cdef vector d[4]
+    cdef vector columns[4][4]
+    cdef vector t[4]
+    cdef Py_ssize_t i, j
+    for j in range(4):
+        for i in range(4):
+            d[i] = (<const vector*> (patch + i * row + j * channels))[0]
+        combine_rows[vector](kind, d, columns[j])
+    for i in range(4):
+        for j in range(4):
+            d[j] = columns[j][i]
+        combine_rows[vector](kind, d, t)
+        for j in range(4):
+            (<vector*> (target + (4 * i + j) * place))[0] = t[j]
+
+
+cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t place, const real* bias, real* target,
+                              Py_ssize_t row, Py_ssize_t filters) noexcept nogil:
+    # One vector of filters of A^T m A, bias added, to the four pixels of a tile.
+    cdef vector m[4]
+    cdef vector s[2][4]
+    cdef vector y
+    cdef Py_ssize_t i, j
+    for j in range(4):
+        for i in range(4):
+            m[i] = (<const vector*> (products + (4 * i + j) * place))[0]
+        SUM(s[0][j], m[0], m[1])
+        ADD(s[0][j], m[2])
+        SUBTRACT(s[1][j], m[1], m[2])
+        SUBTRACT(s[1][j], s[1][j], m[3])
+    for i in range(2):
+        SUM(y, s[i][0], s[i][1])
+        ADD(y, s[i][2])
+        ADD(y, (<const vector*> bias)[0])
+        (<vector*> (target + i * row))[0] = y
+        SUBTRACT(y, s[i][1], s[i][2])
+        SUBTRACT(y, y, s[i][3])
+        ADD(y, (<const vector*> bias)[0])
+        (<vector*> (target + i * row + filters))[0] = y
+
+
+cdef inline void transform_kernels(vector* kind, const real* weights, Py_ssize_t n, real* transformed) noexcept nogil:
+    # One vector of channels and filters of G w G^T; n is the distance of taps and of places.
+    cdef vector rows[4][3]
+    cdef vector outer
+    cdef vector mixed
+    cdef Py_ssize_t i, j
+    for j in range(3):
+        rows[0][j] = (<const vector*> (weights + j * n))[0]
+        rows[3][j] = (<const vector*> (weights + (6 + j) * n))[0]
+        SUM(outer, rows[0][j], rows[3][j])
+        SUM(rows[1][j], outer, (<const vector*> (weights + (3 + j) * n))[0])
+        SUBTRACT(rows[2][j], outer, (<const vector*> (weights + (3 + j) * n))[0])
+        SCALE(rows[1][j], <real> 0.5)
+        SCALE(rows[2][j], <real> 0.5)
+    for i in range(4):
+        (<vector*> (transformed + 4 * i * n))[0] = rows[i][0]
+        SUM(outer, rows[i][0], rows[i][2])
+        SUM(mixed, outer, rows[i][1])
+        SCALE(mixed, <real> 0.5)
+        (<vector*> (transformed + (4 * i + 1) * n))[0] = mixed
+        SUBTRACT(mixed, outer, rows[i][1])
+        SCALE(mixed, <real> 0.5)
+        (<vector*> (transformed + (4 * i + 2) * n))[0] = mixed
+        (<vector*> (transformed + (4 * i + 3) * n))[0] = rows[i][2]
+
+
+cdef void transform_weights(const Layer* layer, const real* weights, real* transformed) noexcept nogil:
+    """G w G^T of every channel and filter: [place, channel, filter]."""
+    cdef Py_ssize_t n = layer.channels * layer.filters
+    cdef Py_ssize_t k
+    for k in range(n // LANES_WIDE):
+        transform_kernels[vector_wide](NULL, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE)
+
+
+cdef void minimal_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
+                        Py_ssize_t last, real* map, real* scratch) noexcept nogil:
+    """Tile rows first to last - 1 of the map."""
+    cdef Product shape
+    cdef Py_ssize_t tile_columns = layer.map_columns // 2
+    cdef Py_ssize_t n_tiles = (last - first) * tile_columns
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
+    cdef Py_ssize_t image_place = n_tiles * layer.channels
+    cdef Py_ssize_t product_place = n_tiles * layer.filters
+    cdef real* images = scratch
+    cdef real* products = scratch + 16 * image_place
+    cdef Py_ssize_t t, r, c, k
+    for t in range(n_tiles):
+        r = first + t // tile_columns
+        c = t % tile_columns
+        for k in range(layer.channels // LANES_WIDE):
+            transform_tile[vector_wide](NULL, padded + 2 * r * padded_row + 2 * c * layer.channels + k * LANES_WIDE, padded_row,
+                                        layer.channels, images + t * layer.channels + k * LANES_WIDE, image_place)
+    shape.n_outer = 1
+    shape.n_inner = layer.channels
+    shape.a_row = layer.channels
+    shape.a_outer = 0
+    shape.a_inner = 1
+    shape.b_outer = 0
+    shape.b_inner = layer.filters
+    shape.c_row = layer.filters
+    shape.start_row = 0
+    for k in range(16):
+        product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
+                          transformed + k * layer.channels * layer.filters, products + k * product_place)
+    for t in range(n_tiles):
+        r = first + t // tile_columns
+        c = t % tile_columns
+        for k in range(layer.filters // LANES_WIDE):
+            restore_tile[vector_wide](NULL, products + t * layer.filters + k * LANES_WIDE, product_place, bias + k * LANES_WIDE,
+                                      map + 2 * r * map_row + 2 * c * layer.filters + k * LANES_WIDE, map_row, layer.filters)
+
+
+cdef void minimal_convolution(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* map,
+                              real* scratch) noexcept nogil:
+    """The whole map, bias included, in groups of tile rows that give the product enough rows."""
+    cdef Py_ssize_t n_rows = layer.map_rows // 2
+    cdef Py_ssize_t group = min(n_rows, max(1, MINIMAL_TILES // (layer.map_columns // 2)))
+    cdef Py_ssize_t first = 0
+    while first < n_rows:
+        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), map, scratch)
+        first += group
+    if layer.pooling != MAXIMUM:
+        activate(layer.activation, map, layer.map_rows * layer.map_columns * layer.filters)
