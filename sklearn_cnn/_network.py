@@ -317,6 +317,8 @@ class Trainer:
             rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
         settings["learning_rate"] = rate
         loss = self._run(X, rows, targets, sample_weight, shift, factor, settings)
+        if loss is None:
+            return 0.0
         self.t += 1
         return loss
 
@@ -331,7 +333,7 @@ class Trainer:
             The trainer's own array: the next call overwrites it.
         """
         loss = self._run(X, rows, targets, sample_weight, shift, factor, None)
-        return loss, self.gradient
+        return loss or 0.0, self.gradient
 
     def _run(self, X, rows, targets, sample_weight, shift, factor, settings):
         readable = self._readable_rows(X)

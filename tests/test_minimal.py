@@ -32,7 +32,7 @@ def is_minimal(plan):
 
 def by_tiles(X, weights, bias, b_t=B_T, g=G, a_t=A_T):
     """A "same" convolution of even maps, tile by tile."""
-    n, rows, columns, channels = X.shape
+    n, rows, columns, _ = X.shape
     padded = np.pad(X, ((0, 0), (1, 1), (1, 1), (0, 0)))
     kernels = np.einsum("ai,ijcf,bj->abcf", g, weights, g)
     maps = np.empty((n, rows, columns, weights.shape[3]))

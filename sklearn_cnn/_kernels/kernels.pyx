@@ -197,7 +197,9 @@ def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, 
           const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
           int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
           dict solver_settings, int n_threads):
-    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update. Returns the loss."""
+    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update.
+
+    Returns the loss, or None where the sample weights sum to zero and nothing was done."""
     cdef Network network
     cdef Batch batch
     cdef Solver solver
@@ -234,7 +236,7 @@ def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, 
         weight_sum += weights[order[i]] if weights != NULL else 1.0
     if not weight_sum > 0.0:
         gradient[:] = 0
-        return 0.0
+        return None
     with nogil:
         forward(&network, &batch)
         value = loss_of_batch(&network, loss, &targets[0, 0], &order[0], weights, weight_sum, True)
