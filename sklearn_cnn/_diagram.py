@@ -8,6 +8,8 @@ there the network joins the table, and the two protocols have nothing left to ad
 import html
 import math
 
+from sklearn.base import BaseEstimator
+
 from sklearn_cnn._fitted import fitted_plan
 from sklearn_cnn._summary import comparisons, layer_table, table_cells, times
 
@@ -29,7 +31,7 @@ COLOURS = {"input": "#8a8a8a", "convolution": "#3b78b5", "locally": "#7b57a8", "
 HIGHEST, NARROWEST, STEP, SKEW = 84, 6, 112, 0.28
 
 
-class NetworkDiagram:
+class NetworkDiagram(BaseEstimator):
     """Adds the fitted network to an estimator's HTML representation."""
 
     @property

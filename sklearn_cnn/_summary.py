@@ -292,7 +292,7 @@ def _named(word, unseen, length):
     >>> _named("row", [3, 4], 5), _named("column", [7], 8), _named("row", [1, 3, 5, 7, 9], 10)
     ('rows 3 to 4', 'column 7', '5 of 10 rows (1, 3, 5, ...)')
     """
-    ranges = []
+    ranges: list[list[int]] = []
     for pixel in unseen:
         if ranges and ranges[-1][1] == pixel - 1:
             ranges[-1][1] = pixel

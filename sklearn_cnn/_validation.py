@@ -246,11 +246,12 @@ def check_map(plan, block, stage):
     n_blocks = sum(isinstance(layer, ConvolutionBlock) for layer in plan.layers)
     if isinstance(block, bool) or not isinstance(block, Integral):
         raise TypeError(f"block must be an integer, but it is {block!r}.")
+    block = int(block)
     if not -n_blocks <= block < n_blocks:
         raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
     if not isinstance(stage, str) or stage not in ("conv", "pool"):
         raise ValueError(f"stage={stage!r} must be 'conv', the map behind the activation, or 'pool', behind the pooling.")
-    return int(block) % n_blocks
+    return block % n_blocks
 
 
 def check_memory(plan):
