@@ -81,8 +81,11 @@ examples: .venv-docs/installed.stamp
 	    echo; echo "running $$example"; (cd .venv-docs && MPLBACKEND=agg bin/python ../$$example); \
 	done
 
+# Every number in the pages first, then the pages; Sphinx runs the examples, and a warning is an error.
 docs: .venv-docs/installed.stamp
-	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html $(ARGS)
+	cd .venv-docs && bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE ../docs/*.rst ../docs/guide/*.rst
+	.venv-docs/bin/python -P -m sphinx --quiet -W --keep-going -b html docs docs/_build/html $(ARGS)
+	@echo "docs/_build/html/index.html"
 
 bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py --smoke $(ARGS)

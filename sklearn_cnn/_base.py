@@ -41,7 +41,7 @@ class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
     validation_loss_curve_ = FittedAttribute("Validation loss of every epoch, or None.")
     validation_scores_ = FittedAttribute("Validation score of every epoch, or None.")
     best_validation_score_ = FittedAttribute("Largest validation score, or None.")
-    best_iter_ = FittedAttribute("Number of the best epoch, counted from 1 along loss_curve_.")
+    best_iter_ = FittedAttribute("Number of the best epoch, counted from 1 along the loss curve.")
     t_ = FittedAttribute("Number of samples that training has gone through, with repetition.")
 
     @property

@@ -108,7 +108,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Class labels, sorted.
     n_features_in_ : int
         Number of values per sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` had string names.
     input_shape_ : tuple of (int, int, int)
         Rows, columns and channels of a sample.

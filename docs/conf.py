@@ -1,0 +1,83 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+os.environ["MPLBACKEND"] = "agg"  # figures are written to files; nobody has to have a screen
+sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide
+
+import sklearn_cnn
+
+project = "sklearn_cnn"
+author = copyright = "sklearn_cnn developers"
+version = release = sklearn_cnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas are drawn without asking another server
+    "matplotlib.sphinxext.plot_directive",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py", "sg_execution_times.rst"]
+templates_path = ["_templates"]
+default_role = "literal"
+highlight_language = "python"
+
+# Reference: one page per public object, made from its docstring.
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_attributes_as_param_list = True
+
+# Figures of the guide: drawn by the library while the page is built.
+plot_include_source = False
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = [("png", 130)]
+plot_rcparams = {"figure.constrained_layout.use": True, "savefig.bbox": "tight"}
+plot_apply_rcparams = True
+
+# Gallery: every program in examples/ is run; one that fails fails the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"images\.py",
+    "within_subsection_order": "gallery_order.TeachingOrder",
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "download_all_examples": False,
+    "min_reported_time": 1e9,
+    "plot_gallery": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_cnn"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": True,
+    "secondary_sidebar_items": [],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "article_footer_items": [],
+}
+html_sidebars = {"index": [], "performance": [], "user_guide": ["page-toc"]}
+
+
+def setup(app):
+    """Register what follows."""
+    app.connect("autodoc-process-docstring", keep_words_of_foreign_links, priority=100)
+
+
+def keep_words_of_foreign_links(app, what, name, obj, options, lines):
+    """Methods inherited from scikit-learn link to pages of its own documentation; here their words are enough."""
+    lines[:] = [re.sub(r":(?:ref|term):`([^`<]+?)(?: <[^>]*>)?`", r"\1", line) for line in lines]
