@@ -1,0 +1,157 @@
+"""Feature maps of an image."""
+
+import numpy as np
+
+from sklearn_cnn.inspection._drawing import (
+    GAP,
+    INK,
+    add_colorbar,
+    axes_to_draw_on,
+    check_network,
+    draw_tiles,
+    grid_size,
+    one_sample,
+    picture,
+    tile_size,
+)
+
+
+class FeatureMapDisplay:
+    """What one block makes of an image: a map is bright where its kernel matches.
+
+    The image stands on the left; all maps share one scale.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (rows, columns, n_filters)
+        What `ConvNetClassifier.feature_maps` computes of one image.
+    image : ndarray of shape (rows, columns, channels), default=None
+        The image, drawn beside the maps.
+    title : str, default=None
+        Stands above the picture.
+
+    Attributes
+    ----------
+    figure_, ax_ : Figure, Axes
+        What it is drawn on.
+    images_ : list of AxesImage, or of Line2D for signals
+        One per map.
+    input_ : AxesImage or Line2D or None
+        The image.
+    colorbar_ : Colorbar or None
+        The scale of the maps.
+
+    See Also
+    --------
+    KernelDisplay : The kernels behind the maps.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> from sklearn_cnn.inspection import FeatureMapDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
+    >>> display = FeatureMapDisplay.from_estimator(network, X[0], stage="pool")
+    >>> display.maps.shape
+    (4, 4, 16)
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, maps, *, image=None, title=None):
+        self.maps = maps
+        self.image = image
+        self.title = title
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, block=0, stage="conv", ax=None, **options):
+        """Compute and draw the feature maps of one image.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier
+            Fitted.
+        X : array-like
+            One image in any form that `predict` takes, with or without the axis of samples.
+        block : int, default=0
+            Number of the block; -1 is the last.
+        stage : {"conv", "pool"}, default="conv"
+            Before or behind the pooling.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : FeatureMapDisplay
+            Drawn.
+        """
+        check_network(estimator, "feature_maps")
+        X, image = one_sample(estimator, X)
+        maps = estimator.feature_maps(X, block, stage)[0]
+        rows, columns, n_filters = maps.shape
+        size = f"{columns}" if rows == 1 else f"{rows} x {columns}"
+        stage_name = {"conv": "behind the activation", "pool": "behind the pooling"}[stage]
+        title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size}"
+        return cls(maps, image=image, title=title).plot(ax, **options)
+
+    def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):
+        """Draw the maps.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of the maps.
+        n_columns : int, default=None
+            Maps side by side; None chooses.
+        colorbar : bool, default=True
+            Whether to draw the scale.
+
+        Returns
+        -------
+        display : FeatureMapDisplay
+            This one.
+        """
+        tiles = np.moveaxis(np.asarray(self.maps), -1, 0)
+        low, high = float(tiles.min()), float(tiles.max())
+        limits = (low, high) if high > low else (low, low + 1.0)
+        _, n_rows, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
+        left = 0.0 if self.image is None else self._input_width(n_rows) + 2.5 * GAP
+        scale = 0.8 if tiles.shape[1] > 1 else 1.6
+        self.figure_, self.ax_ = axes_to_draw_on(ax, (scale * (width + left) + 1, max(2.0, scale * height + 0.7)))
+        labels = [str(number) for number in range(len(tiles))]
+        self.images_ = draw_tiles(self.ax_, tiles, labels, limits=limits, cmap=cmap, n_columns=n_columns, left=left)
+        self.input_ = None if self.image is None else self._draw_input(n_rows)
+        has_bar = colorbar and tiles.shape[1] > 1
+        self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "activation") if has_bar else None
+        if self.title is not None:
+            self.ax_.set_title(self.title)
+        return self
+
+    def _input_width(self, n_rows):
+        is_small = n_rows == 1 or self.image.shape[0] == 1
+        return tile_size(self.image.shape)[0] * (1.0 if is_small else 2.0)
+
+    def _draw_input(self, n_rows):
+        """Draw the image at the left, twice as large as a map where there is room."""
+        view, ax = (self.ax_.get_xlim(), self.ax_.get_ylim()), self.ax_
+        width = self._input_width(n_rows)
+        if self.image.shape[0] == 1:
+            artist = draw_tiles(ax, self.image.mean(axis=2)[None], ["input"], limits=_limits(self.image), cmap="gray")[0]
+        else:
+            height = width * self.image.shape[0] / self.image.shape[1]
+            artist = ax.imshow(picture(self.image), cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
+            ax.text(width / 2, -0.03, "input", ha="center", va="bottom", fontsize=9, color=INK)
+            view = (view[0], (max(view[1][0], height + 0.02), view[1][1]))
+        ax.set_xlim(view[0])
+        ax.set_ylim(view[1])
+        return artist
+
+
+def _limits(values):
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low, low + 1.0)

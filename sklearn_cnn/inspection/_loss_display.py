@@ -1,0 +1,139 @@
+"""Loss and validation curves."""
+
+import numpy as np
+
+from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network
+
+TRAINING, VALIDATION, SCORE = "#1f5f99", "#c8521b", "#3f8f4f"
+
+
+class LossDisplay:
+    """How training went: the loss of every epoch, and the loss and the score on validation data where there are some.
+
+    Parameters
+    ----------
+    loss_curve : sequence of float
+        Training loss of every epoch.
+    validation_loss_curve : sequence of float, default=None
+        Loss on the validation data. If it is shorter than `loss_curve`, it belongs to the last epochs.
+    validation_scores : sequence of float, default=None
+        Score on the validation data.
+    best_iter : int, default=None
+        The epoch whose parameters were kept, counted from 1.
+    title : str, default=None
+        Stands above the picture.
+
+    Attributes
+    ----------
+    figure_, ax_ : Figure, Axes
+        What it is drawn on.
+    score_ax_ : Axes or None
+        The axis of the score, on the right.
+    line_, validation_line_, score_line_, best_line_ : Line2D or None
+        The curves, and the mark of the best epoch.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> from sklearn_cnn.inspection import LossDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), early_stopping=True, max_iter=5, random_state=0).fit(X, y)
+    >>> display = LossDisplay.from_estimator(network)
+    >>> len(display.validation_loss_curve)
+    5
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, loss_curve, *, validation_loss_curve=None, validation_scores=None, best_iter=None, title=None):
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.validation_scores = validation_scores
+        self.best_iter = best_iter
+        self.title = title
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, **options):
+        """Draw the curves of a fitted network.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier
+            Fitted.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : LossDisplay
+            Drawn.
+        """
+        check_network(estimator, "loss_curve_")
+        scores = getattr(estimator, "validation_scores_", None)
+        display = cls(
+            estimator.loss_curve_,
+            validation_loss_curve=getattr(estimator, "validation_loss_curve_", None),
+            validation_scores=scores,
+            best_iter=getattr(estimator, "best_iter_", None) if scores else None,
+            title=f"Training of {type(estimator).__name__}, {len(estimator.loss_curve_)} epochs",
+        )
+        return display.plot(ax, **options)
+
+    def plot(self, ax=None, *, log_scale=False, scores=True):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        log_scale : bool, default=False
+            Whether the loss has a logarithmic axis.
+        scores : bool, default=True
+            Whether to draw the validation score, with an axis on the right.
+
+        Returns
+        -------
+        display : LossDisplay
+            This one.
+        """
+        self.figure_, self.ax_ = axes_to_draw_on(ax, (7, 4.2))
+        ax = self.ax_
+        self.line_ = self._draw(ax, self.loss_curve, TRAINING, "training loss")
+        self.validation_line_ = self.score_line_ = self.best_line_ = self.score_ax_ = None
+        if self.validation_loss_curve:
+            self.validation_line_ = self._draw(ax, self.validation_loss_curve, VALIDATION, "validation loss")
+        handles = [self.line_, self.validation_line_]
+        if self.validation_scores and scores:
+            self.score_ax_ = ax.twinx()
+            self.score_line_ = self._draw(self.score_ax_, self.validation_scores, SCORE, "validation score", linestyle="--")
+            self.score_ax_.set_ylabel("score", color=SCORE)
+            self.score_ax_.tick_params(axis="y", colors=SCORE)
+            self.score_ax_.spines[["top", "left"]].set_visible(False)
+            handles.append(self.score_line_)
+        if self.best_iter:
+            label = f"best epoch: {self.best_iter}"
+            self.best_line_ = ax.axvline(self.best_iter, color="#999999", linewidth=1.2, linestyle=":", label=label)
+            handles.append(self.best_line_)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss")
+        ax.set_yscale("log" if log_scale else "linear")
+        if not log_scale:
+            ax.set_ylim(bottom=0)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+        handles = [handle for handle in handles if handle is not None]
+        # below the picture: inside, it would hide one of the curves
+        ax.legend(handles=handles, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(handles))
+        if self.title is not None:
+            ax.set_title(self.title, color=INK)
+        return self
+
+    def _draw(self, ax, values, colour, label, **options):
+        n_epochs = len(self.loss_curve)
+        epochs = np.arange(n_epochs - len(values), n_epochs) + 1
+        marker = "o" if len(values) <= 25 else None
+        return ax.plot(epochs, values, color=colour, label=label, linewidth=2, marker=marker, markersize=4, **options)[0]

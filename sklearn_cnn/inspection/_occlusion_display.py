@@ -1,0 +1,205 @@
+"""Occlusion sensitivity: which region of an image decides."""
+
+import numpy as np
+
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_sample, one_sample
+
+IMAGES_AT_A_TIME = 256
+SMALLEST_SCALE = 0.05  # of probability; smaller drops look as small as they are
+
+
+class OcclusionDisplay:
+    """How much the probability of a class drops when a patch of the image is covered.
+
+    Red regions speak for the class: without them it is less probable. Blue ones speak against it.
+
+    Parameters
+    ----------
+    drops : ndarray of shape (rows, columns)
+        For each pixel the drop of the probability, averaged over the patches that cover it.
+    image : ndarray of shape (rows, columns, channels)
+        The image.
+    label : object
+        The class.
+    probability : float, default=None
+        What the network says of the whole image.
+    window : (int, int), default=None
+        Rows and columns of the patch.
+
+    Attributes
+    ----------
+    figure_, ax_ : Figure, Axes
+        What it is drawn on.
+    image_ : AxesImage or list of Line2D
+        The image.
+    heat_ : AxesImage
+        The heat map over it.
+    colorbar_ : Colorbar or None
+        Its scale.
+
+    References
+    ----------
+    M. Zeiler and R. Fergus (2014). Visualizing and understanding convolutional networks. ECCV.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> from sklearn_cnn.inspection import OcclusionDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=5, random_state=0).fit(X, y)
+    >>> display = OcclusionDisplay.from_estimator(network, X[0])
+    >>> display.drops.shape, int(display.label)
+    ((8, 8), 0)
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, drops, *, image, label, probability=None, window=None):
+        self.drops = drops
+        self.image = image
+        self.label = label
+        self.probability = probability
+        self.window = window
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, target=None, window=None, step=None, fill=None, ax=None, **options):
+        """Cover one patch of an image after the other, and draw what that does to the probability of a class.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier
+            Fitted.
+        X : array-like
+            One image in any form that `predict` takes, with or without the axis of samples.
+        target : label, default=None
+            The class; None is the one the network finds most probable.
+        window : int or (int, int), default=None
+            Rows and columns of the patch; None is a quarter of the image, at least 3. A patch at the border is cut off.
+        step : int, default=None
+            Pixels from one patch to the next; None is a quarter of the patch.
+        fill : float or array-like of shape (channels,), default=None
+            What the patch is covered with; None is the mean of the image in each channel.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : OcclusionDisplay
+            Drawn.
+        """
+        check_network(estimator, "input_shape_")
+        X, image = one_sample(estimator, X)
+        probabilities = estimator.predict_proba(X)[0]
+        number = int(probabilities.argmax()) if target is None else _number_of(target, estimator.classes_)
+        window = _window(window, image.shape)
+        step = max(1, min(window[0] if image.shape[0] > 1 else window[1], window[1]) // 4) if step is None else step
+        if step < 1 or step > max(window):
+            raise ValueError(f"step={step} must be from 1 to the size of the patch, {window}.")
+        fill = image.mean(axis=(0, 1)) if fill is None else np.broadcast_to(fill, image.shape[2:])
+        drops = _drops(estimator, image, number, float(probabilities[number]), window, step, fill)
+        return cls(
+            drops, image=image, label=estimator.classes_[number], probability=float(probabilities[number]), window=window
+        ).plot(ax, **options)
+
+    def plot(self, ax=None, *, cmap="bwr", colorbar=True):
+        """Draw the heat map over the image.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        cmap : str or Colormap, default="bwr"
+            Diverging; its middle is no drop.
+        colorbar : bool, default=True
+            Whether to draw the scale.
+
+        Returns
+        -------
+        display : OcclusionDisplay
+            This one.
+        """
+        self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
+        limit = max(float(np.abs(self.drops).max()), SMALLEST_SCALE)
+        is_signal = self.image.shape[0] == 1
+        self.image_ = draw_sample(self.ax_, self.image)
+        rows, columns = self.drops.shape
+        view = self.ax_.get_ylim() if is_signal else (rows - 0.5, -0.5)
+        self.heat_ = self.ax_.imshow(
+            self.drops, cmap=cmap, vmin=-limit, vmax=limit, alpha=0.9 * (np.abs(self.drops) / limit) ** 0.75,
+            extent=(-0.5, columns - 0.5, *view), aspect="auto" if is_signal else "equal",
+            interpolation="nearest", zorder=0 if is_signal else 2,
+        )  # fmt: skip
+        self.ax_.set_ylim(view)
+        bar = None
+        if colorbar:
+            bar = add_colorbar(self.figure_, self.ax_, _opaque(self.heat_), f"drop of P({self.label}) when covered")
+        self.colorbar_ = bar
+        self.ax_.set_title(self._title())
+        return self
+
+    def _title(self):
+        title = f"Which region decides for {self.label}?"
+        if self.probability is not None:
+            title += f"  P = {self.probability:.2f}"
+        if self.window is not None:
+            size = self.window[1] if self.image.shape[0] == 1 else f"{self.window[0]} x {self.window[1]}"
+            title += f"\npatch of {size}"
+        return title
+
+
+def _opaque(heat):
+    """Return the colours and the scale of the heat map, without its transparency."""
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(norm=heat.norm, cmap=heat.cmap)
+
+
+def _number_of(target, classes):
+    numbers = np.flatnonzero(classes == target)
+    if len(numbers) != 1:
+        raise ValueError(f"target={target!r} is none of the classes {classes}.")
+    return int(numbers[0])
+
+
+def _window(window, shape):
+    """Resolve the size of the patch."""
+    rows, columns = shape[:2]
+    if window is None:
+        window = tuple(min(n, max(3, round(n / 4))) for n in (rows, columns))
+    elif np.ndim(window) == 0:
+        window = (1 if rows == 1 else int(window), int(window))
+    window = tuple(int(n) for n in window)
+    if len(window) != 2 or not (1 <= window[0] <= rows and 1 <= window[1] <= columns):
+        raise ValueError(f"window={window} must have two sizes, from 1 to those of the image, {rows} x {columns}.")
+    return window
+
+
+def _drops(estimator, image, number, probability, window, step, fill):
+    """Average the drop of the probability over the patches that cover a pixel; patches may stick out, so that all count."""
+    rows, columns, _ = image.shape
+    places = [
+        (slice(max(row, 0), row + window[0]), slice(max(column, 0), column + window[1]))
+        for row in _starts(rows, window[0], step)
+        for column in _starts(columns, window[1], step)
+    ]
+    total, count = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for start in range(0, len(places), IMAGES_AT_A_TIME):
+        some = places[start : start + IMAGES_AT_A_TIME]
+        covered = np.repeat(image[None].astype(np.result_type(image, np.float32)), len(some), axis=0)
+        for copy, place in zip(covered, some, strict=True):
+            copy[place] = fill
+        answers = estimator.predict_proba(covered)[:, number]
+        for place, answer in zip(some, answers, strict=True):
+            total[place] += probability - float(answer)
+            count[place] += 1
+    return total / count
+
+
+def _starts(length, window, step):
+    """Return where patches begin: every pixel is covered, those at the border by as many as those inside."""
+    if window >= length:
+        return [0]
+    return [*range(1 - window, length, step)]

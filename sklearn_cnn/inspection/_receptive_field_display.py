@@ -1,0 +1,189 @@
+"""The receptive field of a unit, drawn on an image."""
+
+import numpy as np
+
+from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample
+
+COLOURS = ("#e6a700", "#d1495b", "#2a9d8f", "#3d6fd9", "#9b5de5", "#f3722c", "#00a6d6", "#7a9e1f")
+
+
+class ReceptiveFieldDisplay:
+    """What one unit sees of the image: its receptive field, and those of the units before it that lie in its middle.
+
+    Each layer adds to what a unit sees. Where a field reaches beyond the image, the unit sees padding there.
+
+    Parameters
+    ----------
+    image : ndarray of shape (rows, columns, channels)
+        The image.
+    names : sequence of str
+        Names of the layers, first to last.
+    origins : sequence of (int, int)
+        First row and column of each field; negative ones are padding.
+    fields : sequence of (int, int)
+        Rows and columns of each field.
+    title : str, default=None
+        Stands above the picture.
+
+    Attributes
+    ----------
+    figure_, ax_ : Figure, Axes
+        What it is drawn on.
+    image_ : AxesImage or list of Line2D
+        The image, or the lines of a signal.
+    patches_ : list of Rectangle
+        One per layer.
+
+    See Also
+    --------
+    OcclusionDisplay : Which region decides.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> from sklearn_cnn.inspection import ReceptiveFieldDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
+    >>> display = ReceptiveFieldDisplay.from_estimator(network, X[0], unit=(0, 1))
+    >>> display.names[-1], display.origins[-1], display.fields[-1]
+    ('block 1: max pooling', (-3, 1), (10, 10))
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, image, *, names, origins, fields, title=None):
+        self.image = image
+        self.names = names
+        self.origins = origins
+        self.fields = fields
+        self.title = title
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, block=-1, stage="pool", unit=None, ax=None, **options):
+        """Draw the receptive field of a unit of a fitted network.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier
+            Fitted.
+        X : array-like
+            One image in any form that `predict` takes, with or without the axis of samples.
+        block : int, default=-1
+            Number of the block; -1 is the last.
+        stage : {"conv", "pool"}, default="pool"
+            Whether the unit belongs to the map or to what pooling leaves of it.
+        unit : (int, int), default=None
+            Row and column of the unit in its map; None is the middle one.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : ReceptiveFieldDisplay
+            Drawn.
+        """
+        check_network(estimator, "layer_table_")
+        image = one_sample(estimator, X)[1]
+        table = _rows_up_to(estimator, block, stage)
+        rows, columns = table[-1]["output_shape"][:2]
+        unit = (rows // 2, columns // 2) if unit is None else tuple(unit)
+        if not (0 <= unit[0] < rows and 0 <= unit[1] < columns):
+            raise ValueError(f"unit={unit} is outside the map of {table[-1]['name']}: {rows} rows and {columns} columns.")
+        origins = [_origin(table[-1], unit)]
+        for row, following in zip(table[-2::-1], table[:0:-1], strict=True):
+            middle = np.add(origins[0], np.subtract(following["receptive_field"], 1) / 2)
+            origins.insert(0, _origin(row, _unit_nearest(row, middle)))
+        place = f"{unit[1]}" if rows == 1 else f"({unit[0]}, {unit[1]})"
+        display = cls(
+            image,
+            names=[row["name"] for row in table],
+            origins=origins,
+            fields=[row["receptive_field"] for row in table],
+            title=f"What unit {place} of {table[-1]['name'].replace(':', ',')} sees",
+        )
+        return display.plot(ax, **options)
+
+    def plot(self, ax=None, *, nested=True):
+        """Draw the image and the fields on it.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        nested : bool, default=True
+            Whether to draw the fields of the layers before, too.
+
+        Returns
+        -------
+        display : ReceptiveFieldDisplay
+            This one.
+        """
+        from matplotlib.patches import Rectangle
+
+        self.figure_, self.ax_ = axes_to_draw_on(ax, (6, 5.6))
+        ax = self.ax_
+        is_signal = self.image.shape[0] == 1
+        self.image_ = draw_sample(ax, self.image)
+        first = 0 if nested else len(self.names) - 1
+        self.patches_ = []
+        bottom, top = sorted(ax.get_ylim())
+        for number in range(len(self.names) - 1, first - 1, -1):
+            (row, column), (rows, columns) = self.origins[number], self.fields[number]
+            size = f"{columns}" if is_signal else f"{rows} x {columns}"
+            if is_signal:  # a bar for each layer above the signal
+                row, rows = top + (top - bottom) * (0.04 + 0.09 * number) + 0.5, (top - bottom) * 0.06
+            patch = Rectangle(
+                (column - 0.5, row - 0.5), columns, rows, edgecolor=COLOURS[number % len(COLOURS)], linewidth=3,
+                facecolor=COLOURS[number % len(COLOURS)] if is_signal else "none", label=f"{self.names[number]}: {size}",
+            )  # fmt: skip
+            ax.add_patch(patch)
+            self.patches_.insert(0, patch)
+        if is_signal:
+            ax.set_ylim(bottom, top + (top - bottom) * (0.08 + 0.09 * len(self.names)))
+        self._show_padding(is_signal)
+        ax.legend(
+            handles=self.patches_, loc="upper center", bbox_to_anchor=(0.5, -0.07 if is_signal else -0.01), frameon=False,
+            labelcolor=INK, ncols=2, handlelength=1.2, handleheight=1.2,
+        )  # fmt: skip
+        if self.title is not None:
+            ax.set_title(self.title)
+        return self
+
+    def _show_padding(self, is_signal):
+        """Make room for what the fields see beyond the image."""
+        low = np.min([*self.origins, (0, 0)], axis=0)
+        high = np.max([np.add(self.origins, self.fields).max(axis=0), self.image.shape[:2]], axis=0)
+        margin = 0.02 * max(high - low)
+        self.ax_.set_xlim(low[1] - 0.5 - margin, high[1] - 0.5 + margin)
+        if is_signal:
+            return
+        self.ax_.set_ylim(high[0] - 0.5 + margin, low[0] - 0.5 - margin)
+        self.ax_.set_facecolor("#e9e9e9")
+        for spine in self.ax_.spines.values():
+            spine.set_visible(False)
+
+
+def _rows_up_to(estimator, block, stage):
+    """Return the rows of the layer table up to one block's map or pooling."""
+    n_blocks = len(estimator.kernels_)
+    if not -n_blocks <= block < n_blocks:
+        raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
+    if stage not in ("conv", "pool"):
+        raise ValueError(f"stage={stage!r} must be 'conv' or 'pool'.")
+    block %= n_blocks
+    table = estimator.layer_table_
+    of_block = [number for number, row in enumerate(table) if row["name"].startswith(f"block {block}:")]
+    return table[: of_block[0 if stage == "conv" else -1] + 1]
+
+
+def _origin(row, unit):
+    return tuple(o + u * s for o, u, s in zip(row["origin"], unit, row["effective_stride"], strict=True))
+
+
+def _unit_nearest(row, middle):
+    """Return the unit whose field lies nearest to a point of the image."""
+    sizes = zip(row["origin"], row["receptive_field"], row["effective_stride"], row["output_shape"], middle, strict=False)
+    return tuple(int(np.clip(round((m - o - (field - 1) / 2) / s), 0, n - 1)) for o, field, s, n, m in sizes)
