@@ -97,7 +97,7 @@ def columns_for(n_tiles, width, height):
     Examples
     --------
     >>> columns_for(8, 1, 1), columns_for(16, 1, 1), columns_for(64, 1, 1), columns_for(7, 1, 1)
-    (4, 8, 8, 4)
+    (4, 4, 8, 4)
     """
     ideal = math.sqrt(1.6 * n_tiles * (height + LABEL_ROOM) / (width + GAP))
     full = [n for n in range(1, n_tiles + 1) if n_tiles % n == 0 and 0.65 * ideal <= n <= 1.5 * ideal]
@@ -107,10 +107,15 @@ def columns_for(n_tiles, width, height):
     return math.ceil(n_tiles / n_rows)
 
 
+def is_line(shape):
+    """Say whether a tile of so many rows and columns is drawn as a line."""
+    return shape[0] == 1 and shape[1] > 1
+
+
 def tile_size(shape):
     """Return width and height of a tile whose longer side is one; a signal gets room for a line."""
     rows, columns = shape[:2]
-    return (1.0, 0.5) if rows == 1 else (columns / max(rows, columns), rows / max(rows, columns))
+    return (1.0, 0.5) if is_line(shape) else (columns / max(rows, columns), rows / max(rows, columns))
 
 
 def grid_size(n_tiles, shape, n_columns=None):
@@ -129,7 +134,7 @@ def draw_tiles(ax, tiles, labels, *, limits, cmap, n_columns=None, left=0.0):
     ax : Axes
         Its coordinates become widths of a tile.
     tiles : ndarray of shape (n_tiles, rows, columns) or (n_tiles, rows, columns, 3)
-        Tiles of one row are drawn as lines.
+        Tiles of one row, if it has more than one pixel, are drawn as lines.
     labels : sequence of str
         Stand above the tiles.
     limits : (float, float)
@@ -152,7 +157,7 @@ def draw_tiles(ax, tiles, labels, *, limits, cmap, n_columns=None, left=0.0):
     for number, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
         row, column = divmod(number, n_columns)
         x, y = left + column * (width + GAP), row * (height + LABEL_ROOM)
-        if tile.shape[0] == 1:
+        if is_line(tile.shape):
             artists.append(_draw_line(ax, tile[0], x, y, width, height, limits))
         else:
             extent = (x, x + width, y + height, y)

@@ -10,6 +10,7 @@ from sklearn_cnn.inspection._drawing import (
     check_network,
     draw_tiles,
     grid_size,
+    is_line,
     one_sample,
     picture,
     tile_size,
@@ -121,12 +122,12 @@ class FeatureMapDisplay:
         limits = (low, high) if high > low else (low, low + 1.0)
         _, n_rows, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
         left = 0.0 if self.image is None else self._input_width(n_rows) + 2.5 * GAP
-        scale = 0.8 if tiles.shape[1] > 1 else 1.6
+        scale = 1.6 if is_line(tiles.shape[1:]) else 0.8
         self.figure_, self.ax_ = axes_to_draw_on(ax, (scale * (width + left) + 1, max(2.0, scale * height + 0.7)))
         labels = [str(number) for number in range(len(tiles))]
         self.images_ = draw_tiles(self.ax_, tiles, labels, limits=limits, cmap=cmap, n_columns=n_columns, left=left)
         self.input_ = None if self.image is None else self._draw_input(n_rows)
-        has_bar = colorbar and tiles.shape[1] > 1
+        has_bar = colorbar and not is_line(tiles.shape[1:])
         self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "activation") if has_bar else None
         if self.title is not None:
             self.ax_.set_title(self.title)

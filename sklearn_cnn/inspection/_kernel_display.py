@@ -1,10 +1,8 @@
 """Learned kernels as pictures."""
 
-from numbers import Integral
-
 import numpy as np
 
-from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_tiles, grid_size
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_tiles, grid_size, is_line
 
 
 class KernelDisplay:
@@ -112,13 +110,13 @@ class KernelDisplay:
         kernels = np.asarray(self.kernels)
         limit = float(np.abs(kernels).max(initial=0)) or 1.0
         _, _, width, height = grid_size(len(kernels), kernels.shape[1:], n_columns)
-        scale = 0.85 if kernels.shape[1] > 1 else 1.4
+        scale = 1.4 if is_line(kernels.shape[1:]) else 0.85
         self.figure_, self.ax_ = axes_to_draw_on(ax, (max(4.2, scale * width + 1), scale * height + 0.6))
         is_coloured = kernels.ndim == 4
         tiles = np.clip(0.5 + kernels / (2 * limit), 0, 1) if is_coloured else kernels
         labels = [str(number) for number in range(len(kernels))]
         self.images_ = draw_tiles(self.ax_, tiles, labels, limits=(-limit, limit), cmap=cmap, n_columns=n_columns)
-        has_bar = colorbar and not is_coloured and kernels.shape[1] > 1
+        has_bar = colorbar and not is_coloured and not is_line(kernels.shape[1:])
         self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "weight") if has_bar else None
         if self.title is not None:
             self.ax_.set_title(self.title)
@@ -144,6 +142,6 @@ def _of_channel(kernels, channel):
         return np.moveaxis(kernels, 1, -1), " (red, green, blue)"
     if channel == "mean":
         return kernels.mean(axis=1), f" (mean of {n_channels} channels)"
-    if not isinstance(channel, Integral) or not 0 <= channel < n_channels:
+    if not isinstance(channel, int | np.integer) or not 0 <= channel < n_channels:
         raise ValueError(f"channel={channel!r} must be 'mean' or a number from 0 to {n_channels - 1}.")
     return kernels[:, channel], f" (channel {channel} of {n_channels})" if n_channels > 1 else ""

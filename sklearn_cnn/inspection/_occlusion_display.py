@@ -95,10 +95,11 @@ class OcclusionDisplay:
         probabilities = estimator.predict_proba(X)[0]
         number = int(probabilities.argmax()) if target is None else _number_of(target, estimator.classes_)
         window = _window(window, image.shape)
-        step = max(1, min(window[0] if image.shape[0] > 1 else window[1], window[1]) // 4) if step is None else step
-        if step < 1 or step > max(window):
+        shorter = min(window) if image.shape[0] > 1 else window[1]
+        step = max(1, shorter // 4) if step is None else step
+        if not 1 <= step <= shorter:
             raise ValueError(f"step={step} must be from 1 to the size of the patch, {window}.")
-        fill = image.mean(axis=(0, 1)) if fill is None else np.broadcast_to(fill, image.shape[2:])
+        fill = image.mean(axis=(0, 1), dtype=float) if fill is None else np.broadcast_to(fill, image.shape[2:])
         drops = _drops(estimator, image, number, float(probabilities[number]), window, step, fill)
         return cls(
             drops, image=image, label=estimator.classes_[number], probability=float(probabilities[number]), window=window

@@ -128,7 +128,7 @@ class ReceptiveFieldDisplay:
         is_signal = self.image.shape[0] == 1
         self.image_ = draw_sample(ax, self.image)
         first = 0 if nested else len(self.names) - 1
-        self.patches_ = []
+        patches = []
         bottom, top = sorted(ax.get_ylim())
         for number in range(len(self.names) - 1, first - 1, -1):
             (row, column), (rows, columns) = self.origins[number], self.fields[number]
@@ -140,7 +140,8 @@ class ReceptiveFieldDisplay:
                 facecolor=COLOURS[number % len(COLOURS)] if is_signal else "none", label=f"{self.names[number]}: {size}",
             )  # fmt: skip
             ax.add_patch(patch)
-            self.patches_.insert(0, patch)
+            patches.append(patch)
+        self.patches_ = patches[::-1]
         if is_signal:
             ax.set_ylim(bottom, top + (top - bottom) * (0.08 + 0.09 * len(self.names)))
         self._show_padding(is_signal)

@@ -1,0 +1,355 @@
+"""The displays: what they compute, what they draw on, and what they keep."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from images import bars, small_network
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_cnn.inspection import FeatureMapDisplay, KernelDisplay, LossDisplay, OcclusionDisplay, ReceptiveFieldDisplay
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+
+X, Y = bars()
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return small_network(n_filters=(4, 6), early_stopping=True, max_iter=6).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def signals():
+    signal = np.random.RandomState(0).standard_normal((20, 30)).astype(np.float32)
+    return small_network(n_filters=(3, 4)).fit(signal, np.arange(20) % 2), signal
+
+
+def each_display(network, sample, ax=None):
+    yield KernelDisplay.from_estimator(network, ax=ax)
+    yield FeatureMapDisplay.from_estimator(network, sample, ax=ax)
+    yield LossDisplay.from_estimator(network, ax=ax)
+    yield ReceptiveFieldDisplay.from_estimator(network, sample, ax=ax)
+    yield OcclusionDisplay.from_estimator(network, sample, ax=ax)
+
+
+DISPLAYS = (KernelDisplay, FeatureMapDisplay, LossDisplay, ReceptiveFieldDisplay, OcclusionDisplay)
+
+
+def from_estimator(display, estimator):
+    takes_image = display not in (KernelDisplay, LossDisplay)
+    return display.from_estimator(estimator, X[0]) if takes_image else display.from_estimator(estimator)
+
+
+# ---------------------------------------------------------------------------------------------------------- the convention
+
+
+def test_matplotlib_is_imported_when_something_is_drawn():
+    code = "import sys, sklearn_cnn.inspection; assert not any(name.startswith('matplotlib') for name in sys.modules)"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_without_matplotlib_the_remedy_is_named(network, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn_cnn\[plot\]'"):
+        KernelDisplay.from_estimator(network)
+
+
+def test_figures_of_their_own(network):
+    for display in each_display(network, X[0]):
+        assert display.ax_.figure is display.figure_
+        assert display.ax_.get_title()
+        display.figure_.canvas.draw()
+
+
+def test_an_axes_that_is_passed(network):
+    figure, axes = plt.subplots(1, 5)
+    for ax, number in zip(axes, range(5), strict=True):
+        display = list(each_display(network, X[0], ax=ax))[number]
+        assert display.ax_ is ax
+        assert display.figure_ is figure
+        ax.clear()
+
+
+def test_plot_draws_again_and_returns_the_display(network):
+    for display in each_display(network, X[0]):
+        first = display.ax_
+        assert display.plot() is display
+        assert display.ax_ is not first
+
+
+def test_signals_are_drawn_too(signals):
+    network, signal = signals
+    for display in each_display(network, signal[0]):
+        display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_what_is_not_fitted(display):
+    with pytest.raises(NotFittedError):
+        from_estimator(display, small_network())
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_a_pipeline_is_told_to_pass_its_last_step(display):
+    pipeline = make_pipeline(FunctionTransformer(), small_network()).fit(X, Y)
+    with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
+        from_estimator(display, pipeline)
+
+
+# ------------------------------------------------------------------------------------------------------------------ kernels
+
+
+def test_kernels_share_a_scale_around_zero(network):
+    display = KernelDisplay.from_estimator(network)
+    np.testing.assert_array_equal(display.kernels, network.kernels_[0][:, 0])
+    assert len(display.images_) == 4
+    largest = float(np.abs(network.kernels_[0]).max())
+    for image, kernel in zip(display.images_, network.kernels_[0][:, 0], strict=True):
+        assert image.get_clim() == (-largest, largest)
+        np.testing.assert_array_equal(image.get_array(), kernel)
+    assert display.colorbar_ is not None
+    assert KernelDisplay.from_estimator(network, colorbar=False).colorbar_ is None
+
+
+def test_kernels_of_deeper_blocks(network):
+    kernels = network.kernels_[1]
+    np.testing.assert_array_equal(KernelDisplay.from_estimator(network, block=-1).kernels, kernels.mean(axis=1))
+    np.testing.assert_array_equal(KernelDisplay.from_estimator(network, block=1, channel=2).kernels, kernels[:, 2])
+
+
+def test_kernels_in_colour():
+    coloured = np.random.RandomState(0).standard_normal((20, 6, 6, 3))
+    network = small_network().fit(coloured, np.arange(20) % 2)
+    display = KernelDisplay.from_estimator(network)
+    assert display.kernels.shape == (4, 3, 3, 3)
+    np.testing.assert_array_equal(display.kernels[..., 1], network.kernels_[0][:, 1])
+    shown = np.array([image.get_array() for image in display.images_])
+    assert 0 <= shown.min() < shown.max() <= 1
+    np.testing.assert_allclose((shown - 0.5) * 2 * np.abs(display.kernels).max(), display.kernels, atol=1e-6)
+    assert KernelDisplay.from_estimator(network, channel="mean").kernels.shape == (4, 3, 3)
+
+
+def test_kernels_of_a_locally_connected_block():
+    network = small_network(weight_sharing=False).fit(X, Y)
+    np.testing.assert_array_equal(KernelDisplay.from_estimator(network).kernels, network.kernels_[0][3, 3, :, 0])
+    at_corner = KernelDisplay.from_estimator(network, position=(0, 5))
+    np.testing.assert_array_equal(at_corner.kernels, network.kernels_[0][0, 5, :, 0])
+    with pytest.raises(ValueError, match="outside the map, which has 6 rows"):
+        KernelDisplay.from_estimator(network, position=(6, 0))
+
+
+@pytest.mark.parametrize("n_filters", [1, 2, 7, 8, 32, 64])
+@pytest.mark.parametrize("shape", [(3, 3), (7, 2), (1, 5)])
+def test_tiles_do_not_overlap(n_filters, shape):
+    display = KernelDisplay(np.random.RandomState(0).standard_normal((n_filters, *shape))).plot()
+    assert len(display.images_) == n_filters
+    display.figure_.canvas.draw()
+    boxes = [image.get_window_extent() for image in display.images_]
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+        assert box.width > 20 or shape[1] < shape[0]  # pixels: legible
+
+
+def test_kernels_that_are_all_zero():
+    assert KernelDisplay(np.zeros((2, 3, 3))).plot().images_[0].get_clim() == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"block": 2}, "block=2 does not exist: the network has 2"),
+        ({"channel": 1}, "channel=1 must be 'mean' or a number from 0 to 0"),
+        ({"channel": "red"}, "channel='red'"),
+        ({"position": (0, 0)}, "position is for locally connected blocks"),
+    ],
+)
+def test_kernels_that_do_not_exist(network, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        KernelDisplay.from_estimator(network, **arguments)
+
+
+# ------------------------------------------------------------------------------------------------------------- feature maps
+
+
+@pytest.mark.parametrize(("block", "stage"), [(0, "conv"), (0, "pool"), (1, "conv"), (-1, "pool")])
+def test_feature_maps_are_those_of_the_network(network, block, stage):
+    display = FeatureMapDisplay.from_estimator(network, X[3], block=block, stage=stage)
+    maps = network.feature_maps(X[3:4], block, stage)[0]
+    np.testing.assert_array_equal(display.maps, maps)
+    for number, image in enumerate(display.images_):
+        np.testing.assert_array_equal(image.get_array(), maps[:, :, number])
+        np.testing.assert_allclose(image.get_clim(), (maps.min(), maps.max()))
+    np.testing.assert_array_equal(display.input_.get_array(), X[3])
+
+
+def test_one_image_in_every_form(network):
+    expected = network.feature_maps(X[:1])[0]
+    for image in (X[0], X[:1], X[0][..., None], X[0].ravel(), X[0].reshape(1, -1), X[0].tolist()):
+        np.testing.assert_array_equal(FeatureMapDisplay.from_estimator(network, image).maps, expected)
+    for several in (X[:2], X[0][:3]):
+        with pytest.raises(ValueError, match=r"One image has 36 values.*Pass one image"):
+            FeatureMapDisplay.from_estimator(network, several)
+
+
+def test_one_row_of_a_data_frame():
+    frame = pd.DataFrame(X.reshape(len(X), 36)).add_prefix("pixel")
+    network = small_network(input_shape=(6, 6)).fit(frame, Y)
+    assert FeatureMapDisplay.from_estimator(network, frame.iloc[[0]]).maps.shape == (6, 6, 4)
+
+
+# --------------------------------------------------------------------------------------------------------------------- loss
+
+
+def test_curves(network):
+    display = LossDisplay.from_estimator(network)
+    epochs = np.arange(1, len(network.loss_curve_) + 1)
+    np.testing.assert_array_equal(display.line_.get_xdata(), epochs)
+    np.testing.assert_array_equal(display.line_.get_ydata(), network.loss_curve_)
+    np.testing.assert_array_equal(display.validation_line_.get_ydata(), network.validation_loss_curve_)
+    np.testing.assert_array_equal(display.score_line_.get_ydata(), network.validation_scores_)
+    assert list(display.best_line_.get_xdata()) == [network.best_iter_] * 2
+    assert LossDisplay.from_estimator(network, scores=False).score_ax_ is None
+    assert LossDisplay.from_estimator(network, log_scale=True).ax_.get_yscale() == "log"
+
+
+def test_curves_without_validation():
+    display = LossDisplay.from_estimator(small_network().fit(X, Y))
+    assert display.line_ is not None
+    assert display.validation_line_ is display.score_line_ is display.score_ax_ is display.best_line_ is None
+
+
+def test_validation_that_began_late():
+    display = LossDisplay([4.0, 3.0, 2.0, 1.0], validation_loss_curve=[2.5, 2.4]).plot()
+    assert display.validation_line_.get_xdata().tolist() == [3, 4]
+
+
+# --------------------------------------------------------------------------------------------------------- receptive fields
+
+
+def test_receptive_field_of_a_unit(network):
+    display = ReceptiveFieldDisplay.from_estimator(network, X[0], unit=(0, 0))
+    assert display.names == [row["name"] for row in network.layer_table_[:-1]]
+    assert (display.origins[-1], display.fields[-1]) == ((-3, -3), (10, 10))
+    rectangle = display.patches_[-1]
+    assert (*rectangle.get_xy(), rectangle.get_width(), rectangle.get_height()) == (-3.5, -3.5, 10, 10)
+    assert display.ax_.get_xlim()[0] <= -3.5  # padding is in the picture
+    first = ReceptiveFieldDisplay.from_estimator(network, X[0], block=0, stage="conv", unit=(2, 5))
+    assert (first.names, first.origins, first.fields) == (["block 0: convolution"], [(1, 4)], [(3, 3)])
+    assert len(display.plot(nested=False).patches_) == 1
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"padding": "valid"}, {"stride": 2, "pooling": None}, {"pool_size": 3, "pool_stride": 2}]
+)
+def test_fields_are_nested(parameters):
+    images = np.random.RandomState(0).standard_normal((12, 19, 17))
+    network = small_network(n_filters=(2, 2), max_iter=1, **parameters).fit(images, np.arange(12) % 2)
+    rows, columns = network.feature_maps(images[:1], -1, "pool").shape[1:3]
+    for unit in np.ndindex(rows, columns):
+        display = ReceptiveFieldDisplay.from_estimator(network, images[0], unit=unit)
+        plt.close("all")
+        first = np.array(display.origins)
+        last = first + display.fields
+        assert (first[1:] <= first[:-1]).all()
+        assert (last[:-1] <= last[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"unit": (1, 0)}, r"unit=\(1, 0\) is outside the map of block 1: max pooling: 1 rows"),
+        ({"block": 2}, "block=2 does not exist"),
+        ({"stage": "dense"}, "stage='dense'"),
+    ],
+)
+def test_fields_that_do_not_exist(network, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        ReceptiveFieldDisplay.from_estimator(network, X[0], **arguments)
+
+
+# ---------------------------------------------------------------------------------------------------------------- occlusion
+
+
+class Fake(ClassifierMixin, BaseEstimator):
+    """A fitted classifier whose probability is the value of one pixel."""
+
+    input_shape_, n_features_in_ = (5, 6, 1), 30
+    classes_ = np.array(["dark", "bright"])
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        p = np.asarray(X).reshape(len(X), 5, 6)[:, 2, 3]
+        return np.stack([1 - p, p], axis=1)
+
+
+def test_only_the_pixel_that_decides_is_hot():
+    image = np.zeros((5, 6))
+    image[2, 3] = 0.75
+    display = OcclusionDisplay.from_estimator(Fake(), image, window=1, fill=0.0)
+    assert (display.label, display.probability) == ("bright", 0.75)
+    np.testing.assert_allclose(display.drops, image)
+    np.testing.assert_array_equal(display.heat_.get_array(), display.drops)
+    other = OcclusionDisplay.from_estimator(Fake(), image, window=1, fill=0.0, target="dark")
+    np.testing.assert_allclose(other.drops, -image)
+
+
+def test_a_pixel_has_the_mean_of_the_patches_that_cover_it():
+    image = np.zeros((5, 6))
+    image[2, 3] = 0.75
+    drops = OcclusionDisplay.from_estimator(Fake(), image, window=3, step=1, fill=0.0).drops
+    rows, columns = np.maximum(3 - abs(np.arange(5) - 2), 0), np.maximum(3 - abs(np.arange(6) - 3), 0)
+    np.testing.assert_allclose(drops, 0.75 * np.outer(rows, columns) / 9)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_every_pixel_is_covered(network, step):
+    drops = OcclusionDisplay.from_estimator(network, X[0], window=3, step=step).drops
+    assert drops.shape == (6, 6)
+    assert np.isfinite(drops).all()
+
+
+def test_occlusion_finds_the_bar():
+    network = small_network(n_filters=8, max_iter=60).fit(X, Y)
+    column = 1 + Y[0]
+    drops = OcclusionDisplay.from_estimator(network, X[0], window=(6, 1), fill=0.0).drops
+    assert drops.mean(axis=0).argmax() == column
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"target": "bar"}, "target='bar' is none of the classes"),
+        ({"window": 7}, r"window=\(7, 7\) must have two sizes, from 1 to those of the image, 6 x 6"),
+        ({"window": 2, "step": 3}, "step=3 must be from 1 to the size of the patch"),
+    ],
+)
+def test_occlusion_of_what_is_not_there(network, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        OcclusionDisplay.from_estimator(network, X[0], **arguments)
+
+
+def test_the_image_is_not_changed(network):
+    image = X[0].copy()
+    OcclusionDisplay.from_estimator(network, image)
+    np.testing.assert_array_equal(image, X[0])
