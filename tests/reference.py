@@ -327,6 +327,8 @@ LAYERS = [
     Row("convolution with one filter", Block(1, (3, 2)), (5, 6, 1), (3, 5, 1)),
     Row("convolution with 17 filters", Block(17, (2, 3)), (5, 7, 3), (4, 5, 17)),
     Row("convolution with 64 filters", Block(64, (3, 3), padding="same"), (4, 5, 8), (4, 5, 64)),
+    Row("convolution by minimal filtering", Block(32, (3, 3), padding="same"), (6, 4, 16), (6, 4, 32)),
+    Row("maximum pooling behind minimal filtering", Block(16, (3, 3), padding="same", pooling="max"), (4, 6, 32), (2, 3, 16)),
     Row("convolution, stride 2", Block(6, (3, 3), stride=(2, 2)), (8, 7, 2), (3, 3, 6)),
     Row("convolution, stride longer than the kernel", Block(3, (2, 1), stride=(3, 2)), (8, 6, 2), (3, 3, 3)),
     Row("convolution, padding same", Block(4, (3, 5), padding="same"), (5, 6, 2), (5, 6, 4)),

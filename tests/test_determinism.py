@@ -209,6 +209,7 @@ def poison(monkeypatch):
             self.positions[...] = 255
 
     def switch():
+        _network._idle_workspaces.cache_clear()
         monkeypatch.setattr(_network, "aligned_empty", poisoned_empty)
         monkeypatch.setattr(_network._Workspace, "__init__", poisoned_workspace)
         assert np.isnan(_network.aligned_empty(3, np.float32)).all()
