@@ -110,7 +110,7 @@ def resolve_input_shape(input_shape, image_shape, n_features):
             f"X has {n_features} features and is read as one-dimensional signals of that length. If its rows are flattened "
             f"images, say so: input_shape=({side}, {side}). If they are signals, input_shape=({n_features},) silences this.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     return declared or image_shape or (1, n_features, 1)
 

@@ -227,7 +227,7 @@ def warn_of_skipped_pixels(plan):
     for number, layer in enumerate(plan.layers):
         if isinstance(layer, ConvolutionBlock):
             for message in _skipping(number, layer, shape, plan.map_shapes[number]):
-                warnings.warn(message, UserWarning, stacklevel=2)
+                warnings.warn(message, UserWarning, stacklevel=5)
         shape = plan.output_shapes[number]
 
 

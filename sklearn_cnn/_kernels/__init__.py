@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+from contextlib import contextmanager
 from functools import cache, lru_cache
 
 import joblib
@@ -16,6 +17,8 @@ from sklearn_cnn._kernels import processor
 LEVELS = {"baseline": ("baseline", 1), "x86-64-v3": ("x86_64_v3", 3), "x86-64-v4": ("x86_64_v4", 4)}
 
 ENVIRONMENT_VARIABLE = "SKLEARN_CNN_KERNELS"
+
+SPIN_COUNT = 1000  # rounds a waiting thread spins before it sleeps
 
 
 def available_levels():
@@ -90,7 +93,26 @@ def kernels(dtype=np.float32, level=None):
     level = default_level() if level is None else level
     if level not in available_levels():
         raise ImportError(f"level {level!r} is not available. Available: {', '.join(available_levels())}.")
-    return importlib.import_module(f"sklearn_cnn._kernels.{np.dtype(dtype).name}_{LEVELS[level][0]}")
+    with _short_waits():
+        return importlib.import_module(f"sklearn_cnn._kernels.{np.dtype(dtype).name}_{LEVELS[level][0]}")
+
+
+@contextmanager
+def _short_waits():
+    """Have GCC's OpenMP sleep soon where a thread waits for another, if it is loaded meanwhile and nobody chose otherwise.
+
+    By default a waiting thread spins for milliseconds. Where another program holds one of the cores, the thread it waits for
+    then cannot move to the core that does nothing but spin, and training takes several times as long. The variable is read
+    once, when the library is loaded.
+    """
+    if any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 @lru_cache(maxsize=1)
