@@ -18,7 +18,7 @@ LEVELS = {"baseline": ("baseline", 1), "x86-64-v3": ("x86_64_v3", 3), "x86-64-v4
 
 ENVIRONMENT_VARIABLE = "SKLEARN_CNN_KERNELS"
 
-SPIN_COUNT = 1000  # rounds a waiting thread spins before it sleeps
+SPIN_COUNT = 20_000  # rounds a waiting thread spins before it sleeps: some tens of microseconds, longer than a balanced wait
 
 
 def available_levels():
