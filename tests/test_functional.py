@@ -144,6 +144,21 @@ def test_im2col_and_a_matrix_product_are_a_convolution():
         np.testing.assert_array_equal(product.reshape(expected.shape), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_im2col_shows_the_windows_of_the_padded_image(dtype):
+    random_state = np.random.default_rng(6)
+    for _ in range(100):
+        shape, size, stride, padding, sides = fitting_geometry(random_state)
+        X = random_state.standard_normal((3, *shape, 2)).astype(dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(pad(X, sides), size, axis=(1, 2))
+        windows = windows[:, :: stride[0], :: stride[1]]
+        columns = im2col(X, size, stride=stride, padding=padding)
+        assert columns.dtype == dtype
+        np.testing.assert_array_equal(columns, windows.reshape(3, -1, 2 * size[0] * size[1]))
+        for i, image in enumerate(X):  # a sample's patches are its own
+            np.testing.assert_array_equal(im2col(image[None], size, stride=stride, padding=padding)[0], columns[i])
+
+
 # ---------------------------------------------------------------------------------------- properties, exact on integers
 
 

@@ -515,6 +515,29 @@ def test_boundary_refuses_wrong_sizes(level, dtype):
 
 
 @each_level
+@each_dtype
+def test_boundary_of_padding_and_patches(level, dtype):
+    module = _kernels.kernels(dtype, level)
+    plan = build_plan((ConvolutionBlock(1, (2, 3), padding=((1, 0), (0, 2))),), (3, 4, 2))  # 4 x 6 padded, 3 x 4 positions
+    image, padded, columns = (np.zeros((2, n), dtype) for n in (24, 48, 12 * 12))
+    two_layers = np.concatenate([plan.records, plan.records])
+    right = {"layers": plan.records, "runs": plan.runs, "images": image, "padded": padded, "n_threads": 1}
+    for changes in ({"layers": two_layers}, {"runs": plan.runs[1:]}, {"images": image[:1]}, {"images": image[:, 1:].copy()},
+                    {"padded": padded[:, 1:].copy()}, {"n_threads": 0}):  # fmt: skip
+        for run in (module.pad_images, module.unpad_images):
+            run(**right)
+            with pytest.raises(ValueError):
+                run(**right | changes)
+    right = {"layers": plan.records, "padded": padded, "columns": columns, "n_threads": 1}
+    for changes in ({"layers": two_layers}, {"columns": columns[:1]}, {"columns": columns[:, 1:].copy()},
+                    {"padded": padded[:, 1:].copy()}, {"n_threads": 0}):  # fmt: skip
+        for run in (module.patches_of_images, module.images_of_patches):
+            run(**right)
+            with pytest.raises(ValueError):
+                run(**right | changes)
+
+
+@each_level
 def test_boundary_refuses_other_types(level):
     module, call = _kernels.kernels(np.float32, level), Call(np.float32)
     size = call.plan.parameter_size

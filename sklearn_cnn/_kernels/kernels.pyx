@@ -74,6 +74,7 @@ include "convolution.pxi"
 include "sparse.pxi"
 include "shallow.pxi"
 include "local.pxi"
+include "patches.pxi"
 include "dense.pxi"
 include "loss.pxi"
 include "update.pxi"
@@ -243,3 +244,61 @@ def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, 
         backward(&network, &gradient[0])
         squares = finish_step(&network, &gradient[0], <real> (alpha / weight_sum), chosen, first, second)
     return value + 0.5 * alpha / weight_sum * squares
+
+
+cdef int check_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] images, const real[:, ::1] padded,
+                      int n_threads) except -1:
+    """Check images and padded images against one convolution layer; they may be empty together."""
+    if layers.shape[0] != 1 or images.shape[0] != padded.shape[0] or n_threads < 1:
+        raise ValueError(f"{layers.shape[0]} layers, {images.shape[0]} and {padded.shape[0]} images, {n_threads} threads")
+    if (images.shape[1] != input_size(&layers[0]) or padded.shape[1] != padded_size(&layers[0])
+            or runs.shape[0] < layers[0].first_run + layers[0].n_runs):
+        raise ValueError(f"images of {images.shape[1]} and {padded.shape[1]} numbers, or the runs, do not fit the layer")
+    return 0
+
+
+cdef int check_patches(const Layer[::1] layers, const real[:, ::1] padded, const real[:, ::1] columns, int n_threads) except -1:
+    """Check padded images and their patches against one convolution layer; they may be empty together."""
+    cdef Py_ssize_t n_patch
+    if layers.shape[0] != 1 or columns.shape[0] != padded.shape[0] or n_threads < 1:
+        raise ValueError(f"{layers.shape[0]} layers, {padded.shape[0]} and {columns.shape[0]} images, {n_threads} threads")
+    n_patch = layers[0].kernel_rows * layers[0].kernel_columns * layers[0].channels
+    if padded.shape[1] != padded_size(&layers[0]) or columns.shape[1] != layers[0].map_rows * layers[0].map_columns * n_patch:
+        raise ValueError(f"images of {padded.shape[1]} numbers with patches of {columns.shape[1]} do not fit the layer")
+    return 0
+
+
+cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) noexcept nogil:
+    return 1 if is_forked_child() or numbers.shape[0] * numbers.shape[1] < SERIAL_WORK else n_threads
+
+
+def pad_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
+    """Copy images into padded frames; what padding does not copy keeps the number it had."""
+    cdef Py_ssize_t i
+    check_images(layers, runs, images, padded, n_threads)
+    for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
+        pad(&runs[0] + layers[0].first_run, layers[0].n_runs, &images[i, 0], &padded[i, 0])
+
+
+def unpad_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
+    """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
+    cdef Py_ssize_t i
+    check_images(layers, runs, images, padded, n_threads)
+    for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
+        pad_backward(&runs[0] + layers[0].first_run, layers[0].n_runs, &padded[i, 0], &images[i, 0])
+
+
+def patches_of_images(const Layer[::1] layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
+    """Copy the patches of padded images."""
+    cdef Py_ssize_t i
+    check_patches(layers, padded, columns, n_threads)
+    for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
+        copy_patches(&layers[0], &padded[i, 0], &columns[i, 0])
+
+
+def images_of_patches(const Layer[::1] layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
+    """The adjoint of `patches_of_images`: add patches to padded images."""
+    cdef Py_ssize_t i
+    check_patches(layers, padded, columns, n_threads)
+    for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
+        add_patches(&layers[0], &columns[i, 0], &padded[i, 0])

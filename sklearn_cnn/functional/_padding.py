@@ -1,10 +1,13 @@
-"""Padding, and patches laid out as vectors; the index tables are those the kernels pad by."""
+"""Padding, and patches laid out as vectors: the steps of a convolution one by one."""
 
+import math
 import numbers
 
 import numpy as np
 
-from sklearn_cnn._geometry import output_length, padding_sources
+from sklearn_cnn import _kernels
+from sklearn_cnn._layers import ConvolutionBlock
+from sklearn_cnn._plan import build_plan
 from sklearn_cnn.functional._arguments import (
     check_axes,
     check_shape,
@@ -69,21 +72,35 @@ def pad(X, padding, mode="zeros", value=0.0):
     if mode != "constant" and value != 0:
         raise ValueError(f"value={value!r} is used with mode='constant' only, not with {mode!r}.")
     padding = sides(padding, X.shape[1:3], (1, 1), (1, 1))
-    table = "reflect" if mode == "reflect" else "zeros"
-    rows, columns = (padding_sources(n, sides, table) for n, sides in zip(X.shape[1:3], padding, strict=True))
-    padded = X[:, rows[:, None], columns]
-    padded[:, rows < 0] = value
-    padded[:, :, columns < 0] = value
-    return padded
+    block = ConvolutionBlock(1, (1, 1), padding=padding, padding_mode="reflect" if mode == "reflect" else "zeros")
+    return _padded(build_plan((block,), X.shape[1:]), X, value)
 
 
 def _geometry(shape, kernel_size, stride, padding):
-    """Checked kernel size, stride, padding and the number of positions along each axis."""
+    """Return the plan of a convolution of images of this shape, after all checks."""
     size, stride = pair("kernel_size", kernel_size), pair("stride", stride)
-    padding = sides(padding, shape, size, stride)
-    check_window_fits("a kernel", size, shape, padding)
-    positions = tuple(output_length(n, k, s, p)[0] for n, k, s, p in zip(shape, size, stride, padding, strict=True))
-    return size, stride, padding, positions
+    padding = sides(padding, shape[:2], size, stride)
+    check_window_fits("a kernel", size, shape[:2], padding)
+    return build_plan((ConvolutionBlock(1, size, stride, padding),), shape)
+
+
+def _frames(plan, n, value, dtype):
+    """Return padded images that hold nothing yet."""
+    rows, columns, channels = (int(plan.records[name][0]) for name in ("padded_rows", "padded_columns", "channels"))
+    return np.full((n, rows, columns, channels), value, dtype=dtype)
+
+
+def _padded(plan, X, value=0.0):
+    padded = _frames(plan, len(X), value, X.dtype)
+    if len(X) > 0:
+        _kernels.kernels(X.dtype).pad_images(
+            plan.records, plan.runs, *map(_as_rows, (X, padded)), _kernels.effective_n_threads()
+        )
+    return padded
+
+
+def _as_rows(images):
+    return images.reshape(len(images), -1)
 
 
 def im2col(X, kernel_size, *, stride=1, padding=0):
@@ -125,10 +142,19 @@ def im2col(X, kernel_size, *, stride=1, padding=0):
     """
     (X,) = real_arrays(X=X)
     check_axes("X", X, IMAGES)
-    size, stride, padding, positions = _geometry(X.shape[1:3], kernel_size, stride, padding)
-    windows = np.lib.stride_tricks.sliding_window_view(pad(X, padding), size, axis=(1, 2))
-    windows = windows[:, :: stride[0], :: stride[1]]
-    return windows.reshape(len(X), positions[0] * positions[1], X.shape[3] * size[0] * size[1])
+    plan = _geometry(X.shape[1:], kernel_size, stride, padding)
+    columns = np.empty((len(X), *_columns_shape(plan)), dtype=X.dtype)
+    if len(X) > 0:
+        _kernels.kernels(X.dtype).patches_of_images(
+            plan.records, *map(_as_rows, (_padded(plan, X), columns)), _kernels.effective_n_threads()
+        )
+    return columns
+
+
+def _columns_shape(plan):
+    """Return (positions, numbers of a patch) of one image."""
+    (rows, columns, _), weights = plan.map_shapes[0], plan.blocks[0]
+    return rows * columns, math.prod(weights.shape)
 
 
 def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
@@ -171,18 +197,16 @@ def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
     """
     (patches,) = real_arrays(columns=columns)
     check_axes("columns", patches, "n, positions, patch", first_may_be_empty=True)
-    rows, n_columns, channels = image_shape(input_shape)
-    size, stride, padding, positions = _geometry((rows, n_columns), kernel_size, stride, padding)
-    n_patch = channels * size[0] * size[1]
-    check_shape("columns", patches, (len(patches), positions[0] * positions[1], n_patch), "for this geometry")
-    patches = patches.reshape(len(patches), *positions, channels, *size)
-    (top, bottom), (left, right) = padding
-    padded = np.zeros((len(patches), top + rows + bottom, left + n_columns + right, channels), dtype=patches.dtype)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            last = [at + (n - 1) * s + 1 for at, n, s in zip((i, j), positions, stride, strict=True)]
-            padded[:, i : last[0] : stride[0], j : last[1] : stride[1]] += patches[..., i, j]
-    return np.ascontiguousarray(padded[:, top : top + rows, left : left + n_columns])
+    plan = _geometry(image_shape(input_shape), kernel_size, stride, padding)
+    n = len(patches)
+    check_shape("columns", patches, (n, *_columns_shape(plan)), "for this geometry")
+    images = np.zeros((n, *plan.input_shape), dtype=patches.dtype)
+    if n > 0:
+        kernels, n_threads = _kernels.kernels(patches.dtype), _kernels.effective_n_threads()
+        padded = _as_rows(_frames(plan, n, 0.0, patches.dtype))
+        kernels.images_of_patches(plan.records, _as_rows(patches), padded, n_threads)
+        kernels.unpad_images(plan.records, plan.runs, padded, _as_rows(images), n_threads)
+    return images
 
 
 def image_shape(input_shape):

@@ -1,0 +1,31 @@
+# Patches laid out one after another, in the order of a kernel as users see it: channel, kernel row, kernel column. The products
+# above read patches where they stand; this is for those who want to see them.
+
+cdef void copy_patches(const Layer* layer, const real* padded, real* columns) noexcept nogil:
+    """Every patch of a padded image, position by position."""
+    cdef Py_ssize_t r, q, c, i, j
+    cdef Py_ssize_t row_size = layer.padded_columns * layer.channels
+    cdef const real* patch
+    for r in range(layer.map_rows):
+        for q in range(layer.map_columns):
+            patch = padded + r * layer.stride_rows * row_size + q * layer.stride_columns * layer.channels
+            for c in range(layer.channels):
+                for i in range(layer.kernel_rows):
+                    for j in range(layer.kernel_columns):
+                        columns[0] = patch[i * row_size + j * layer.channels + c]
+                        columns += 1
+
+
+cdef void add_patches(const Layer* layer, const real* columns, real* padded) noexcept nogil:
+    """The adjoint: add every patch to the pixels it was copied from."""
+    cdef Py_ssize_t r, q, c, i, j
+    cdef Py_ssize_t row_size = layer.padded_columns * layer.channels
+    cdef real* patch
+    for r in range(layer.map_rows):
+        for q in range(layer.map_columns):
+            patch = padded + r * layer.stride_rows * row_size + q * layer.stride_columns * layer.channels
+            for c in range(layer.channels):
+                for i in range(layer.kernel_rows):
+                    for j in range(layer.kernel_columns):
+                        patch[i * row_size + j * layer.channels + c] += columns[0]
+                        columns += 1
