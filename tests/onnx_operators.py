@@ -219,6 +219,10 @@ def softmax_cross_entropy(attributes, scores, labels, class_weight=None):
     return [mean * (weight.sum() if attributes.get("reduction") == b"sum" else 1.0), log_probabilities]
 
 
+def batch_normalisation(attributes, *inputs):
+    raise Outside("there is no batch normalisation in the interface")
+
+
 #: ONNX operator -> function of its attributes and inputs that returns its outputs
 OPERATORS = {
     "Conv": convolution,
@@ -234,6 +238,7 @@ OPERATORS = {
     "Softmax": over_classes(_outputs.softmax, -1),
     "LogSoftmax": over_classes(_outputs.log_softmax, -1),
     "SoftmaxCrossEntropyLoss": softmax_cross_entropy,
+    "BatchNormalization": batch_normalisation,
 }
 
 #: What models around these operators consist of

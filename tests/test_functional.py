@@ -166,7 +166,7 @@ def test_adjoint_identities():
     # <d_out, conv(X)> = <d_X, X> = <d_kernels, kernels>: backward is the transpose of forward, in both arguments.
     random_state = np.random.default_rng(4)
     for shared in (True, False):
-        for _ in range(250):
+        for _ in range(500):
             X, kernels, _, d_out, options, _ = layer_problem(random_state, shared=shared)
             forward, backward = (conv2d, conv2d_backward) if shared else (local2d, local2d_backward)
             value = np.vdot(d_out, forward(X, kernels, **options))
@@ -294,7 +294,7 @@ def test_local_layer_with_equal_kernels_is_a_convolution():
 
 def test_order_of_channels_filters_and_images_does_not_matter():
     random_state = np.random.default_rng(13)
-    for _ in range(250):
+    for _ in range(500):
         X, kernels, bias, _, options, _ = layer_problem(random_state)
         maps = conv2d(X, kernels, bias, **options)
         images, filters, channels = (random_state.permutation(n) for n in (len(X), *kernels.shape[:2]))
@@ -307,10 +307,8 @@ def test_explicit_padding_is_padding():
     random_state = np.random.default_rng(14)
     for _ in range(500):
         X, kernels, bias, _, options, sides = layer_problem(random_state)
-        padded = pad(X, sides, options.pop("padding_mode"))
-        mode = "reflect" if padded.any() and random_state.random() < 0.5 else "zeros"
-        explicit = conv2d(pad(X, sides, mode), kernels, bias, stride=options["stride"])
-        np.testing.assert_array_equal(explicit, conv2d(X, kernels, bias, padding_mode=mode, **options))
+        explicit = conv2d(pad(X, sides, options["padding_mode"]), kernels, bias, stride=options["stride"])
+        np.testing.assert_array_equal(explicit, conv2d(X, kernels, bias, **options))
 
 
 def test_turning_everything_turns_the_result():

@@ -72,6 +72,9 @@ def test_02_with_a_receptive_field_each_output_sees_its_own_window():
     np.testing.assert_array_equal(local2d(signal, image(1, 4, 1, 1, 1, 3)).shape, (1, 1, 4, 1))
     shared, local = (fitted(weight_sharing=sharing, pooling=None) for sharing in (True, False))
     assert number_of_parameters(local) - number_of_parameters(shared) == (3 * 3 + 1) * 4 * (6 * 6 - 1)
+    signals = np.random.default_rng(0).standard_normal((20, 12))
+    network = ConvNetClassifier(n_filters=5, weight_sharing=False, max_iter=1, input_shape=(12,)).fit(signals, np.arange(20) % 2)
+    assert network.kernels_[0].shape == (1, 12, 5, 1, 1, 3)  # a window of three samples for each of twelve places
 
 
 def test_03_shared_weights_are_one_window_for_all_positions():
@@ -147,7 +150,7 @@ def test_10_convolution_is_associative_and_cross_correlation_is_not():
 
 def test_11_the_size_of_the_output():
     assert output_shape((28, 30), (5, 3)) == ((28 - 5 + 1, 30 - 3 + 1), (0, 0))
-    assert output_shape((5, 5), 3)[0] == (3, 3)
+    assert output_shape((5, 5), 3)[0] == conv2d(one_image(image(5, 5)), image(1, 1, 3, 3)).shape[1:3] == (3, 3)
     assert output_shape((28, 28), 5, stride=2, padding=1)[0] == ((28 + 2 * 1 - 5) // 2 + 1,) * 2
     network = fitted(padding="valid", pooling=None)
     assert network.coefs_[-1].shape[0] == 4 * 4 * 4
@@ -165,7 +168,9 @@ def test_12_padding_surrounds_the_image_with_zeros_or_its_mirror_image():
         same = conv2d(X, kernels, padding="same", padding_mode=mode)
         assert same.shape == (1, 2, 3, 2)
         np.testing.assert_array_equal(same, conv2d(pad(X, 1, mode), kernels))
-        assert fitted(padding=1, padding_mode=mode).kernels_[0].shape == (4, 1, 3, 3)
+        network, (images, _) = fitted(padding=1, padding_mode=mode, scale_input=False), bars(3)
+        by_hand = conv2d(images[..., None], network.kernels_[0], network.intercepts_[0], padding=1, padding_mode=mode)
+        np.testing.assert_allclose(network.feature_maps(images.reshape(3, -1)), np.maximum(by_hand, 0), atol=1e-5)
 
 
 def test_13_a_stride_takes_larger_steps_and_may_skip_pixels():
@@ -174,7 +179,7 @@ def test_13_a_stride_takes_larger_steps_and_may_skip_pixels():
     assert output_shape((5, 5), 3, stride=3) == ((1, 1), (2, 2))  # two rows and two columns are never seen
     unseen = one_image(image(5, 5))
     unseen[:, :3, :3] = 0
-    assert not conv2d(unseen, kernels, stride=3).any()
+    np.testing.assert_array_equal(conv2d(unseen, kernels, stride=3), np.zeros((1, 1, 1, 1)))
     with pytest.warns(UserWarning, match=r"stride=\(3, 3\) .* never sees rows 3 to 4 and columns 3 to 4"):
         ConvNetClassifier(n_filters=2, stride=3, padding="valid", pooling=None, max_iter=1).fit(
             image(10, 5, 5), np.arange(10) % 2
@@ -217,13 +222,18 @@ def test_17_max_pooling():
     pooled, plain = (fitted(padding="valid", pool_size=2, pooling=pooling) for pooling in ("max", None))
     assert pooled.kernels_[0].shape == plain.kernels_[0].shape  # pooling has no parameters of its own
     assert pooled.coefs_[-1].shape[0] * 4 == plain.coefs_[-1].shape[0]
+    images = bars(3)[0].reshape(3, -1)
+    maps, maxima = (pooled.feature_maps(images, stage=stage) for stage in ("conv", "pool"))
+    np.testing.assert_array_equal(maxima, max_pool2d(maps))
 
 
 def test_18_average_pooling():
     assert average_pool2d(one_image(PATCH), 3).ravel() == [810 / 9] == [90]
     gradient = average_pool2d_backward(np.full((1, 1, 1, 1), 9.0), one_image(PATCH), 3)
     np.testing.assert_allclose(gradient, np.ones((1, 3, 3, 1)))
-    assert fitted(pooling="average").n_iter_ == 1
+    network, images = fitted(pooling="average"), bars(3)[0].reshape(3, -1)
+    maps, means = (network.feature_maps(images, stage=stage) for stage in ("conv", "pool"))
+    np.testing.assert_allclose(means, average_pool2d(maps), rtol=1e-5, atol=1e-6)
 
 
 def test_19_a_stride_reduces_the_map_as_a_pooling_does():
