@@ -23,7 +23,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py", "**sg_execution_times.rst"]
 templates_path = ["_templates"]
 default_role = "literal"
 highlight_language = "python"
@@ -76,8 +76,22 @@ html_sidebars = {"index": [], "performance": [], "user_guide": ["page-toc"]}
 def setup(app):
     """Register what follows."""
     app.connect("autodoc-process-docstring", keep_words_of_foreign_links, priority=100)
+    app.connect("autodoc-process-docstring", keep_initials_of_authors, priority=100)
+    app.connect("autodoc-process-docstring", keep_headings_of_modules_small)
 
 
 def keep_words_of_foreign_links(app, what, name, obj, options, lines):
     """Methods inherited from scikit-learn link to pages of its own documentation; here their words are enough."""
     lines[:] = [re.sub(r":(?:ref|term):`([^`<]+?)(?: <[^>]*>)?`", r"\1", line) for line in lines]
+
+
+def keep_initials_of_authors(app, what, name, obj, options, lines):
+    """A reference that begins with an initial would be the first entry of a list with letters for numbers."""
+    lines[:] = [re.sub(r"^(\s*(?:\.\. \[\d+\] )?)(?=[A-Z]\. [A-Z])", r"\1\\", line) for line in lines]
+
+
+def keep_headings_of_modules_small(app, what, name, obj, options, lines):
+    """A section inside a module's docstring would end the section of the page that the module is described in."""
+    if what == "module":
+        text = re.sub(r"^(\w[\w ]*)\n-+$", r".. rubric:: \1\n", "\n".join(lines), flags=re.MULTILINE)
+        lines[:] = text.split("\n")

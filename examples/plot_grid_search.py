@@ -28,8 +28,8 @@ print("best:", search.best_params_, f"accuracy {search.best_score_:.3f}")
 # %%
 # The heat map
 # ------------
-# ``cv_results_`` has one entry for each pair; the last parameter (in alphabetical order) changes fastest. Behind the
-# mean of the three folds stands their standard deviation: differences of that size mean little.
+# ``cv_results_`` has one entry for each pair; the last parameter (in alphabetical order) changes fastest. Below the mean
+# of the three folds stands their standard deviation: differences of that size mean little.
 
 shape = len(KERNEL_SIZES), len(N_FILTERS)
 mean = search.cv_results_["mean_test_score"].reshape(shape)

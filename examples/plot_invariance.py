@@ -54,9 +54,9 @@ for i, size in enumerate(POOL_SIZES):
 
 names = ["no pooling" if size is None else f"windows {size}x{size}" for size in POOL_SIZES]
 print(f"accuracy on {data}, mean of {len(SEEDS)} runs (range), by pixels of shift")
-print(" " * 15 + "".join(f"{shift:^22d}" for shift in SHIFTS))
-for name, runs in zip(names, accuracy, strict=True):
-    print(f"{name:15s}" + "".join(f"{s.mean():.3f} ({s.min():.3f}-{s.max():.3f})".ljust(22) for s in runs.T))
+print("shift  " + "".join(f"{name:22s}" for name in names))
+for shift, runs in zip(SHIFTS, np.moveaxis(accuracy, -1, 0), strict=True):
+    print(f"{shift:5d}  " + "".join(f"{r.mean():.3f} ({r.min():.3f}-{r.max():.3f})".ljust(22) for r in runs))
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")

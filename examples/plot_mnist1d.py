@@ -83,4 +83,4 @@ plt.show()
 # convolutional network, far ahead on signals in order, falls behind the dense one when they are shuffled. So its advantage
 # came from the neighbourhood, and where there is none, to look for it does harm.
 #
-# .. [1] S. Greydanus and D. Kobak (2024). Scaling down deep learning with MNIST-1D. ICML.
+# .. [1] Greydanus, S. and Kobak, D. (2024). Scaling down deep learning with MNIST-1D. ICML.

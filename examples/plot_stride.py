@@ -52,7 +52,10 @@ for name, runs in accuracy.items():
     mean = np.mean(runs)
     spread = [[mean - min(runs)], [max(runs) - mean]]
     ax.errorbar(min(seconds[name]), mean, yerr=spread, fmt="o", ms=9, capsize=5, color=colours[name])
-    ax.annotate(name, (min(seconds[name]), mean), xytext=(10, -4), textcoords="offset points", color=colours[name])
+    ax.annotate(
+        name, (min(seconds[name]), mean), xytext=(10, -4), textcoords="offset points", color=colours[name],
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # the bars of other variants may pass behind a name
+    )  # fmt: skip
 ax.set(xlabel="seconds to train (fastest of the runs)", ylabel=f"accuracy on {data}", xlim=(0, 1.3 * min(seconds["neither"])))
 ax.set_title("Accuracy and time; bars are the range of the runs")
 ax.grid(alpha=0.3)

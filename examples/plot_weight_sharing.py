@@ -89,15 +89,19 @@ for name, values in scores.items():
         )
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.9), width_ratios=(2, 3, 3), layout="constrained")
 colours = {"shared": "tab:blue", "unshared": "tab:orange", "dense": "tab:gray"}
+# Three pictures side by side would be too small to read on a narrow screen.
+rows = [["count", "count"], ["still", "moved"]]
+figure, axes = plt.subplot_mosaic(rows, figsize=(8, 6), height_ratios=(1, 2.4), layout="constrained")
 
-bars = axes[0].bar(list(n_parameters), list(n_parameters.values()), color=list(colours.values()))
-axes[0].bar_label(bars, [f"{count:,}" for count in n_parameters.values()])
-axes[0].set(yscale="log", title="parameters", ylim=(1e3, 1e6))
-axes[0].spines[["top", "right"]].set_visible(False)
+bars = axes["count"].barh(list(n_parameters), list(n_parameters.values()), color=list(colours.values()))
+axes["count"].bar_label(bars, [f"{count:,}" for count in n_parameters.values()], padding=4)
+axes["count"].set(xscale="log", title="parameters", xlim=(1e3, 1e6))
+axes["count"].invert_yaxis()  # in the order of the lists above
+axes["count"].spines[["top", "right"]].set_visible(False)
 
-for k, (ax, title) in enumerate(zip(axes[1:], ("test images as they are", "moved by two pixels"), strict=True)):
+panels = axes["still"], axes["moved"]
+for k, (ax, title) in enumerate(zip(panels, ("test images as they are", "moved by two pixels"), strict=True)):
     for name, values in scores.items():
         mean = values[:, :, k].mean(axis=1)
         ax.fill_between(SIZES, values[:, :, k].min(axis=1), values[:, :, k].max(axis=1), color=colours[name], alpha=0.2)
@@ -106,8 +110,8 @@ for k, (ax, title) in enumerate(zip(axes[1:], ("test images as they are", "moved
     ax.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
     ax.minorticks_off()
     ax.grid(alpha=0.3)
-axes[1].set_ylabel(f"accuracy on {data}")
-axes[1].legend(loc="lower right")
+axes["still"].set_ylabel(f"accuracy on {data}")
+axes["still"].legend(loc="lower right")
 plt.show()
 
 # %%

@@ -85,7 +85,7 @@ class KernelDisplay:
             channel = "colour" if block == 0 and n_channels == 3 and rows > 1 else "mean" if n_channels > 1 else 0
         shown, what = _of_channel(kernels, channel)
         size = f"{columns}" if rows == 1 else f"{rows} x {columns}"
-        title = f"Block {block}: {n_filters} kernels of {size}{what}{where}"
+        title = f"Block {block}: {n_filters} kernels of {size}{where}{what}"
         return cls(shown, title=title).plot(ax, **options)
 
     def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):
@@ -139,7 +139,7 @@ def _at_position(kernels, position):
 def _of_channel(kernels, channel):
     n_channels = kernels.shape[1]
     if channel == "colour":
-        return np.moveaxis(kernels, 1, -1), " (red, green, blue)"
+        return np.moveaxis(kernels, 1, -1), "\nred, green and blue; medium grey is zero"
     if channel == "mean":
         return kernels.mean(axis=1), f" (mean of {n_channels} channels)"
     if not isinstance(channel, int | np.integer) or not 0 <= channel < n_channels:

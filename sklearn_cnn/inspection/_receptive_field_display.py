@@ -10,7 +10,8 @@ COLOURS = ("#e6a700", "#d1495b", "#2a9d8f", "#3d6fd9", "#9b5de5", "#f3722c", "#0
 class ReceptiveFieldDisplay:
     """What one unit sees of the image: its receptive field, and those of the units before it that lie in its middle.
 
-    Each layer adds to what a unit sees. Where a field reaches beyond the image, the unit sees padding there.
+    Each layer adds to what a unit sees. Where a field reaches beyond the image, the unit sees padding there; it is drawn in
+    grey.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class ReceptiveFieldDisplay:
             names=[row["name"] for row in table],
             origins=origins,
             fields=[row["receptive_field"] for row in table],
-            title=f"What unit {place} of {table[-1]['name'].replace(':', ',')} sees",
+            title=f"What unit {place} of {table[-1]['name'].replace(': ', ' (')}) sees",
         )
         return display.plot(ax, **options)
 
@@ -122,6 +123,7 @@ class ReceptiveFieldDisplay:
             This one.
         """
         from matplotlib.patches import Rectangle
+        from matplotlib.patheffects import withStroke
 
         self.figure_, self.ax_ = axes_to_draw_on(ax, (6, 5.6))
         ax = self.ax_
@@ -137,8 +139,10 @@ class ReceptiveFieldDisplay:
                 row, rows = top + (top - bottom) * (0.04 + 0.09 * number) + 0.5, (top - bottom) * 0.06
             patch = Rectangle(
                 (column - 0.5, row - 0.5), columns, rows, edgecolor=COLOURS[number % len(COLOURS)], linewidth=3,
-                facecolor=COLOURS[number % len(COLOURS)] if is_signal else "none", label=f"{self.names[number]}: {size}",
+                facecolor=COLOURS[number % len(COLOURS)] if is_signal else "none", label=f"{self.names[number]}, {size}",
             )  # fmt: skip
+            if not is_signal:  # between white lines a frame stands out from an image of any colour
+                patch.set_path_effects([withStroke(linewidth=6, foreground="white")])
             ax.add_patch(patch)
             patches.append(patch)
         self.patches_ = patches[::-1]
@@ -154,15 +158,16 @@ class ReceptiveFieldDisplay:
         return self
 
     def _show_padding(self, is_signal):
-        """Make room for what the fields see beyond the image."""
+        """Make room for what the fields see beyond the image, and make it grey."""
         low = np.min([*self.origins, (0, 0)], axis=0)
         high = np.max([np.add(self.origins, self.fields).max(axis=0), self.image.shape[:2]], axis=0)
+        is_padding_seen = bool((low < 0).any() or (high > self.image.shape[:2]).any())
         margin = 0.02 * max(high - low)
         self.ax_.set_xlim(low[1] - 0.5 - margin, high[1] - 0.5 + margin)
         if is_signal:
             return
         self.ax_.set_ylim(high[0] - 0.5 + margin, low[0] - 0.5 - margin)
-        self.ax_.set_facecolor("#e9e9e9")
+        self.ax_.set_facecolor("#e9e9e9" if is_padding_seen else "none")
         for spine in self.ax_.spines.values():
             spine.set_visible(False)
 
