@@ -36,16 +36,13 @@ class Layer:
         images = _network.aligned_copy(random.normal(0, 1, n_samples * plan.n_inputs).astype(np.float32))
         rows = _network.readable_rows(images.reshape(n_samples, plan.n_inputs))
         self._kernels = workspace.kernels
-        self._fixed = plan.records, workspace.arena, plan.runs, parameters, workspace.numbers, workspace.positions
-        self._batch = *rows, np.arange(n_samples), *_network.scaling_arrays(plan, None, None, np.dtype(np.float32))
+        self._fixed = *workspace.tables, parameters, workspace.numbers, workspace.positions
+        self._batch = *rows, np.arange(n_samples), *_network.scaling_arrays(None, None, np.dtype(np.float32))
         self._gradient = _network.aligned_copy(np.zeros(plan.parameter_size, dtype=np.float32))
         self._n_samples = n_samples
         self.n_inputs, self.n_outputs = plan.n_inputs, plan.n_outputs
         self.forward()
-        output_at = int(plan.records["output_at"][-1])
-        workspace.area("gradients_at", output_at, n_samples, plan.n_outputs)[:] = random.normal(
-            0, 1, (n_samples, plan.n_outputs)
-        )
+        workspace.outputs("gradients_at", n_samples)[:] = random.normal(0, 1, (n_samples, plan.n_outputs))
 
     def forward(self):
         """Run the mini-batch forward."""

@@ -8,7 +8,15 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn._diagram import NetworkDiagram
-from sklearn_cnn._fitted import FittedAttribute, fitted_network, fitted_plan, kernel_views, parameter_views, realigned
+from sklearn_cnn._fitted import (
+    FittedAttribute,
+    fitted_network,
+    fitted_plan,
+    kernel_views,
+    parameter_views,
+    realigned,
+    refuse_tainted,
+)
 from sklearn_cnn._fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._images import declared_shape, resolve_input_shape
 from sklearn_cnn._kernels import effective_n_threads
@@ -166,7 +174,9 @@ class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
         fitted = self._check_fitted()
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
-        return network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs)), fitted
+        scores = network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        refuse_tainted(scores, fitted)
+        return scores, fitted
 
     def feature_maps(self, X, block=0, stage="conv"):
         """Compute what a convolution block makes of images.
@@ -200,7 +210,9 @@ class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
         block = check_map(network.plan, block, stage)
-        return network.maps(X, block, stage, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        maps = network.maps(X, block, stage, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        refuse_tainted(maps, fitted)
+        return maps
 
     def summary(self):
         """Describe the fitted network in a table of plain text.

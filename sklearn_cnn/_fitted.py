@@ -101,7 +101,7 @@ def checked_array(fitted, name, shape):
     Returns
     -------
     values : ndarray of that shape, dtype float32
-        C-contiguous and finite.
+        C-contiguous. Whether its values are finite is `refuse_non_finite`'s question.
 
     Raises
     ------
@@ -112,9 +112,24 @@ def checked_array(fitted, name, shape):
     if not isinstance(values, np.ndarray) or values.dtype != np.float32 or not values.dtype.isnative or values.shape != shape:
         found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
         raise ValueError(f"The fitted {name} must be float32 of shape {shape}, but it is {found}. Fit the estimator again.")
-    if not is_finite_float32(values):
-        raise ValueError(f"The fitted {name} contain NaN or infinity. Fit the estimator again.")
     return values if values.flags.c_contiguous and values.flags.aligned else np.require(values, requirements=["C", "A"])
+
+
+def refuse_non_finite(fitted, names=("parameters", "shift", "factor")):
+    """Refuse a fitted state that someone has put NaN or infinity into."""
+    for name in names:
+        if fitted[name] is not None and not is_finite_float32(fitted[name]):
+            raise ValueError(f"The fitted {name} contain NaN or infinity. Fit the estimator again.")
+
+
+def refuse_tainted(results, fitted):
+    """Refuse results that are not finite because the fitted state is not.
+
+    NaN and infinity do no harm but in results, and to look through a few results is quicker than through all parameters, which
+    would take as long as predicting one image.
+    """
+    if not is_finite_float32(results):
+        refuse_non_finite(fitted)
 
 
 def fitted_plan(fitted):
@@ -166,6 +181,7 @@ def fitted_solver(fitted, plan):
     """Return everything of the fitted state that an update depends on; refuse what does not fit the plan."""
     names = ("parameters", "first_moment", "second_moment")
     arrays = {name: checked_array(fitted, name, (plan.parameter_size,)) for name in names}
+    refuse_non_finite(fitted, (*names, "shift", "factor"))
     if not isinstance(fitted["t"], int) or fitted["t"] < 0:
         raise ValueError(f"The fitted t must be the number of updates, but it is {fitted['t']!r}. Fit the estimator again.")
     return {**arrays, "t": fitted["t"]}

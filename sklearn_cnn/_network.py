@@ -12,7 +12,7 @@ import numpy as np
 from sklearn_cnn import _kernels
 from sklearn_cnn._arena import build_arena, prediction_capacity
 from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._plan import build_plan, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
@@ -41,17 +41,24 @@ class _Workspace:
 
     def __init__(self, plan, capacity, n_threads, training, dtype, level):
         self.kernels = _kernels.kernels(dtype, level)
-        self.arena = build_arena(plan, capacity, n_threads, training)
-        self.numbers = aligned_empty(int(self.arena["n_numbers"][0]), dtype)
-        n_positions = int(self.arena["n_positions"][0]) * capacity
-        self.positions = np.empty(n_positions, dtype=np.uint8) if training else None
-        self.plan = plan
+        arena = build_arena(plan, capacity, n_threads, training)
+        self.tables = table(plan.records), table(arena), table(plan.runs)
+        self.numbers = aligned_empty(int(arena["n_numbers"][0]), dtype)
+        self.positions = np.empty(int(arena["n_positions"][0]) * capacity, dtype=np.uint8) if training else None
         self.capacity = capacity
+        self.order = np.arange(capacity, dtype=np.int64)
+        self._starts = {name: int(arena[name][0]) for name in ("values_at", "gradients_at")}
+        self._output = int(plan.records["output_at"][-1]), plan.n_outputs
 
     def area(self, name, at, n_samples, size):
         """Return the view of one layer's values ("values_at") or gradients ("gradients_at") for n_samples samples."""
-        start = int(self.arena[name][0]) + at * self.capacity
+        start = self._starts[name] + at * self.capacity
         return self.numbers[start : start + n_samples * size].reshape(n_samples, size)
+
+    def outputs(self, name, n_samples):
+        """Return the view of the last layer's values or gradients."""
+        at, size = self._output
+        return self.area(name, at, n_samples, size)
 
 
 @lru_cache(maxsize=16)
@@ -141,21 +148,20 @@ class Network:
         n_samples = X.shape[0]
         capacity = prediction_capacity(self.plan, n_samples)
         workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
-        shift, factor = scaling_arrays(self.plan, shift, factor, self.dtype)
+        shift, factor = scaling_arrays(shift, factor, self.dtype)
         results = np.empty((n_samples, self.plan.n_outputs), dtype=self.dtype)
         readable = readable_rows(X)
-        output_at = int(self.plan.records["output_at"][-1])
         for start in range(0, n_samples, capacity):
-            rows = np.arange(start, min(start + capacity, n_samples))
-            block, order = readable, rows
+            stop = min(start + capacity, n_samples)
+            order = workspace.order[: stop - start]
             if readable is None:
-                block = readable_rows(_converted(X, slice(start, start + len(rows)), self.dtype))
-                order = np.arange(len(rows))
+                block = readable_rows(_converted(X, slice(start, stop), self.dtype))
+            else:
+                block, order = readable, order + start if start > 0 else order
             workspace.kernels.predict(
-                self.plan.records, workspace.arena, self.plan.runs, self.parameters, workspace.numbers, None,
-                *block, order, shift, factor, n_threads,
-            )  # fmt: skip
-            results[rows[0] : rows[-1] + 1] = workspace.area("values_at", output_at, len(rows), self.plan.n_outputs)
+                *workspace.tables, self.parameters, workspace.numbers, None, *block, order, shift, factor, n_threads
+            )
+            results[start:stop] = workspace.outputs("values_at", stop - start)
         if workspace.numbers.nbytes <= LARGEST_IDLE_BYTES and len(idle) < LARGEST_IDLE_COUNT:
             idle.append(workspace)
         return results
@@ -207,11 +213,10 @@ class Network:
         """
         plan, n_samples = self.plan, X.shape[0]
         workspace = _Workspace(plan, max(1, n_samples), n_threads, True, self.dtype, self.level)
-        arguments = plan.records, workspace.arena, plan.runs, self.parameters, workspace.numbers, workspace.positions
-        shift, factor = scaling_arrays(plan, None, None, self.dtype)
+        arguments = *workspace.tables, self.parameters, workspace.numbers, workspace.positions
+        shift, factor = scaling_arrays(None, None, self.dtype)
         workspace.kernels.predict(*arguments, *readable_rows(X), np.arange(n_samples), shift, factor, n_threads)
-        output_at = int(plan.records["output_at"][-1])
-        workspace.area("gradients_at", output_at, n_samples, plan.n_outputs)[:] = d_outputs
+        workspace.outputs("gradients_at", n_samples)[:] = d_outputs
         gradient = np.zeros(plan.parameter_size, dtype=self.dtype)
         workspace.kernels.backpropagate(*arguments, n_samples, gradient, n_threads)
         if not plan.records["input_gradient_wanted"][0]:
@@ -219,10 +224,18 @@ class Network:
         return workspace.area("gradients_at", 0, n_samples, plan.n_inputs).copy(), gradient
 
 
-def scaling_arrays(plan, shift, factor, dtype):
+@lru_cache
+def _no_scaling(dtype):
+    arrays = np.zeros(1, dtype=dtype), np.ones(1, dtype=dtype)
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
+
+
+def scaling_arrays(shift, factor, dtype):
     """Return shift and factor as the kernels take them: one number for one channel or for an unscaled input."""
     if shift is None:
-        return np.zeros(1, dtype=dtype), np.ones(1, dtype=dtype)
+        return _no_scaling(dtype)
     return np.ascontiguousarray(shift, dtype=dtype), np.ascontiguousarray(factor, dtype=dtype)
 
 
@@ -282,7 +295,7 @@ class Trainer:
             "epsilon": epsilon,
             "nesterov": int(nesterov),
         }
-        self._unscaled = scaling_arrays(plan, None, None, self.dtype)
+        self._unscaled = scaling_arrays(None, None, self.dtype)
         self._readable = (None, None)
 
     def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None):
@@ -345,9 +358,9 @@ class Trainer:
             shift, factor = self._unscaled
         workspace = self._workspace
         return workspace.kernels.train(
-            self.plan.records, workspace.arena, self.plan.runs, self.parameters, workspace.numbers, workspace.positions,
-            *readable, rows, shift, factor, targets, sample_weight, self._loss, self.alpha, self.gradient,
-            self.first_moment, self.second_moment, settings, self.n_threads,
+            *workspace.tables, self.parameters, workspace.numbers, workspace.positions, *readable, rows, shift, factor,
+            targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment, settings,
+            self.n_threads,
         )  # fmt: skip
 
     def _readable_rows(self, X):

@@ -87,6 +87,11 @@ def build_plan(layers, input_shape, input_gradient=False):
     return builder.finish(layers)
 
 
+def table(records):
+    """Return a view of records as the kernels take them: one row of 64-bit integers each."""
+    return records.view(np.int64).reshape(len(records), records.itemsize // 8)
+
+
 def aligned(n):
     """Round up to whole cache lines."""
     return -(-n // ALIGNMENT) * ALIGNMENT
@@ -228,7 +233,8 @@ class _PlanBuilder:
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
             padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
             record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
-            self.totals["entries"] = max(self.totals["entries"], 2 * n_pooled * record["group"])
+            entries = 2 * n_pooled * record["filters"] * record["group"] + record["filters"] + 1
+            self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
 
     def _add_scratch(self, record):
@@ -260,7 +266,7 @@ class _PlanBuilder:
         kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
         whole = rows % 2 == columns % 2 == channels % MINIMAL_MULTIPLE == filters % MINIMAL_MULTIPLE == 0
         if kernel == [3, 3, 1, 1] and whole:
-            record["transformed_at"] = self._take("transformed", 16 * channels * filters)
+            record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
             tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
             band = record["n_band"] + rows * columns * filters

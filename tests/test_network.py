@@ -19,7 +19,7 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._arena import build_arena
 from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._plan import build_plan, table
 
 STACK = (
     ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu"),
@@ -437,8 +437,8 @@ class Call:
         size = self.plan.parameter_size
         X = np.zeros((5, 72), dtype=np.float32)
         self.arguments = {
-            "layers": self.plan.records, "arena": arena, "runs": self.plan.runs, "parameters": np.zeros(size, dtype),
-            "numbers": np.zeros(int(arena["n_numbers"][0]), dtype), "positions": np.zeros(400, np.uint8),
+            "layers": table(self.plan.records), "arena": table(arena), "runs": table(self.plan.runs),
+            "parameters": np.zeros(size, dtype), "numbers": np.zeros(int(arena["n_numbers"][0]), dtype), "positions": np.zeros(400, np.uint8),
             "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
             "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "sample_weight": np.ones(5, dtype),
             "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
@@ -463,9 +463,12 @@ def spoilt(call, dtype):
     """(function, changes) that must be refused."""
     size = call.plan.parameter_size
     everywhere = [
-        {"arena": call.prediction[:0]},
-        {"layers": call.plan.records[:1]},
-        {"layers": call.plan.records[:0]},
+        {"arena": table(call.prediction)[:0]},
+        {"arena": table(call.prediction)[:, 1:].copy()},
+        {"layers": table(call.plan.records)[:1]},
+        {"layers": table(call.plan.records)[:0]},
+        {"layers": table(call.plan.records)[:, 1:].copy()},
+        {"runs": table(call.plan.runs)[:, 1:].copy()},
         {"parameters": np.zeros(size - 1, dtype)},
         {"parameters": np.zeros(size + 1, dtype)},
         {"parameters": np.zeros(0, dtype)},
@@ -494,12 +497,12 @@ def spoilt(call, dtype):
         {"targets": np.zeros((4, 3), dtype)}, {"targets": np.zeros((5, 2), dtype)},
         {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
         {"first_moment": np.zeros(size + 1, dtype)}, {"second_moment": np.zeros(size - 1, dtype)},
-        {"positions": None}, {"arena": call.prediction},
+        {"positions": None}, {"arena": table(call.prediction)},
     ):  # fmt: skip
         yield "train", changes
     for changes in ({"n_samples": 5}, {"n_samples": -1}, {"gradient": np.zeros(3, dtype)}, {"positions": None}):
         yield "backpropagate", {"n_samples": 4} | changes
-    yield "backpropagate", {"n_samples": 4, "arena": call.prediction}
+    yield "backpropagate", {"n_samples": 4, "arena": table(call.prediction)}
 
 
 @each_level
@@ -520,17 +523,22 @@ def test_boundary_of_padding_and_patches(level, dtype):
     module = _kernels.kernels(dtype, level)
     plan = build_plan((ConvolutionBlock(1, (2, 3), padding=((1, 0), (0, 2))),), (3, 4, 2))  # 4 x 6 padded, 3 x 4 positions
     image, padded, columns = (np.zeros((2, n), dtype) for n in (24, 48, 12 * 12))
-    two_layers = np.concatenate([plan.records, plan.records])
-    right = {"layers": plan.records, "runs": plan.runs, "images": image, "padded": padded, "n_threads": 1}
-    for changes in ({"layers": two_layers}, {"runs": plan.runs[1:]}, {"images": image[:1]}, {"images": image[:, 1:].copy()},
-                    {"padded": padded[:, 1:].copy()}, {"n_threads": 0}):  # fmt: skip
+    layers, runs = table(plan.records), table(plan.runs)
+    two_layers = np.concatenate([layers, layers])
+    right = {"layers": layers, "runs": runs, "images": image, "padded": padded, "n_threads": 1}
+    for changes in (
+        {"layers": two_layers}, {"layers": layers[:, 1:].copy()}, {"runs": runs[1:]}, {"runs": runs[:, 1:].copy()},
+        {"images": image[:1]}, {"images": image[:, 1:].copy()}, {"padded": padded[:, 1:].copy()}, {"n_threads": 0},
+    ):  # fmt: skip
         for run in (module.pad_images, module.unpad_images):
             run(**right)
             with pytest.raises(ValueError):
                 run(**right | changes)
-    right = {"layers": plan.records, "padded": padded, "columns": columns, "n_threads": 1}
-    for changes in ({"layers": two_layers}, {"columns": columns[:1]}, {"columns": columns[:, 1:].copy()},
-                    {"padded": padded[:, 1:].copy()}, {"n_threads": 0}):  # fmt: skip
+    right = {"layers": layers, "padded": padded, "columns": columns, "n_threads": 1}
+    for changes in (
+        {"layers": two_layers}, {"layers": layers[:, 1:].copy()}, {"columns": columns[:1]},
+        {"columns": columns[:, 1:].copy()}, {"padded": padded[:, 1:].copy()}, {"n_threads": 0},
+    ):  # fmt: skip
         for run in (module.patches_of_images, module.images_of_patches):
             run(**right)
             with pytest.raises(ValueError):

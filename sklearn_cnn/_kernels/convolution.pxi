@@ -212,7 +212,7 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
 cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const real* frame, real* d_image,
                          real* scratch) noexcept nogil:
     """d_image <- gradient. Zero padding computes the crop that is the image; other modes fold the frame back."""
-    cdef bint folds = layer.crop_rows != layer.rows or layer.crop_columns != layer.columns
+    cdef bint folds = copies_pixels(layer)
     cdef real* d_target = scratch + layer.padded_gradient_at if folds else d_image
     cdef Py_ssize_t row_phase, column_phase
     for row_phase in range(layer.stride_rows):
@@ -222,8 +222,7 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
                         * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
                         * layer.filters * layer.channels)
     if folds:
-        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
-        pad_backward(runs + layer.first_run, layer.n_runs, d_target, d_image)
+        unpad(layer, runs, d_target, d_image)
 
 
 cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const real* image,

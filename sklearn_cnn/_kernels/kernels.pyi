@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Reals = NDArray[np.floating[Any]]
-_Records = NDArray[np.void]
+_Table = NDArray[np.int64]
 _Bytes = NDArray[np.uint8]
 _Rows = NDArray[np.int64]
 
@@ -35,9 +35,9 @@ def layer_format() -> memoryview: ...
 def arena_format() -> memoryview: ...
 def run_format() -> memoryview: ...
 def predict(
-    layers: _Records,
-    arena: _Records,
-    runs: _Records,
+    layers: _Table,
+    arena: _Table,
+    runs: _Table,
     parameters: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
@@ -49,9 +49,9 @@ def predict(
     n_threads: int,
 ) -> None: ...
 def backpropagate(
-    layers: _Records,
-    arena: _Records,
-    runs: _Records,
+    layers: _Table,
+    arena: _Table,
+    runs: _Table,
     parameters: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
@@ -60,9 +60,9 @@ def backpropagate(
     n_threads: int,
 ) -> None: ...
 def train(
-    layers: _Records,
-    arena: _Records,
-    runs: _Records,
+    layers: _Table,
+    arena: _Table,
+    runs: _Table,
     parameters: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
@@ -81,7 +81,7 @@ def train(
     solver_settings: dict[str, float] | None,
     n_threads: int,
 ) -> float | None: ...
-def pad_images(layers: _Records, runs: _Records, images: _Reals, padded: _Reals, n_threads: int) -> None: ...
-def unpad_images(layers: _Records, runs: _Records, padded: _Reals, images: _Reals, n_threads: int) -> None: ...
-def patches_of_images(layers: _Records, padded: _Reals, columns: _Reals, n_threads: int) -> None: ...
-def images_of_patches(layers: _Records, columns: _Reals, padded: _Reals, n_threads: int) -> None: ...
+def pad_images(layers: _Table, runs: _Table, images: _Reals, padded: _Reals, n_threads: int) -> None: ...
+def unpad_images(layers: _Table, runs: _Table, padded: _Reals, images: _Reals, n_threads: int) -> None: ...
+def patches_of_images(layers: _Table, padded: _Reals, columns: _Reals, n_threads: int) -> None: ...
+def images_of_patches(layers: _Table, columns: _Reals, padded: _Reals, n_threads: int) -> None: ...

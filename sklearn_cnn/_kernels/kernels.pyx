@@ -113,41 +113,59 @@ def run_format():
     return (<Run[:1]> records).copy()
 
 
-cdef int connect(Network* network, const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs,
+# Records come as rows of 64-bit integers, which all their fields are: to compare the formats of structs in every call would take
+# longer than a small network.
+ctypedef const int64_t[:, ::1] Table
+
+
+cdef inline const Layer* layers_in(Table table) noexcept nogil:
+    return <const Layer*> &table[0, 0]
+
+
+cdef inline const Run* runs_in(Table table) noexcept nogil:
+    return <const Run*> &table[0, 0] if table.shape[0] > 0 else NULL
+
+
+cdef int connect(Network* network, Table layers, Table arena, Table runs,
                  const real[::1] parameters, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
                  int n_threads) except -1:
     """Check the sizes of the blocks against the plan and take their addresses."""
-    if arena.shape[0] != 1 or layers.shape[0] != arena[0].n_layers or layers.shape[0] < 1:
-        raise ValueError("the arena does not belong to these layers")
-    if parameters.shape[0] != arena[0].n_parameters:
-        raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {arena[0].n_parameters}")
-    if numbers.shape[0] < arena[0].n_numbers or n_samples > arena[0].capacity or n_samples < 0:
-        raise ValueError(f"the workspace has room for {arena[0].capacity} samples, not {n_samples}")
-    if positions is not None and positions.shape[0] < arena[0].n_positions * arena[0].capacity:
+    cdef const Arena* sizes
+    if arena.shape[0] != 1 or arena.shape[1] * sizeof(int64_t) != sizeof(Arena):
+        raise ValueError("the arena is one record")
+    sizes = <const Arena*> &arena[0, 0]
+    if (layers.shape[0] != sizes.n_layers or layers.shape[0] < 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer)
+            or runs.shape[1] * sizeof(int64_t) != sizeof(Run)):
+        raise ValueError("the arena does not belong to these layers and runs")
+    if parameters.shape[0] != sizes.n_parameters:
+        raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {sizes.n_parameters}")
+    if numbers.shape[0] < sizes.n_numbers or n_samples > sizes.capacity or n_samples < 0:
+        raise ValueError(f"the workspace has room for {sizes.capacity} samples, not {n_samples}")
+    if positions is not None and positions.shape[0] < sizes.n_positions * sizes.capacity:
         raise ValueError("the workspace has no room for the positions of the maxima")
-    if n_threads < 1 or arena[0].n_threads < 1:
-        raise ValueError(f"{n_threads} threads were asked for, the workspace has scratch for {arena[0].n_threads}; one at least")
-    network.layers = &layers[0]
-    network.arena = &arena[0]
-    network.runs = &runs[0] if runs.shape[0] > 0 else NULL
+    if n_threads < 1 or sizes.n_threads < 1:
+        raise ValueError(f"{n_threads} threads were asked for, the workspace has scratch for {sizes.n_threads}; one at least")
+    network.layers = layers_in(layers)
+    network.arena = sizes
+    network.runs = runs_in(runs)
     network.parameters = &parameters[0] if parameters.shape[0] > 0 else NULL
     network.numbers = &numbers[0]
     network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
     network.n_samples = n_samples
-    network.n_threads = min(n_threads, <int> arena[0].n_threads)
-    if is_forked_child() or n_samples * arena[0].work < SERIAL_WORK:
+    network.n_threads = min(n_threads, <int> sizes.n_threads)
+    if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
         network.n_threads = 1
     return 0
 
 
-cdef int describe_batch(Batch* batch, const Arena[::1] arena, const uint8_t[:, ::1] X, int64_t number_type,
+cdef int describe_batch(Batch* batch, const Arena* arena, const uint8_t[:, ::1] X, int64_t number_type,
                         const int64_t[::1] order, const real[::1] shift, const real[::1] factor) except -1:
     """Check the mini-batch's rows and take their addresses. X: the bytes of the rows."""
     cdef Py_ssize_t i
     cdef int64_t size = 1 if number_type == 0 else 4 if number_type == 1 else 8
-    if number_type < 0 or number_type > 2 or X.shape[1] != arena[0].n_inputs * size:
-        raise ValueError(f"a row of X has {X.shape[1]} bytes, {arena[0].n_inputs} numbers of {size} bytes were expected")
-    if shift.shape[0] < 1 or shift.shape[0] != factor.shape[0] or arena[0].n_inputs % shift.shape[0] != 0:
+    if number_type < 0 or number_type > 2 or X.shape[1] != arena.n_inputs * size:
+        raise ValueError(f"a row of X has {X.shape[1]} bytes, {arena.n_inputs} numbers of {size} bytes were expected")
+    if shift.shape[0] < 1 or shift.shape[0] != factor.shape[0] or arena.n_inputs % shift.shape[0] != 0:
         raise ValueError("shift and factor need one number per channel")
     for i in range(order.shape[0]):
         if order[i] < 0 or order[i] >= X.shape[0]:
@@ -162,29 +180,29 @@ cdef int describe_batch(Batch* batch, const Arena[::1] arena, const uint8_t[:, :
     return 0
 
 
-def predict(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, const real[::1] parameters,
+def predict(Table layers, Table arena, Table runs, const real[::1] parameters,
             real[::1] numbers, uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
             const real[::1] shift, const real[::1] factor, int n_threads):
     """Run the samples X[order] through the network; results are in the workspace `numbers`."""
     cdef Network network
     cdef Batch batch
     connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
-    describe_batch(&batch, arena, X, number_type, order, shift, factor)
+    describe_batch(&batch, network.arena, X, number_type, order, shift, factor)
     if order.shape[0] == 0:
         return
     with nogil:
         forward(&network, &batch)
 
 
-def backpropagate(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, const real[::1] parameters,
+def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters,
                   real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
     """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs."""
     cdef Network network
     cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
     connect(&network, layers, arena, runs, parameters, numbers, positions, n_samples, n_threads)
-    if gradient.shape[0] != parameters.shape[0] or arena[0].gradients_at < 0:
+    if gradient.shape[0] != parameters.shape[0] or network.arena.gradients_at < 0:
         raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
-    if network.positions == NULL and arena[0].n_positions > 0:
+    if network.positions == NULL and network.arena.n_positions > 0:
         raise ValueError("the positions of the maxima are needed to go backward")
     if n_samples == 0:
         gradient[:] = 0
@@ -193,7 +211,7 @@ def backpropagate(const Layer[::1] layers, const Arena[::1] arena, const Run[::1
         backward(&network, d_parameters)
 
 
-def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, real[::1] parameters, real[::1] numbers,
+def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] numbers,
           uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
           const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
           int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
@@ -211,10 +229,10 @@ def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, 
     cdef double weight_sum = 0.0, value, squares
     cdef Py_ssize_t i
     connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
-    describe_batch(&batch, arena, X, number_type, order, shift, factor)
-    if targets.shape[0] != X.shape[0] or targets.shape[1] != arena[0].n_outputs or gradient.shape[0] != parameters.shape[0]:
+    describe_batch(&batch, network.arena, X, number_type, order, shift, factor)
+    if targets.shape[0] != X.shape[0] or targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
         raise ValueError("targets or gradient do not fit the network")
-    if arena[0].gradients_at < 0 or network.positions == NULL and arena[0].n_positions > 0:
+    if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:
         raise ValueError("this workspace was made for prediction only")
     if sample_weight is not None:
         if sample_weight.shape[0] != X.shape[0]:
@@ -246,24 +264,30 @@ def train(const Layer[::1] layers, const Arena[::1] arena, const Run[::1] runs, 
     return value + 0.5 * alpha / weight_sum * squares
 
 
-cdef int check_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] images, const real[:, ::1] padded,
+cdef int check_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,
                       int n_threads) except -1:
     """Check images and padded images against one convolution layer; they may be empty together."""
-    if layers.shape[0] != 1 or images.shape[0] != padded.shape[0] or n_threads < 1:
+    cdef const Layer* layer
+    if (layers.shape[0] != 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer) or images.shape[0] != padded.shape[0]
+            or n_threads < 1):
         raise ValueError(f"{layers.shape[0]} layers, {images.shape[0]} and {padded.shape[0]} images, {n_threads} threads")
-    if (images.shape[1] != input_size(&layers[0]) or padded.shape[1] != padded_size(&layers[0])
-            or runs.shape[0] < layers[0].first_run + layers[0].n_runs):
+    layer = layers_in(layers)
+    if (images.shape[1] != input_size(layer) or padded.shape[1] != padded_size(layer)
+            or runs.shape[1] * sizeof(int64_t) != sizeof(Run) or runs.shape[0] < layer.first_run + layer.n_runs):
         raise ValueError(f"images of {images.shape[1]} and {padded.shape[1]} numbers, or the runs, do not fit the layer")
     return 0
 
 
-cdef int check_patches(const Layer[::1] layers, const real[:, ::1] padded, const real[:, ::1] columns, int n_threads) except -1:
+cdef int check_patches(Table layers, const real[:, ::1] padded, const real[:, ::1] columns, int n_threads) except -1:
     """Check padded images and their patches against one convolution layer; they may be empty together."""
+    cdef const Layer* layer
     cdef Py_ssize_t n_patch
-    if layers.shape[0] != 1 or columns.shape[0] != padded.shape[0] or n_threads < 1:
+    if (layers.shape[0] != 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer) or columns.shape[0] != padded.shape[0]
+            or n_threads < 1):
         raise ValueError(f"{layers.shape[0]} layers, {padded.shape[0]} and {columns.shape[0]} images, {n_threads} threads")
-    n_patch = layers[0].kernel_rows * layers[0].kernel_columns * layers[0].channels
-    if padded.shape[1] != padded_size(&layers[0]) or columns.shape[1] != layers[0].map_rows * layers[0].map_columns * n_patch:
+    layer = layers_in(layers)
+    n_patch = layer.kernel_rows * layer.kernel_columns * layer.channels
+    if padded.shape[1] != padded_size(layer) or columns.shape[1] != layer.map_rows * layer.map_columns * n_patch:
         raise ValueError(f"images of {padded.shape[1]} numbers with patches of {columns.shape[1]} do not fit the layer")
     return 0
 
@@ -272,33 +296,41 @@ cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) no
     return 1 if is_forked_child() or numbers.shape[0] * numbers.shape[1] < SERIAL_WORK else n_threads
 
 
-def pad_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
+def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
     """Copy images into padded frames; what padding does not copy keeps the number it had."""
     cdef Py_ssize_t i
+    cdef const Layer* layer
     check_images(layers, runs, images, padded, n_threads)
+    layer = layers_in(layers)
     for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
-        pad(&runs[0] + layers[0].first_run, layers[0].n_runs, &images[i, 0], &padded[i, 0])
+        pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
 
 
-def unpad_images(const Layer[::1] layers, const Run[::1] runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
+def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
     """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
     cdef Py_ssize_t i
+    cdef const Layer* layer
     check_images(layers, runs, images, padded, n_threads)
+    layer = layers_in(layers)
     for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
-        pad_backward(&runs[0] + layers[0].first_run, layers[0].n_runs, &padded[i, 0], &images[i, 0])
+        pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
 
 
-def patches_of_images(const Layer[::1] layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
+def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
     """Copy the patches of padded images."""
     cdef Py_ssize_t i
+    cdef const Layer* layer
     check_patches(layers, padded, columns, n_threads)
+    layer = layers_in(layers)
     for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
-        copy_patches(&layers[0], &padded[i, 0], &columns[i, 0])
+        copy_patches(layer, &padded[i, 0], &columns[i, 0])
 
 
-def images_of_patches(const Layer[::1] layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
+def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
     """The adjoint of `patches_of_images`: add patches to padded images."""
     cdef Py_ssize_t i
+    cdef const Layer* layer
     check_patches(layers, padded, columns, n_threads)
+    layer = layers_in(layers)
     for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
-        add_patches(&layers[0], &columns[i, 0], &padded[i, 0])
+        add_patches(layer, &columns[i, 0], &padded[i, 0])

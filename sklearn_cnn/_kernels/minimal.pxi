@@ -68,8 +68,15 @@ cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t pla
         (<vector*> (target + i * row + filters))[0] = y
 
 
-cdef inline void transform_kernels(vector* kind, const real* weights, Py_ssize_t n, real* transformed) noexcept nogil:
-    # One vector of channels and filters of G w G^T; n is the distance of taps and of places.
+cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
+    # The distance of two places of transformed weights: a vector more than they need, because sixteen stores at a distance of
+    # a power of two would fall into the same set of the cache.
+    return layer.channels * layer.filters + 16
+
+
+cdef inline void transform_kernels(vector* kind, const real* weights, Py_ssize_t n, real* transformed,
+                                   Py_ssize_t place) noexcept nogil:
+    # One vector of channels and filters of G w G^T; n is the distance of taps, `place` that of places.
     cdef vector rows[4][3]
     cdef vector outer
     cdef vector mixed
@@ -83,15 +90,15 @@ cdef inline void transform_kernels(vector* kind, const real* weights, Py_ssize_t
         SCALE(rows[1][j], <real> 0.5)
         SCALE(rows[2][j], <real> 0.5)
     for i in range(4):
-        (<vector*> (transformed + 4 * i * n))[0] = rows[i][0]
+        (<vector*> (transformed + 4 * i * place))[0] = rows[i][0]
         SUM(outer, rows[i][0], rows[i][2])
         SUM(mixed, outer, rows[i][1])
         SCALE(mixed, <real> 0.5)
-        (<vector*> (transformed + (4 * i + 1) * n))[0] = mixed
+        (<vector*> (transformed + (4 * i + 1) * place))[0] = mixed
         SUBTRACT(mixed, outer, rows[i][1])
         SCALE(mixed, <real> 0.5)
-        (<vector*> (transformed + (4 * i + 2) * n))[0] = mixed
-        (<vector*> (transformed + (4 * i + 3) * n))[0] = rows[i][2]
+        (<vector*> (transformed + (4 * i + 2) * place))[0] = mixed
+        (<vector*> (transformed + (4 * i + 3) * place))[0] = rows[i][2]
 
 
 cdef void transform_weights(const Layer* layer, const real* weights, real* transformed) noexcept nogil:
@@ -99,7 +106,7 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef Py_ssize_t k
     for k in range(n // LANES_WIDE):
-        transform_kernels[vector_wide](NULL, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE)
+        transform_kernels[vector_wide](NULL, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE, weights_place(layer))
 
 
 cdef void minimal_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
@@ -132,7 +139,7 @@ cdef void minimal_tiles(const Layer* layer, const real* transformed, const real*
     shape.start_row = 0
     for k in range(16):
         product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
-                          transformed + k * layer.channels * layer.filters, products + k * product_place)
+                          transformed + k * weights_place(layer), products + k * product_place)
     for t in range(n_tiles):
         r = first + t // tile_columns
         c = t % tile_columns

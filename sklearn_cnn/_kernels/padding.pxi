@@ -18,3 +18,20 @@ cdef void pad_backward(const Run* runs, Py_ssize_t n_runs, const real* d_padded,
         target = d_image + runs[i].source
         for k in range(runs[i].length):
             target[k] += source[k]
+
+
+cdef inline bint copies_pixels(const Layer* layer) noexcept nogil:
+    # Padding with zeros wants the gradient of the image inside the frame only, other modes that of the whole frame.
+    return layer.crop_rows != layer.rows or layer.crop_columns != layer.columns
+
+
+cdef void unpad(const Layer* layer, const Run* runs, const real* d_padded, real* d_image) noexcept nogil:
+    """d_image <- the gradient of the image inside the padded image, and of its copies."""
+    cdef Py_ssize_t i
+    cdef const Run* run = runs + layer.first_run
+    if copies_pixels(layer):
+        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
+        pad_backward(run, layer.n_runs, d_padded, d_image)
+        return
+    for i in range(layer.n_runs):
+        memcpy(d_image + run[i].source, d_padded + run[i].target, <size_t> run[i].length * sizeof(real))

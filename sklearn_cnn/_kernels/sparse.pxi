@@ -35,49 +35,30 @@ cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const uint8_t* 
     return n
 
 
-cdef inline void sparse_weights_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors,
-                                     const real* padded, Py_ssize_t padded_row, const int32_t* offsets, const real* values,
-                                     Py_ssize_t n, real* d_weights, Py_ssize_t stretch) noexcept nogil:
-    cdef vector sums[3][8]
-    cdef const real* patch
-    cdef Py_ssize_t i, r, v
-    for r in range(rows):
-        for v in range(vectors):
-            sums[r][v] = (<const vector*> (d_weights + r * stretch + v * lanes))[0]
-    for i in range(n):
-        patch = padded + offsets[i]
-        for r in range(rows):
-            for v in range(vectors):
-                MULTIPLY_ADD(sums[r][v], values[i], (<const vector*> (patch + r * padded_row + v * lanes))[0])
-    for r in range(rows):
-        for v in range(vectors):
-            (<vector*> (d_weights + r * stretch + v * lanes))[0] = sums[r][v]
-
-
-cdef inline void sparse_input_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors,
-                                   real* d_padded, Py_ssize_t padded_row, const int32_t* offsets, const real* values,
-                                   Py_ssize_t n, const real* weights, Py_ssize_t stretch) noexcept nogil:
-    cdef vector filter_weights[3][8]
-    cdef real* patch
-    cdef Py_ssize_t i, r, v
-    for r in range(rows):
-        for v in range(vectors):
-            filter_weights[r][v] = (<const vector*> (weights + r * stretch + v * lanes))[0]
-    for i in range(n):
-        patch = d_padded + offsets[i]
-        for r in range(rows):
-            for v in range(vectors):
-                MULTIPLY_ADD((<vector*> (patch + r * padded_row + v * lanes))[0], values[i], filter_weights[r][v])
-
-
 cdef inline void sparse_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
                              real* image, Py_ssize_t padded_row, const int32_t* offsets, const real* values, Py_ssize_t n,
                              real* weights, Py_ssize_t stretch) noexcept nogil:
-    # image, weights: padded, d_weights or d_padded, weights; whichever comes second is read, the first written
+    # image, weights: padded, d_weights or d_padded, weights; what is a gradient is written, the other read. `rows`, `vectors` and
+    # `of_input` are constants at every call.
+    cdef vector of_filter[3][8]
+    cdef Py_ssize_t i, r, v
+    cdef real* patch
+    for r in range(rows):
+        for v in range(vectors):
+            of_filter[r][v] = (<const vector*> (weights + r * stretch + v * lanes))[0]
+    for i in range(n):
+        patch = image + offsets[i]
+        for r in range(rows):
+            for v in range(vectors):
+                if of_input:
+                    MULTIPLY_ADD((<vector*> (patch + r * padded_row + v * lanes))[0], values[i], of_filter[r][v])
+                else:
+                    MULTIPLY_ADD(of_filter[r][v], values[i], (<const vector*> (patch + r * padded_row + v * lanes))[0])
     if of_input:
-        sparse_input_tile[vector](kind, lanes, rows, vectors, image, padded_row, offsets, values, n, weights, stretch)
-    else:
-        sparse_weights_tile[vector](kind, lanes, rows, vectors, image, padded_row, offsets, values, n, weights, stretch)
+        return
+    for r in range(rows):
+        for v in range(vectors):
+            (<vector*> (weights + r * stretch + v * lanes))[0] = of_filter[r][v]
 
 
 cdef inline void sparse_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
@@ -112,9 +93,9 @@ cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, c
     cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
     cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
     cdef Py_ssize_t largest_vectors = min(8, SPARSE_VECTORS // largest_rows)
+    cdef Py_ssize_t vector_slices = (n_vectors + largest_vectors - 1) // largest_vectors
     cdef real* image_slice
     cdef real* weights_slice
-    cdef Py_ssize_t vector_slices = (n_vectors + largest_vectors - 1) // largest_vectors
     largest_vectors = (n_vectors + vector_slices - 1) // vector_slices
     while row < layer.kernel_rows:
         rows = min(largest_rows, layer.kernel_rows - row)
@@ -136,9 +117,9 @@ cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, c
         row += rows
 
 
-cdef void weights_of_filter(const Layer* layer, real* image, const int32_t* offsets, const real* values, Py_ssize_t n,
+cdef void weights_of_filter(const Layer* layer, real* padded, const int32_t* offsets, const real* values, Py_ssize_t n,
                             real* d_weights) noexcept nogil:
-    sparse_filter(layer, False, image, offsets, values, n, d_weights)
+    sparse_filter(layer, False, padded, offsets, values, n, d_weights)
 
 
 cdef void input_of_filter(const Layer* layer, real* d_padded, const int32_t* offsets, const real* values, Py_ssize_t n,
@@ -161,9 +142,9 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
     cdef Py_ssize_t filter_size = layer.kernel_rows * stretch_of(layer)
     cdef real* values = scratch + layer.entries_at
-    cdef int32_t* offsets = <int32_t*> (values + n_samples * n_pooled)
+    cdef int32_t* offsets = <int32_t*> (values + n_samples * out_size)
+    cdef int32_t* ends = offsets + n_samples * out_size     # of each filter's list; the first begins at 0
     cdef Py_ssize_t i, j, f, n
-    cdef real total
     for i in range(layer.pool_rows):
         for j in range(layer.pool_columns):
             offset_in_window[i * layer.pool_columns + j] = <int32_t> (
@@ -173,24 +154,23 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
             pad(runs + layer.first_run, layer.n_runs, images + i * image_size, scratch + layer.padded_at + i * padded_size)
         padded = scratch + layer.padded_at
     activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_samples * out_size)
-    if d_images != NULL:
-        memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
+    bias_gradient(d_outputs, 1, 0, n_samples * n_pooled, layer.filters, d_bias)
+    ends[0] = 0
+    # One image after the other, not in turns: each fills most of the first-level cache.
     for f in range(layer.filters):
-        n = 0
+        n = ends[f]
         for i in range(n_samples):
             n = list_gradients(layer, f, positions + i * out_size, d_outputs + i * out_size, offset_in_window, i * padded_size,
                                offsets, values, n)
-        total = 0.0
-        for i in range(n):
-            total += values[i]
-        d_bias[f] += total
-        weights_of_filter(layer, <real*> padded, offsets, values, n, d_by_filter + f * filter_size)
-        if d_images != NULL:
-            input_of_filter(layer, d_padded, offsets, values, n, by_filter + f * filter_size)
-    if d_images != NULL:
-        memset(d_images, 0, <size_t> (n_samples * image_size) * sizeof(real))
-        for i in range(n_samples):
-            pad_backward(runs + layer.first_run, layer.n_runs, d_padded + i * padded_size, d_images + i * image_size)
+        ends[f + 1] = <int32_t> n
+        weights_of_filter(layer, <real*> padded, offsets + ends[f], values + ends[f], n - ends[f], d_by_filter + f * filter_size)
+    if d_images == NULL:
+        return
+    memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
+    for f in range(layer.filters):
+        input_of_filter(layer, d_padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f], by_filter + f * filter_size)
+    for i in range(n_samples):
+        unpad(layer, runs, d_padded + i * padded_size, d_images + i * image_size)
 
 
 cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:

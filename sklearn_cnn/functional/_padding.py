@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._plan import build_plan, table
 from sklearn_cnn.functional._arguments import (
     check_axes,
     check_shape,
@@ -94,7 +94,7 @@ def _padded(plan, X, value=0.0):
     padded = _frames(plan, len(X), value, X.dtype)
     if len(X) > 0:
         _kernels.kernels(X.dtype).pad_images(
-            plan.records, plan.runs, *map(_as_rows, (X, padded)), _kernels.effective_n_threads()
+            table(plan.records), table(plan.runs), *map(_as_rows, (X, padded)), _kernels.effective_n_threads()
         )
     return padded
 
@@ -146,7 +146,7 @@ def im2col(X, kernel_size, *, stride=1, padding=0):
     columns = np.empty((len(X), *_columns_shape(plan)), dtype=X.dtype)
     if len(X) > 0:
         _kernels.kernels(X.dtype).patches_of_images(
-            plan.records, *map(_as_rows, (_padded(plan, X), columns)), _kernels.effective_n_threads()
+            table(plan.records), *map(_as_rows, (_padded(plan, X), columns)), _kernels.effective_n_threads()
         )
     return columns
 
@@ -204,8 +204,8 @@ def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
     if n > 0:
         kernels, n_threads = _kernels.kernels(patches.dtype), _kernels.effective_n_threads()
         padded = _as_rows(_frames(plan, n, 0.0, patches.dtype))
-        kernels.images_of_patches(plan.records, _as_rows(patches), padded, n_threads)
-        kernels.unpad_images(plan.records, plan.runs, padded, _as_rows(images), n_threads)
+        kernels.images_of_patches(table(plan.records), _as_rows(patches), padded, n_threads)
+        kernels.unpad_images(table(plan.records), table(plan.runs), padded, _as_rows(images), n_threads)
     return images
 
 
