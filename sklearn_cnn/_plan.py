@@ -233,7 +233,7 @@ class _PlanBuilder:
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
             padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
             record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
-            entries = 2 * n_pooled * record["filters"] * record["group"] + record["filters"] + 1
+            entries = (2 * record["filters"] + 1) * n_pooled * record["group"] + record["filters"] + 1
             self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
 

@@ -160,7 +160,7 @@ cdef inline Py_ssize_t phase_taps(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize
 
 cdef void flip_weights(const Layer* layer, const real* weights, real* flipped) noexcept nogil:
     """weights [i, j, channel, filter] -> for each phase of the stride its taps in reverse order, [filter, channel]."""
-    cdef Py_ssize_t row_phase, column_phase, u, v, i, j, c, f, n_u, n_v
+    cdef Py_ssize_t row_phase, column_phase, u, v, i, j, n_u, n_v
     cdef const real* tap
     for row_phase in range(layer.stride_rows):
         n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
@@ -171,9 +171,7 @@ cdef void flip_weights(const Layer* layer, const real* weights, real* flipped) n
                 for v in range(n_v):
                     j = column_phase + (n_v - 1 - v) * layer.stride_columns
                     tap = weights + (i * layer.kernel_columns + j) * layer.channels * layer.filters
-                    for f in range(layer.filters):
-                        for c in range(layer.channels):
-                            flipped[f * layer.channels + c] = tap[c * layer.filters + f]
+                    transpose(layer.channels, layer.filters, tap, layer.filters, flipped, layer.channels)
                     flipped += layer.filters * layer.channels
 
 

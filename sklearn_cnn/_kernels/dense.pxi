@@ -51,10 +51,7 @@ cdef void dense_input_gradient_block(const Layer* layer, const real* weights, co
     cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
     cdef Py_ssize_t column = block * DENSE_COLUMNS
     cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, n_inputs - column)
-    cdef Py_ssize_t i, f
-    for i in range(n_columns):
-        for f in range(layer.filters):
-            panel[f * n_columns + i] = weights[(column + i) * layer.filters + f]
+    transpose(n_columns, layer.filters, weights + column * layer.filters, layer.filters, panel, n_columns)
     shape.n_outer = 1
     shape.n_inner = layer.filters
     shape.a_row = layer.filters

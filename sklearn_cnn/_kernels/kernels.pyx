@@ -31,7 +31,9 @@ cdef extern from "vectors.h" nogil:
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
     int is_not_zero(real value)
+    void transpose_square(const real* source, Py_ssize_t source_row, real* target, Py_ssize_t target_row)
     enum:
+        SQUARE_SIDE
         REAL_IS_DOUBLE
         VECTOR_BYTES
         LANES_WIDE
@@ -60,12 +62,14 @@ ctypedef fused vector:
 cdef enum:
     N_ZEROS = 1024
     MAXIMUM_PIECES = 64
+    UPDATE_NUMBERS = 1024       # of four arrays at once: penalty and update meet them in the first-level cache
     SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves
 
 cdef real[N_ZEROS] ZEROS
 
 include "records.pxi"
 include "product.pxi"
+include "transposition.pxi"
 include "padding.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"

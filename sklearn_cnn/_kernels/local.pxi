@@ -46,13 +46,11 @@ cdef void local_forward(const Layer* layer, const Run* runs, const real* paramet
 
 cdef void local_flip_weights(const Layer* layer, const real* weights, real* flipped) noexcept nogil:
     """[position, kernel row, taps, filter] -> [position, kernel row, filter, taps]"""
-    cdef Py_ssize_t block, k, f
+    cdef Py_ssize_t block
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
     cdef Py_ssize_t size = kernel_row * layer.filters
     for block in range(layer.map_rows * layer.map_columns * layer.kernel_rows):
-        for f in range(layer.filters):
-            for k in range(kernel_row):
-                flipped[block * size + f * kernel_row + k] = weights[block * size + k * layer.filters + f]
+        transpose(kernel_row, layer.filters, weights + block * size, layer.filters, flipped + block * size, kernel_row)
 
 
 cdef void local_map_gradient(const Layer* layer, const real* maps, const real* outputs, const void* positions,

@@ -330,11 +330,15 @@ cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at
                            const Solver* solver, real* first_moment, real* second_moment) noexcept nogil:
     cdef uint64_t mode = enter_flush_to_zero()
     cdef double squares = 0.0
-    if strength != 0.0:
-        squares = add_penalty(parameters + at, gradient + at, n, strength)
-    if solver != NULL:
-        update(solver, <real*> parameters + at, gradient + at, first_moment + at,
-               second_moment + at if second_moment != NULL else NULL, n)
+    cdef Py_ssize_t end = at + n
+    while at < end:
+        n = min(UPDATE_NUMBERS, end - at)
+        if strength != 0.0:
+            squares += add_penalty(parameters + at, gradient + at, n, strength)
+        if solver != NULL:
+            update(solver, <real*> parameters + at, gradient + at, first_moment + at,
+                   second_moment + at if second_moment != NULL else NULL, n)
+        at += n
     leave_flush_to_zero(mode)
     return squares
 

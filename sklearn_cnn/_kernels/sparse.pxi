@@ -17,22 +17,36 @@ cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return (layer.kernel_columns * layer.channels + 15) // 16 * 16
 
 
-cdef Py_ssize_t list_gradients(const Layer* layer, Py_ssize_t f, const uint8_t* positions, const real* d_output,
-                               const int32_t* offset_in_window, Py_ssize_t sample_at, int32_t* offsets, real* values,
+cdef Py_ssize_t list_gradients(Py_ssize_t n_pixels, Py_ssize_t filters, const int32_t* windows, const int32_t* offset_in_window,
+                               const uint8_t* positions, const real* d_output, int32_t* offsets, real* values,
                                Py_ssize_t n) noexcept nogil:
-    """Append filter f's non-zero gradients of one sample to a list of n entries, without a branch; returns its new length."""
-    cdef Py_ssize_t r, c, window, at = f
-    cdef Py_ssize_t step = layer.pool_stride_columns * layer.stride_columns * layer.channels
-    cdef Py_ssize_t row_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
-    for r in range(layer.out_rows):
-        window = sample_at + r * row_step
-        for c in range(layer.out_columns):
-            offsets[n] = <int32_t> window + offset_in_window[positions[at]]
-            values[n] = d_output[at]
-            n += is_not_zero(d_output[at])
-            window += step
-            at += layer.filters
+    """Append one filter's non-zero gradients to a list of n entries, without a branch; returns its new length.
+
+    windows: where each pooled pixel's window begins in the padded images. positions, d_output: of the filter's first pixel."""
+    cdef Py_ssize_t i
+    for i in range(n_pixels):
+        offsets[n] = windows[i] + offset_in_window[positions[i * filters]]
+        values[n] = d_output[i * filters]
+        n += is_not_zero(d_output[i * filters])
     return n
+
+
+# How a filter's patch is cut so that a slice of its weights fits the registers.
+ctypedef struct Slices:
+    Py_ssize_t rows             # of a slice, at most
+    Py_ssize_t vectors
+    Py_ssize_t n_vectors        # of a stretch that hold anything
+
+
+cdef Slices slices_of(const Layer* layer) noexcept nogil:
+    cdef Slices slices
+    cdef Py_ssize_t n = (layer.kernel_rows + 2) // 3
+    slices.n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
+    slices.rows = (layer.kernel_rows + n - 1) // n
+    slices.vectors = min(8, SPARSE_VECTORS // slices.rows)
+    n = (slices.n_vectors + slices.vectors - 1) // slices.vectors
+    slices.vectors = (slices.n_vectors + n - 1) // n
+    return slices
 
 
 cdef inline void sparse_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
@@ -83,25 +97,19 @@ cdef inline void sparse_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py
         sparse_tile[vector](kind, lanes, rows, 8, of_input, image, padded_row, offsets, values, n, weights, stretch)
 
 
-cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, const int32_t* offsets, const real* values,
-                               Py_ssize_t n, real* weights) noexcept nogil:
-    """One filter's list against all of its patch, in slices that fit the registers."""
+cdef inline void sparse_filter(const Layer* layer, const Slices* slices, bint of_input, real* image, const int32_t* offsets,
+                               const real* values, Py_ssize_t n, real* weights) noexcept nogil:
+    """One filter's list against all of its patch, slice by slice."""
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t stretch = stretch_of(layer)
-    cdef Py_ssize_t n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
     cdef Py_ssize_t rows, vectors, row = 0, vector_at
-    cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
-    cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
-    cdef Py_ssize_t largest_vectors = min(8, SPARSE_VECTORS // largest_rows)
-    cdef Py_ssize_t vector_slices = (n_vectors + largest_vectors - 1) // largest_vectors
     cdef real* image_slice
     cdef real* weights_slice
-    largest_vectors = (n_vectors + vector_slices - 1) // vector_slices
     while row < layer.kernel_rows:
-        rows = min(largest_rows, layer.kernel_rows - row)
+        rows = min(slices.rows, layer.kernel_rows - row)
         vector_at = 0
-        while vector_at < n_vectors:
-            vectors = min(largest_vectors, n_vectors - vector_at)
+        while vector_at < slices.n_vectors:
+            vectors = min(slices.vectors, slices.n_vectors - vector_at)
             image_slice = image + row * padded_row + vector_at * LANES_WIDE
             weights_slice = weights + row * stretch + vector_at * LANES_WIDE
             if rows == 1:
@@ -117,14 +125,31 @@ cdef inline void sparse_filter(const Layer* layer, bint of_input, real* image, c
         row += rows
 
 
-cdef void weights_of_filter(const Layer* layer, real* padded, const int32_t* offsets, const real* values, Py_ssize_t n,
-                            real* d_weights) noexcept nogil:
-    sparse_filter(layer, False, padded, offsets, values, n, d_weights)
+cdef void weights_of_filter(const Layer* layer, const Slices* slices, real* padded, const int32_t* offsets,
+                            const real* values, Py_ssize_t n, real* d_weights) noexcept nogil:
+    sparse_filter(layer, slices, False, padded, offsets, values, n, d_weights)
 
 
-cdef void input_of_filter(const Layer* layer, real* d_padded, const int32_t* offsets, const real* values, Py_ssize_t n,
-                          real* weights) noexcept nogil:
-    sparse_filter(layer, True, d_padded, offsets, values, n, weights)
+cdef void input_of_filter(const Layer* layer, const Slices* slices, real* d_padded, const int32_t* offsets,
+                          const real* values, Py_ssize_t n, real* weights) noexcept nogil:
+    sparse_filter(layer, slices, True, d_padded, offsets, values, n, weights)
+
+
+cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windows, int32_t* offset_in_window) noexcept nogil:
+    """Where in the padded images each pooled pixel's window begins, and each position within a window."""
+    cdef Py_ssize_t i, r, c, n = 0
+    cdef Py_ssize_t column = layer.stride_columns * layer.channels
+    cdef Py_ssize_t row = layer.stride_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t padded_size = layer.padded_rows * layer.padded_columns * layer.channels
+    for r in range(layer.pool_rows):
+        for c in range(layer.pool_columns):
+            offset_in_window[r * layer.pool_columns + c] = <int32_t> (r * row + c * column)
+    for i in range(n_samples):
+        for r in range(layer.out_rows):
+            for c in range(layer.out_columns):
+                windows[n] = <int32_t> (
+                    i * padded_size + r * layer.pool_stride_rows * row + c * layer.pool_stride_columns * column)
+                n += 1
 
 
 cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* images, const real* outputs,
@@ -133,55 +158,51 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
     cdef int32_t[256] offset_in_window
+    cdef Slices slices = slices_of(layer)
     cdef const real* padded = images
     cdef real* d_padded = scratch + layer.padded_gradient_at
-    cdef Py_ssize_t n_pooled = layer.out_rows * layer.out_columns
-    cdef Py_ssize_t out_size = n_pooled * layer.filters
+    cdef Py_ssize_t n_pixels = n_samples * layer.out_rows * layer.out_columns
     cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
+    cdef Py_ssize_t padded_size = layer.padded_rows * layer.padded_columns * layer.channels
     cdef Py_ssize_t filter_size = layer.kernel_rows * stretch_of(layer)
     cdef real* values = scratch + layer.entries_at
-    cdef int32_t* offsets = <int32_t*> (values + n_samples * out_size)
-    cdef int32_t* ends = offsets + n_samples * out_size     # of each filter's list; the first begins at 0
-    cdef Py_ssize_t i, j, f, n
-    for i in range(layer.pool_rows):
-        for j in range(layer.pool_columns):
-            offset_in_window[i * layer.pool_columns + j] = <int32_t> (
-                i * layer.stride_rows * padded_row + j * layer.stride_columns * layer.channels)
+    cdef int32_t* offsets = <int32_t*> (values + n_pixels * layer.filters)
+    cdef int32_t* windows = offsets + n_pixels * layer.filters
+    cdef int32_t* ends = windows + n_pixels     # of each filter's list; the first begins at 0
+    cdef Py_ssize_t i, f
+    place_windows(layer, n_samples, windows, offset_in_window)
     if is_padded(layer):
         for i in range(n_samples):
             pad(runs + layer.first_run, layer.n_runs, images + i * image_size, scratch + layer.padded_at + i * padded_size)
         padded = scratch + layer.padded_at
-    activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_samples * out_size)
-    bias_gradient(d_outputs, 1, 0, n_samples * n_pooled, layer.filters, d_bias)
-    ends[0] = 0
+    activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_pixels * layer.filters)
+    bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
     # One image after the other, not in turns: each fills most of the first-level cache.
+    ends[0] = 0
     for f in range(layer.filters):
-        n = ends[f]
-        for i in range(n_samples):
-            n = list_gradients(layer, f, positions + i * out_size, d_outputs + i * out_size, offset_in_window, i * padded_size,
-                               offsets, values, n)
-        ends[f + 1] = <int32_t> n
-        weights_of_filter(layer, <real*> padded, offsets + ends[f], values + ends[f], n - ends[f], d_by_filter + f * filter_size)
+        ends[f + 1] = <int32_t> list_gradients(n_pixels, layer.filters, windows, offset_in_window, positions + f, d_outputs + f,
+                                               offsets, values, ends[f])
+        weights_of_filter(layer, &slices, <real*> padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f],
+                          d_by_filter + f * filter_size)
     if d_images == NULL:
         return
     memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
     for f in range(layer.filters):
-        input_of_filter(layer, d_padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f], by_filter + f * filter_size)
+        input_of_filter(layer, &slices, d_padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f],
+                        by_filter + f * filter_size)
     for i in range(n_samples):
         unpad(layer, runs, d_padded + i * padded_size, d_images + i * image_size)
 
 
 cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:
-    """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]"""
+    """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]."""
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
     cdef Py_ssize_t stretch = stretch_of(layer)
     cdef Py_ssize_t f, r, k
-    for f in range(layer.filters):
-        for r in range(layer.kernel_rows):
-            for k in range(kernel_row):
-                by_filter[(f * layer.kernel_rows + r) * stretch + k] = weights[(r * kernel_row + k) * layer.filters + f]
+    for r in range(layer.kernel_rows):
+        transpose(kernel_row, layer.filters, weights + r * kernel_row * layer.filters, layer.filters, by_filter + r * stretch,
+                  layer.kernel_rows * stretch)
+        for f in range(layer.filters):
             for k in range(kernel_row, stretch):
                 by_filter[(f * layer.kernel_rows + r) * stretch + k] = 0.0
 
@@ -190,8 +211,7 @@ cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real*
     """[filter, kernel row, stretch] -> [kernel row, column and channel, filter]"""
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
     cdef Py_ssize_t stretch = stretch_of(layer)
-    cdef Py_ssize_t f, r, k
+    cdef Py_ssize_t r
     for r in range(layer.kernel_rows):
-        for k in range(kernel_row):
-            for f in range(layer.filters):
-                gradient[(r * kernel_row + k) * layer.filters + f] = by_filter[(f * layer.kernel_rows + r) * stretch + k]
+        transpose(layer.filters, kernel_row, by_filter + r * stretch, layer.kernel_rows * stretch,
+                  gradient + r * kernel_row * layer.filters, layer.filters)

@@ -7,6 +7,7 @@
 #ifndef SKLEARN_CNN_VECTORS_H
 #define SKLEARN_CNN_VECTORS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -172,6 +173,35 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define SUBTRACT(result, first, second) ((result) = (first) - (second))
 #define SCALE(value, factor) ((value) = (value) * (real)(factor))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
+
+/* target[j][i] <- source[i][j] for a square of SQUARE_SIDE numbers a side; `..._row` is the distance of two rows. */
+#if defined(__has_builtin) && LANES_WIDE > 1 && !REAL_IS_DOUBLE
+#if __has_builtin(__builtin_shufflevector)
+#define SQUARE_SIDE 4
+#endif
+#endif
+#ifdef SQUARE_SIDE
+static inline void transpose_square(const real *source, ptrdiff_t source_row, real *target, ptrdiff_t target_row)
+{
+    typedef real four VECTOR_OF(4 * REAL_BYTES);
+    four a = *(const four *)source, b = *(const four *)(source + source_row);
+    four c = *(const four *)(source + 2 * source_row), d = *(const four *)(source + 3 * source_row);
+    four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four *)target = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    *(four *)(target + target_row) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    *(four *)(target + 2 * target_row) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    *(four *)(target + 3 * target_row) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+#else
+#define SQUARE_SIDE 1
+static inline void transpose_square(const real *source, ptrdiff_t source_row, real *target, ptrdiff_t target_row)
+{
+    (void)source_row;
+    (void)target_row;
+    *target = *source;
+}
+#endif
 
 #include <math.h>
 #if REAL_IS_DOUBLE
