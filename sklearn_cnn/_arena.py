@@ -13,6 +13,7 @@ CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
 
 
+@lru_cache(maxsize=256)
 def prediction_capacity(plan, n_samples):
     """Return how many samples to run in one call: a power of two whose workspace stays at some megabytes."""
     largest = max(1, min(1024, (1 << 22) // max(1, plan.totals["values"] + plan.totals["kept"])))

@@ -14,6 +14,8 @@ from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network import Network, aligned_copy
 from sklearn_cnn._plan import build_plan
 
+LARGEST_FLOAT32 = np.finfo(np.float32).max
+FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
 LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, DenseLayer)}
 
 
@@ -82,8 +84,9 @@ def is_finite_float32(values):
     """Say whether all values are finite as float32, without a temporary array of their size."""
     if values.size == 0:
         return True
-    largest = np.finfo(np.float32).max
-    return bool(values.min() >= -largest and values.max() <= largest)  # a NaN makes both comparisons false
+    if values.size <= FEW_VALUES and values.dtype.char in "fd" and np.vdot(values, values) <= LARGEST_FLOAT32:
+        return True  # no value is larger than the sum of squares allows: the quickest answer for a single image
+    return bool(values.min() >= -LARGEST_FLOAT32 and values.max() <= LARGEST_FLOAT32)  # a NaN makes both comparisons false
 
 
 def checked_array(fitted, name, shape):

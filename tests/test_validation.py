@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn._fitted import is_finite_float32
 from sklearn_cnn._images import resolve_input_shape
 from sklearn_cnn._parameters import RULES, InvalidParameterError, check_parameters, plain
 
@@ -82,6 +83,28 @@ BOOLEANS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "sc
 
 def is_harmless(name, kind):
     return kind in HARMLESS.get(name, ()) or (name in BOOLEANS and kind == "True")
+
+
+@pytest.mark.parametrize("n_values", [3, 5000], ids=["few values", "many values"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_finite_is_finite_as_float32(n_values, dtype):
+    def with_one(value):
+        values = np.ones((1, n_values), dtype=dtype)
+        values[0, 1] = value
+        return values
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert is_finite_float32(with_one(-7))
+        assert is_finite_float32(with_one(6e4))
+        for value in (math.nan, math.inf, -math.inf):
+            assert not is_finite_float32(with_one(value))
+        if dtype != np.float16:
+            assert is_finite_float32(with_one(3.4e38))  # its square is not
+            assert is_finite_float32(with_one(-3.4e38))
+        if dtype == np.float64:
+            assert not is_finite_float32(with_one(3.5e38))
+            assert not is_finite_float32(with_one(-1e300))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

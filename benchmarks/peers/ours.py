@@ -44,6 +44,11 @@ def prepare(job):
         if "SKLEARN_CNN_KERNELS" in os.environ:  # a level that was not built, or that this processor cannot run
             raise NotAvailable(str(error)) from None
         raise
+    mode = job.mode
+    if mode == "direct":
+        from sklearn_cnn import _plan
+
+        mode, _plan.MINIMAL_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
     build = {
         ("train", "estimator"): prepare_training,
         ("train", "trainer"): prepare_trainer,
@@ -51,7 +56,7 @@ def prepare(job):
         ("latency", "estimator"): prepare_prediction,
         ("search", "estimator"): prepare_search,
     }
-    return build[job.task, job.mode](job)
+    return build[job.task, mode](job)
 
 
 def flat_images(job):
