@@ -439,7 +439,8 @@ class Call:
         self.arguments = {
             "layers": table(self.plan.records), "arena": table(arena), "runs": table(self.plan.runs),
             "parameters": np.zeros(size, dtype), "numbers": np.zeros(int(arena["n_numbers"][0]), dtype),
-            "positions": np.zeros(400, np.uint8), "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
+            "positions": np.zeros(400, np.uint8),
+            "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
             "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "sample_weight": np.ones(5, dtype),
             "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
             "second_moment": np.zeros(size, dtype), "n_threads": 1,
