@@ -21,6 +21,8 @@ cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* lay
         for j in range(pool_columns):
             value = (<const vector*> (window + i * map_row + j * layer.filters))[0]
             KEEP_MAXIMUM(best, position, value, <real> (i * pool_columns + j))
+    if layer.activation == RELU:
+        RECTIFY(best)
     (<vector*> output)[0] = best
     if positions != NULL:
         if position_t is uint8_t:

@@ -7,9 +7,12 @@
 #         d_weights[tap, filters] += patch_w[tap] * g_w        all taps at once, sums in registers
 
 cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
-    # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector
+                              const uint8_t* positions, const real* outputs, const real* d_output, real* d_weights,
+                              real* d_bias) noexcept nogil:
+    # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector. outputs: NULL but
+    # behind ReLU, whose derivative is taken here; d_bias: NULL but in the first slice.
     cdef vector sums[3][9]
+    cdef vector bias_sum = (<const vector*> ZEROS)[0]
     cdef vector g
     cdef vector position
     cdef vector g_here
@@ -21,11 +24,17 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
     for r in range(rows):
         for k in range(taps):
             sums[r][k] = (<const vector*> (d_weights + r * weights_row + k * layer.filters))[0]
+    if d_bias != NULL:
+        bias_sum = (<const vector*> d_bias)[0]
     for out_row in range(layer.out_rows):
         for out_column in range(layer.out_columns):
             window = padded + (out_row * layer.pool_stride_rows * layer.stride_rows * padded_row
                                + out_column * layer.pool_stride_columns * layer.stride_columns * layer.channels)
             g = (<const vector*> (d_output + at))[0]
+            if outputs != NULL:
+                KEEP_WHERE_POSITIVE(g, (<const vector*> (outputs + at))[0])
+            if d_bias != NULL:
+                ADD(bias_sum, g)
             LOAD_POSITIONS(position, positions + at)
             at += layer.filters
             for i in range(layer.pool_rows):
@@ -38,33 +47,36 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
     for r in range(rows):
         for k in range(taps):
             (<vector*> (d_weights + r * weights_row + k * layer.filters))[0] = sums[r][k]
+    if d_bias != NULL:
+        (<vector*> d_bias)[0] = bias_sum
 
 
 cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
+                              const uint8_t* positions, const real* outputs, const real* d_output, real* d_weights,
+                              real* d_bias) noexcept nogil:
     # `rows` is a constant here
     if taps == 1:
-        shallow_tile[vector](kind, rows, 1, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 1, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif taps == 2:
-        shallow_tile[vector](kind, rows, 2, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 2, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif taps == 3:
-        shallow_tile[vector](kind, rows, 3, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 3, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif taps == 4:
-        shallow_tile[vector](kind, rows, 4, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 4, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif SHALLOW_TAPS >= 5 * rows and taps == 5:
-        shallow_tile[vector](kind, rows, 5, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 5, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif SHALLOW_TAPS >= 6 * rows and taps == 6:
-        shallow_tile[vector](kind, rows, 6, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 6, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif SHALLOW_TAPS >= 7 * rows and taps == 7:
-        shallow_tile[vector](kind, rows, 7, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 7, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif SHALLOW_TAPS >= 8 * rows and taps == 8:
-        shallow_tile[vector](kind, rows, 8, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 8, layer, padded, positions, outputs, d_output, d_weights, d_bias)
     elif SHALLOW_TAPS >= 9 * rows and taps == 9:
-        shallow_tile[vector](kind, rows, 9, layer, padded, positions, d_output, d_weights)
+        shallow_tile[vector](kind, rows, 9, layer, padded, positions, outputs, d_output, d_weights, d_bias)
 
 
-cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* padded,
-                                 const uint8_t* positions, const real* d_output, real* d_weights) noexcept nogil:
+cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* padded, const uint8_t* positions,
+                                 const real* outputs, const real* d_output, real* d_weights, real* d_bias) noexcept nogil:
     """All taps of one vector of filters, in slices that fit the registers."""
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
@@ -84,33 +96,37 @@ cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* p
             image = padded + row * padded_row + tap
             d_slice = d_weights + (row * kernel_row + tap) * layer.filters
             if rows == 1:
-                shallow_rows[vector](kind, 1, taps, layer, image, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 1, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
             elif rows == 2:
-                shallow_rows[vector](kind, 2, taps, layer, image, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 2, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
             else:
-                shallow_rows[vector](kind, 3, taps, layer, image, positions, d_output, d_slice)
+                shallow_rows[vector](kind, 3, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
             tap += taps
+            d_bias = NULL
         row += rows
 
 
-cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* output,
+cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* outputs,
                            const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up."""
     cdef const real* padded = image
-    cdef Py_ssize_t f = 0
+    cdef Py_ssize_t step, f = 0
     if is_padded(layer):
         pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
         padded = scratch + layer.padded_at
-    activate_backward(layer.activation, output, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
-    bias_gradient(d_output, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
+    if layer.activation != RELU:
+        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        outputs = NULL
     while f < layer.filters:
         if layer.filters - f >= LANES_WIDE:
-            shallow_filters[vector_wide](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
-            f += LANES_WIDE
+            shallow_filters[vector_wide](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+            step = LANES_WIDE
         elif layer.filters - f >= LANES_QUARTER:
-            shallow_filters[vector_quarter](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
-            f += LANES_QUARTER
+            shallow_filters[vector_quarter](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+            step = LANES_QUARTER
         else:
-            shallow_filters[vector_one](NULL, layer, padded, positions + f, d_output + f, d_weights + f)
-            f += 1
+            shallow_filters[vector_one](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+            step = 1
+        f, positions, d_output, d_weights, d_bias = f + step, positions + step, d_output + step, d_weights + step, d_bias + step
+        outputs = outputs + step if outputs != NULL else NULL

@@ -93,6 +93,18 @@ typedef real vector_one;
         __typeof__(value == value) here = *(const type *)position_at == BROADCAST(type, index);                        \
         *(type *)result_at = (type)((__typeof__(here))value & here);                                                   \
     }                                                                                                                  \
+    static inline void rectify_##type(void *value_at)                                                                  \
+    {                                                                                                                  \
+        type value = *(type *)value_at;                                                                                \
+        __typeof__(value < value) negative = value < (type){0};                                                        \
+        *(type *)value_at = (type)((__typeof__(negative))value & ~negative);                                           \
+    }                                                                                                                  \
+    static inline void keep_where_positive_##type(void *value_at, const void *other_at)                                \
+    {                                                                                                                  \
+        type value = *(type *)value_at;                                                                                \
+        __typeof__(value > value) positive = *(const type *)other_at > (type){0};                                      \
+        *(type *)value_at = (type)((__typeof__(positive))value & positive);                                            \
+    }                                                                                                                  \
     static inline void load_positions_##type(void *position_at, const uint8_t *stored)                                 \
     {                                                                                                                  \
         bytes packed;                                                                                                  \
@@ -117,6 +129,14 @@ static inline void keep_maximum_one(void *best_at, void *position_at, const void
 static inline void where_position_one(void *result_at, const void *position_at, real index, const void *value_at)
 {
     *(real *)result_at = *(const real *)position_at == index ? *(const real *)value_at : 0;
+}
+static inline void rectify_one(void *value_at)
+{
+    *(real *)value_at = *(real *)value_at < 0 ? 0 : *(real *)value_at;
+}
+static inline void keep_where_positive_one(void *value_at, const void *other_at)
+{
+    *(real *)value_at = *(const real *)other_at > 0 ? *(real *)value_at : 0;
 }
 static inline void load_positions_one(void *position_at, const uint8_t *stored) { *(real *)position_at = *stored; }
 static inline void store_positions_one(uint8_t *stored, const void *position_at)
@@ -146,6 +166,10 @@ DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
 /* result <- value where position is index, else 0 */
 #define WHERE_POSITION(result, position, index, value)                                                                 \
     OF_TYPE(where_position, value, (&(result), &(position), index, &(value)))
+/* value <- 0 where it is below zero; NaN stays */
+#define RECTIFY(value) OF_TYPE(rectify, value, (&(value)))
+/* value <- value where other is greater than zero, else 0 */
+#define KEEP_WHERE_POSITIVE(value, other) OF_TYPE(keep_where_positive, value, (&(value), &(other)))
 /* bytes <-> numbers */
 #define LOAD_POSITIONS(position, stored) OF_TYPE(load_positions, position, (&(position), stored))
 #define STORE_POSITIONS(stored, position) OF_TYPE(store_positions, position, (stored, &(position)))
