@@ -28,7 +28,8 @@ cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* windo
         pool_row[int32_t](layer, window, map_row, output + out_row * n, <int32_t*> positions + out_row * n)
     else:
         pool_row[uint8_t](layer, window, map_row, output + out_row * n, <uint8_t*> positions + out_row * n)
-    # All activations are monotone: the maximum of the activations is the activation of the maximum, on fewer pixels. ReLU is done.
+    # All activations are monotone: the maximum of the activations is the activation of the maximum, on fewer pixels. ReLU is
+    # there already.
     if layer.pooling == MAXIMUM and layer.activation != RELU:
         activate(layer.activation, output + out_row * n, n)
 
