@@ -5,6 +5,9 @@
 #     a b | c d    max(a, b, e, f) ...    0 1      position_t is a byte; windows of more than 256
 #     e f | g h                           2 3      pixels use 32-bit integers
 
+cdef enum:
+    SMALL_WINDOW = 16           # pixels up to which the whole window is written, in vectors, rather than the maxima one by one
+
 ctypedef fused position_t:
     uint8_t
     int32_t
@@ -78,16 +81,53 @@ cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, r
         positions = positions + layer.filters if positions != NULL else NULL
 
 
+cdef inline void spread_maximum(vector* kind, const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
+                                Py_ssize_t map_row) noexcept nogil:
+    # One vector of filters of one window: each pixel gets the gradient where the maximum was there, else zero.
+    cdef vector g = (<const vector*> d_output)[0]
+    cdef vector position
+    cdef vector here
+    cdef Py_ssize_t i, j
+    LOAD_POSITIONS(position, positions)
+    for i in range(layer.pool_rows):
+        for j in range(layer.pool_columns):
+            WHERE_POSITION(here, position, <real> (i * layer.pool_columns + j), g)
+            ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
+            (<vector*> (window + i * map_row + j * layer.filters))[0] = here
+
+
+cdef void spread_maxima(const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
+                        Py_ssize_t map_row) noexcept nogil:
+    """All filters of one window. No vector overlaps another here: they add."""
+    cdef Py_ssize_t f = 0
+    while f < layer.filters:
+        if layer.filters - f >= LANES_WIDE:
+            spread_maximum[vector_wide](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            f += LANES_WIDE
+        elif layer.filters - f >= LANES_QUARTER:
+            spread_maximum[vector_quarter](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            f += LANES_QUARTER
+        else:
+            spread_maximum[vector_one](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            f += 1
+
+
 cdef void maximum_backward(const Layer* layer, const real* d_output, const position_t* positions, real* d_map,
                            Py_ssize_t map_row) noexcept nogil:
     """Add each pooled gradient to the pixel its maximum came from. d_map starts at zero."""
     cdef Py_ssize_t r, c, f, position
     cdef Py_ssize_t at = 0
+    cdef bint fills_vectors = layer.filters >= LANES_WIDE or layer.filters % LANES_QUARTER == 0
     cdef real* window
     cdef real* pixel
     for r in range(layer.out_rows):
         for c in range(layer.out_columns):
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
+            if position_t is uint8_t:
+                if fills_vectors and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW:
+                    spread_maxima(layer, d_output + at, positions + at, window, map_row)
+                    at += layer.filters
+                    continue
             for f in range(layer.filters):
                 position = positions[at + f]
                 pixel = window + (position // layer.pool_columns) * map_row + (position % layer.pool_columns) * layer.filters
