@@ -243,15 +243,25 @@ def check_map(plan, block, stage):
     block : int
         Counted from 0.
     """
-    n_blocks = sum(isinstance(layer, ConvolutionBlock) for layer in plan.layers)
+    block = check_block(block, sum(isinstance(layer, ConvolutionBlock) for layer in plan.layers))
+    check_stage(stage)
+    return block
+
+
+def check_block(block, n_blocks):
+    """Return the number of a block counted from 0; negative ones count from the end."""
     if isinstance(block, bool) or not isinstance(block, Integral):
         raise TypeError(f"block must be an integer, but it is {block!r}.")
     block = int(block)
     if not -n_blocks <= block < n_blocks:
         raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
+    return block % n_blocks
+
+
+def check_stage(stage):
+    """Refuse what is no stage of a block."""
     if not isinstance(stage, str) or stage not in ("conv", "pool"):
         raise ValueError(f"stage={stage!r} must be 'conv', the map behind the activation, or 'pool', behind the pooling.")
-    return block % n_blocks
 
 
 def check_memory(plan):

@@ -112,6 +112,12 @@ def is_line(shape):
     return shape[0] == 1 and shape[1] > 1
 
 
+def size_text(rows, columns, is_signal=None):
+    """Say how large something is; of a signal, which is what has one row unless said otherwise, the columns alone."""
+    is_signal = rows == 1 if is_signal is None else is_signal
+    return f"{columns}" if is_signal else f"{rows} x {columns}"
+
+
 def tile_size(shape):
     """Return width and height of a tile whose longer side is one; a signal gets room for a line."""
     rows, columns = shape[:2]

@@ -13,6 +13,7 @@ from sklearn_cnn.inspection._drawing import (
     is_line,
     one_sample,
     picture,
+    size_text,
     tile_size,
 )
 
@@ -93,9 +94,8 @@ class FeatureMapDisplay:
         X, image = one_sample(estimator, X)
         maps = estimator.feature_maps(X, block, stage)[0]
         rows, columns, n_filters = maps.shape
-        size = f"{columns}" if rows == 1 else f"{rows} x {columns}"
         stage_name = {"conv": "behind the activation", "pool": "behind the pooling"}[stage]
-        title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size}"
+        title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size_text(rows, columns)}"
         return cls(maps, image=image, title=title).plot(ax, **options)
 
     def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):
@@ -118,8 +118,7 @@ class FeatureMapDisplay:
             This one.
         """
         tiles = np.moveaxis(np.asarray(self.maps), -1, 0)
-        low, high = float(tiles.min()), float(tiles.max())
-        limits = (low, high) if high > low else (low, low + 1.0)
+        limits = _limits(tiles)
         _, n_rows, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
         left = 0.0 if self.image is None else self._input_width(n_rows) + 2.5 * GAP
         scale = 1.6 if is_line(tiles.shape[1:]) else 0.8

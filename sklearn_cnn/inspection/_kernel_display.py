@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_tiles, grid_size, is_line
+from sklearn_cnn._validation import check_block
+from sklearn_cnn.inspection._drawing import (
+    add_colorbar,
+    axes_to_draw_on,
+    check_network,
+    draw_tiles,
+    grid_size,
+    is_line,
+    size_text,
+)
 
 
 class KernelDisplay:
@@ -76,16 +85,13 @@ class KernelDisplay:
         """
         check_network(estimator, "kernels_")
         kernels = estimator.kernels_
-        if not -len(kernels) <= block < len(kernels):
-            raise ValueError(f"block={block} does not exist: the network has {len(kernels)}, numbered from 0.")
-        block %= len(kernels)
+        block = check_block(block, len(kernels))
         kernels, where = _at_position(kernels[block], position)
         n_filters, n_channels, rows, columns = kernels.shape
         if channel is None:
             channel = "colour" if block == 0 and n_channels == 3 and rows > 1 else "mean" if n_channels > 1 else 0
         shown, what = _of_channel(kernels, channel)
-        size = f"{columns}" if rows == 1 else f"{rows} x {columns}"
-        title = f"Block {block}: {n_filters} kernels of {size}{where}{what}"
+        title = f"Block {block}: {n_filters} kernels of {size_text(rows, columns)}{where}{what}"
         return cls(shown, title=title).plot(ax, **options)
 
     def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_sample, one_sample
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
 
 IMAGES_AT_A_TIME = 256
 SMALLEST_SCALE = 0.05  # of probability; smaller drops look as small as they are
@@ -146,8 +146,8 @@ class OcclusionDisplay:
         if self.probability is not None:
             title += f"  P = {self.probability:.2f}"
         if self.window is not None:
-            size = self.window[1] if self.image.shape[0] == 1 else f"{self.window[0]} x {self.window[1]}"
-            title += f"\npatch of {size}"
+            rows, columns = self.window
+            title += f"\npatch of {size_text(rows, columns, self.image.shape[0] == 1)}"
         return title
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample
+from sklearn_cnn._validation import check_block, check_stage
+from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
 
 COLOURS = ("#e6a700", "#d1495b", "#2a9d8f", "#3d6fd9", "#9b5de5", "#f3722c", "#00a6d6", "#7a9e1f")
 
@@ -134,7 +135,7 @@ class ReceptiveFieldDisplay:
         bottom, top = sorted(ax.get_ylim())
         for number in range(len(self.names) - 1, first - 1, -1):
             (row, column), (rows, columns) = self.origins[number], self.fields[number]
-            size = f"{columns}" if is_signal else f"{rows} x {columns}"
+            size = size_text(rows, columns, is_signal)
             if is_signal:  # a bar for each layer above the signal
                 row, rows = top + (top - bottom) * (0.04 + 0.09 * number) + 0.5, (top - bottom) * 0.06
             patch = Rectangle(
@@ -174,12 +175,8 @@ class ReceptiveFieldDisplay:
 
 def _rows_up_to(estimator, block, stage):
     """Return the rows of the layer table up to one block's map or pooling."""
-    n_blocks = len(estimator.kernels_)
-    if not -n_blocks <= block < n_blocks:
-        raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
-    if stage not in ("conv", "pool"):
-        raise ValueError(f"stage={stage!r} must be 'conv' or 'pool'.")
-    block %= n_blocks
+    block = check_block(block, len(estimator.kernels_))
+    check_stage(stage)
     table = estimator.layer_table_
     of_block = [number for number, row in enumerate(table) if row["name"].startswith(f"block {block}:")]
     return table[: of_block[0 if stage == "conv" else -1] + 1]
