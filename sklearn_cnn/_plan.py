@@ -223,7 +223,8 @@ class _PlanBuilder:
             record["pooling"] == _kernel_names.MAXIMUM
             and n_pooled * SPARSE_SHARE <= n_map
             and record["pool_rows"] * record["pool_columns"] <= 256
-            and record["padded_rows"] * record["padded_columns"] * record["channels"] < 1 << 31
+            and record["padded_rows"] * record["padded_columns"] * record["channels"] < 1 << 31  # offsets have 32 bits
+            and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
         )
         record["n_chunk_weights"] = aligned(record["n_weights"])
         if mostly_zero and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:

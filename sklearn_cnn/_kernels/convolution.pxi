@@ -10,10 +10,6 @@
 #
 # d_map stands in a frame of zeros (lead_rows above, lead_columns to the left) so that the last sum never leaves it.
 
-cdef inline bint is_padded(const Layer* layer) noexcept nogil:
-    return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
-
-
 cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
     return layer.pool_rows * layer.pool_columns > 256
 
@@ -57,13 +53,10 @@ cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_colu
 cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
                               const real* image, real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
     """image -> output (and positions) of one sample; kept_map may be NULL."""
-    cdef const real* padded = image
+    cdef const real* padded = padded_image(layer, runs, image, scratch)
     cdef real* map
     cdef Py_ssize_t row_size = layer.map_columns * layer.filters
     cdef Py_ssize_t r
-    if is_padded(layer):
-        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
-        padded = scratch + layer.padded_at
     if layer.pooling == NO_POOLING:
         map = output
     elif kept_map != NULL:
@@ -228,13 +221,10 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
                                const real* kept_map, const real* output, const void* positions, real* d_output,
                                real* d_image, real* d_weights, real* d_bias, real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_image <- gradient (unless NULL); d_output is used up."""
-    cdef const real* padded = image
+    cdef const real* padded = padded_image(layer, runs, image, scratch)
     cdef real* frame = scratch + layer.map_gradient_at
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
     cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters
-    if is_padded(layer):
-        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
-        padded = scratch + layer.padded_at
     if layer.pooling != NO_POOLING:
         memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
     map_gradient(layer, kept_map, output, positions, d_output, d_map, frame_row)

@@ -132,16 +132,20 @@ cdef inline const Run* runs_in(Table table) noexcept nogil:
     return <const Run*> &table[0, 0] if table.shape[0] > 0 else NULL
 
 
+cdef inline bint holds(Table table, size_t record_size) noexcept nogil:
+    return table.shape[1] * sizeof(int64_t) == record_size
+
+
 cdef int connect(Network* network, Table layers, Table arena, Table runs,
                  const real[::1] parameters, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
                  int n_threads) except -1:
     """Check the sizes of the blocks against the plan and take their addresses."""
     cdef const Arena* sizes
-    if arena.shape[0] != 1 or arena.shape[1] * sizeof(int64_t) != sizeof(Arena):
+    if arena.shape[0] != 1 or not holds(arena, sizeof(Arena)):
         raise ValueError("the arena is one record")
     sizes = <const Arena*> &arena[0, 0]
-    if (layers.shape[0] != sizes.n_layers or layers.shape[0] < 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer)
-            or runs.shape[1] * sizeof(int64_t) != sizeof(Run)):
+    if (layers.shape[0] != sizes.n_layers or layers.shape[0] < 1 or not holds(layers, sizeof(Layer))
+            or not holds(runs, sizeof(Run))):
         raise ValueError("the arena does not belong to these layers and runs")
     if parameters.shape[0] != sizes.n_parameters:
         raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {sizes.n_parameters}")
@@ -270,32 +274,31 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     return value + 0.5 * alpha / weight_sum * squares
 
 
-cdef int check_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,
-                      int n_threads) except -1:
-    """Check images and padded images against one convolution layer; they may be empty together."""
-    cdef const Layer* layer
-    if (layers.shape[0] != 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer) or images.shape[0] != padded.shape[0]
-            or n_threads < 1):
-        raise ValueError(f"{layers.shape[0]} layers, {images.shape[0]} and {padded.shape[0]} images, {n_threads} threads")
-    layer = layers_in(layers)
+cdef const Layer* layer_of_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,
+                                  int n_threads) except NULL:
+    """Check images and padded images against one convolution layer, and return it; they may be empty together."""
+    cdef const Layer* layer = layer_of_rows(layers, images.shape[0], padded.shape[0], n_threads)
     if (images.shape[1] != input_size(layer) or padded.shape[1] != padded_size(layer)
-            or runs.shape[1] * sizeof(int64_t) != sizeof(Run) or runs.shape[0] < layer.first_run + layer.n_runs):
+            or not holds(runs, sizeof(Run)) or runs.shape[0] < layer.first_run + layer.n_runs):
         raise ValueError(f"images of {images.shape[1]} and {padded.shape[1]} numbers, or the runs, do not fit the layer")
-    return 0
+    return layer
 
 
-cdef int check_patches(Table layers, const real[:, ::1] padded, const real[:, ::1] columns, int n_threads) except -1:
-    """Check padded images and their patches against one convolution layer; they may be empty together."""
-    cdef const Layer* layer
-    cdef Py_ssize_t n_patch
-    if (layers.shape[0] != 1 or layers.shape[1] * sizeof(int64_t) != sizeof(Layer) or columns.shape[0] != padded.shape[0]
-            or n_threads < 1):
-        raise ValueError(f"{layers.shape[0]} layers, {padded.shape[0]} and {columns.shape[0]} images, {n_threads} threads")
-    layer = layers_in(layers)
-    n_patch = layer.kernel_rows * layer.kernel_columns * layer.channels
+cdef const Layer* layer_of_patches(Table layers, const real[:, ::1] padded, const real[:, ::1] columns,
+                                   int n_threads) except NULL:
+    """Check padded images and their patches against one convolution layer, and return it; they may be empty together."""
+    cdef const Layer* layer = layer_of_rows(layers, padded.shape[0], columns.shape[0], n_threads)
+    cdef Py_ssize_t n_patch = layer.kernel_rows * layer.kernel_columns * layer.channels
     if padded.shape[1] != padded_size(layer) or columns.shape[1] != layer.map_rows * layer.map_columns * n_patch:
         raise ValueError(f"images of {padded.shape[1]} numbers with patches of {columns.shape[1]} do not fit the layer")
-    return 0
+    return layer
+
+
+cdef const Layer* layer_of_rows(Table layers, Py_ssize_t n_before, Py_ssize_t n_after, int n_threads) except NULL:
+    """Check that there is one layer, and as many samples before it as after; return the layer."""
+    if layers.shape[0] != 1 or not holds(layers, sizeof(Layer)) or n_before != n_after or n_threads < 1:
+        raise ValueError(f"{layers.shape[0]} layers, {n_before} and {n_after} images, {n_threads} threads")
+    return layers_in(layers)
 
 
 cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) noexcept nogil:
@@ -305,9 +308,7 @@ cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) no
 def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
     """Copy images into padded frames; what padding does not copy keeps the number it had."""
     cdef Py_ssize_t i
-    cdef const Layer* layer
-    check_images(layers, runs, images, padded, n_threads)
-    layer = layers_in(layers)
+    cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
     for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
         pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
 
@@ -315,9 +316,7 @@ def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1]
 def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
     """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
     cdef Py_ssize_t i
-    cdef const Layer* layer
-    check_images(layers, runs, images, padded, n_threads)
-    layer = layers_in(layers)
+    cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
     for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
         pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
 
@@ -325,9 +324,7 @@ def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::
 def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
     """Copy the patches of padded images."""
     cdef Py_ssize_t i
-    cdef const Layer* layer
-    check_patches(layers, padded, columns, n_threads)
-    layer = layers_in(layers)
+    cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
     for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
         copy_patches(layer, &padded[i, 0], &columns[i, 0])
 
@@ -335,8 +332,6 @@ def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] colu
 def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
     """The adjoint of `patches_of_images`: add patches to padded images."""
     cdef Py_ssize_t i
-    cdef const Layer* layer
-    check_patches(layers, padded, columns, n_threads)
-    layer = layers_in(layers)
+    cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
     for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
         add_patches(layer, &columns[i, 0], &padded[i, 0])

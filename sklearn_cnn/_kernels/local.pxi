@@ -93,9 +93,8 @@ cdef void local_input_gradient(const Layer* layer, const Run* runs, const real* 
                 target = d_padded + (r * layer.stride_rows + u) * padded_row + c * layer.stride_columns * layer.channels
                 product(n_samples, kernel_row, &shape, d_maps + position * layer.filters,
                         flipped + (position * layer.kernel_rows + u) * kernel_row * layer.filters, target, target)
-    memset(d_images, 0, <size_t> (n_samples * image_size) * sizeof(real))
     for r in range(n_samples):
-        pad_backward(runs + layer.first_run, layer.n_runs, d_padded + r * padded_size, d_images + r * image_size)
+        unpad(layer, runs, d_padded + r * padded_size, d_images + r * image_size)
 
 
 cdef void local_weight_gradient(const Layer* layer, Py_ssize_t position, const real* padded, const real* d_maps,

@@ -35,3 +35,15 @@ cdef void unpad(const Layer* layer, const Run* runs, const real* d_padded, real*
         return
     for i in range(layer.n_runs):
         memcpy(d_image + run[i].source, d_padded + run[i].target, <size_t> run[i].length * sizeof(real))
+
+
+cdef inline bint is_padded(const Layer* layer) noexcept nogil:
+    return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
+
+
+cdef inline const real* padded_image(const Layer* layer, const Run* runs, const real* image, real* scratch) noexcept nogil:
+    """The image as the kernels read it: padded, in the scratch, or where it stands if nothing is to be padded."""
+    if not is_padded(layer):
+        return image
+    pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+    return scratch + layer.padded_at

@@ -110,11 +110,8 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const real* imag
                            const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up."""
-    cdef const real* padded = image
+    cdef const real* padded = padded_image(layer, runs, image, scratch)
     cdef Py_ssize_t step, f = 0
-    if is_padded(layer):
-        pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
-        padded = scratch + layer.padded_at
     if layer.activation != RELU:
         activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
         outputs = NULL
