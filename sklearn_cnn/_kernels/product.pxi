@@ -31,7 +31,7 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const P
     cdef vector accumulators[TILE_ROWS][2]
     cdef vector b_first
     cdef vector b_second
-    cdef const real* a_k
+    cdef const real* a_k[3]
     cdef const real* b_k
     cdef Py_ssize_t u, k, m
     for m in range(rows):
@@ -39,17 +39,19 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const P
         if vectors == 2:
             accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second))[0]
     for u in range(shape.n_outer):
-        a_k = a + u * shape.a_outer
+        for m in range(3):
+            a_k[m] = a + u * shape.a_outer + 5 * m * shape.a_row
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
             if vectors == 2:
                 b_second = (<const vector*> (b_k + second))[0]
             for m in range(rows):
-                MULTIPLY_ADD(accumulators[m][0], a_k[m * shape.a_row], b_first)
+                MULTIPLY_ADD(accumulators[m][0], a_k[m // 5][(m % 5) * shape.a_row], b_first)
                 if vectors == 2:
-                    MULTIPLY_ADD(accumulators[m][1], a_k[m * shape.a_row], b_second)
-            a_k += shape.a_inner
+                    MULTIPLY_ADD(accumulators[m][1], a_k[m // 5][(m % 5) * shape.a_row], b_second)
+            for m in range(3):
+                a_k[m] += shape.a_inner
             b_k += shape.b_inner
     for m in range(rows):
         (<vector*> (c + m * shape.c_row))[0] = accumulators[m][0]
