@@ -16,7 +16,7 @@ from sklearn_cnn._layers import DenseLayer, PoolingLayer
 
 ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
-GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # of a listed backward pass: images of a group stay in the first-level cache
+GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # small images taken up together: a group stays in the first-level cache
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
 MINIMAL_MULTIPLE = 16  # channels and filters fill whole vectors of every level
@@ -227,13 +227,13 @@ class _PlanBuilder:
             and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
         )
         record["n_chunk_weights"] = aligned(record["n_weights"])
+        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
+        record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
         if mostly_zero and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
             record["backward"] = _kernel_names.SHALLOW
         elif mostly_zero and stretch >= SPARSE_STRETCH:
             record["backward"] = _kernel_names.LISTED
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
-            padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-            record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
             entries = (2 * record["filters"] + 1) * n_pooled * record["group"] + record["filters"] + 1
             self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
@@ -249,13 +249,14 @@ class _PlanBuilder:
             columns = max(columns, (record["crop_column"] + record["crop_columns"] - 1) // record["stride_columns"] + 1)
         record.update(lead_rows=lead_rows, lead_columns=lead_columns)
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
+        self._add_band(record)
+        in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-        padded *= max(1, record["group"])
+        padded *= record["group"] if in_groups else 1
         record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
-        self._add_band(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
@@ -270,7 +271,7 @@ class _PlanBuilder:
             record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
             tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
-            band = record["n_band"] + rows * columns * filters
+            band = record["n_band"] + record["group"] * rows * columns * filters
         self.totals["band"] = max(self.totals["band"], band)
 
     def _add_kept(self, record):

@@ -30,52 +30,83 @@ cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* windo
         activate(layer.activation, output + out_row * n, n)
 
 
-cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_columns, const real* parameters,
-                       const real* padded, real* target) noexcept nogil:
-    """The first n_columns of one row of the map, bias and (unless maximum pooling follows) activation included."""
+cdef Product convolution_product(const Layer* layer) noexcept nogil:
+    """Pixels of a map row as rows of the product."""
     cdef Product shape
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     shape.n_outer = layer.kernel_rows
     shape.n_inner = layer.kernel_columns * layer.channels
     shape.a_row = layer.stride_columns * layer.channels
-    shape.a_outer = padded_row
+    shape.a_outer = layer.padded_columns * layer.channels
     shape.a_inner = 1
     shape.b_outer = layer.kernel_columns * layer.channels * layer.filters
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
-    product(n_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * padded_row,
+    return shape
+
+
+cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_columns, const real* parameters,
+                       const real* padded, real* target) noexcept nogil:
+    """The first n_columns of one row of the map, bias and (unless maximum pooling follows) activation included."""
+    cdef Product shape = convolution_product(layer)
+    product(n_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * shape.a_outer,
             parameters + layer.weights_at, parameters + layer.bias_at, target)
     if layer.pooling != MAXIMUM:
         activate(layer.activation, target, n_columns * layer.filters)
 
 
-cdef void convolution_forward(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
-                              const real* image, real* kept_map, real* output, void* positions, real* scratch) noexcept nogil:
-    """image -> output (and positions) of one sample; kept_map may be NULL."""
-    cdef const real* padded = padded_image(layer, runs, image, scratch)
-    cdef real* map
-    cdef Py_ssize_t row_size = layer.map_columns * layer.filters
+cdef void pool_map(const Layer* layer, const real* map, real* output, void* positions) noexcept nogil:
     cdef Py_ssize_t r
-    if layer.pooling == NO_POOLING:
-        map = output
-    elif kept_map != NULL:
-        map = kept_map
-    elif is_minimal(layer):
-        map = scratch + layer.band_at + layer.n_band
-    else:
-        map = NULL
-    if map != NULL:
-        if is_minimal(layer):
-            minimal_convolution(layer, transformed, parameters + layer.bias_at, padded, map, scratch + layer.band_at)
-        else:
-            for r in range(layer.map_rows):
-                convolve_row(layer, r, layer.map_columns, parameters, padded, map + r * row_size)
-        if layer.pooling != NO_POOLING:
-            for r in range(layer.out_rows):
-                pool_one_row(layer, r, map + r * layer.pool_stride_rows * row_size, output, positions)
-    else:
+    for r in range(layer.out_rows):
+        pool_one_row(layer, r, map + r * layer.pool_stride_rows * layer.map_columns * layer.filters, output, positions)
+
+
+cdef void direct_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* image, real* kept_map,
+                             real* output, void* positions, real* scratch) noexcept nogil:
+    """image -> output (and positions) of one sample; kept_map may be NULL."""
+    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
+    cdef real* map = output if layer.pooling == NO_POOLING else kept_map
+    cdef Py_ssize_t r
+    if pools_in_registers(layer):
+        convolve_and_pool_in_registers(layer, parameters, padded, output, <uint8_t*> positions)
+    elif map == NULL:
         convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
+    else:
+        for r in range(layer.map_rows):
+            convolve_row(layer, r, layer.map_columns, parameters, padded, map + r * layer.map_columns * layer.filters)
+        if layer.pooling != NO_POOLING:
+            pool_map(layer, map, output, positions)
+
+
+cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
+                              const real* images, real* kept_maps, real* outputs, void* positions, real* scratch,
+                              Py_ssize_t n_samples) noexcept nogil:
+    """The same for a group of samples, by minimal filtering: a small map alone would not fill the product's tiles."""
+    cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
+    cdef const real* bias = parameters + layer.bias_at
+    cdef Py_ssize_t map_size = layer.map_rows * layer.map_columns * layer.filters
+    cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
+    cdef Py_ssize_t position_bytes = output_size * (4 if has_wide_positions(layer) else 1)
+    cdef real* maps
+    cdef Py_ssize_t i
+    if pools_in_registers(layer):
+        minimal_maps(layer, transformed, bias, padded, outputs, <uint8_t*> positions, scratch + layer.band_at, n_samples)
+        if layer.activation != RELU:
+            activate(layer.activation, outputs, n_samples * output_size)
+        return
+    if layer.pooling == NO_POOLING:
+        maps = outputs
+    elif kept_maps != NULL:
+        maps = kept_maps
+    else:
+        maps = scratch + layer.band_at + layer.n_band
+    minimal_maps(layer, transformed, bias, padded, maps, NULL, scratch + layer.band_at, n_samples)
+    if layer.pooling != MAXIMUM:
+        activate(layer.activation, maps, n_samples * map_size)
+    if layer.pooling != NO_POOLING:
+        for i in range(n_samples):
+            pool_map(layer, maps + i * map_size, outputs + i * output_size,
+                     <char*> positions + i * position_bytes if positions != NULL else NULL)
 
 
 cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, real* output, void* positions,
@@ -221,7 +252,7 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
                                const real* kept_map, const real* output, const void* positions, real* d_output,
                                real* d_image, real* d_weights, real* d_bias, real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_image <- gradient (unless NULL); d_output is used up."""
-    cdef const real* padded = padded_image(layer, runs, image, scratch)
+    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
     cdef real* frame = scratch + layer.map_gradient_at
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
     cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters

@@ -44,6 +44,8 @@ cdef extern from "vectors.h" nogil:
         TILE_ROWS
         TILE_ROWS_OF_TWO
         TILE_ROWS_OF_ONE
+        POOLED_WINDOWS
+        POOLED_WINDOWS_OF_TWO
         SPARSE_VECTORS
         SHALLOW_TAPS
 
@@ -75,6 +77,7 @@ include "transposition.pxi"
 include "padding.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
+include "pooled.pxi"
 include "minimal.pxi"
 include "convolution.pxi"
 include "sparse.pxi"

@@ -43,12 +43,10 @@ cdef inline void transform_tile(vector* kind, const real* patch, Py_ssize_t row,
             (<vector*> (target + (4 * i + j) * place))[0] = t[j]
 
 
-cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t place, const real* bias, real* target,
-                              Py_ssize_t row, Py_ssize_t filters) noexcept nogil:
-    # One vector of filters of A^T m A, bias added, to the four pixels of a tile.
+cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t place, const real* bias, vector* pixels) noexcept nogil:
+    # One vector of filters of A^T m A, bias added: the four pixels of a tile, row by row.
     cdef vector m[4]
     cdef vector s[2][4]
-    cdef vector y
     cdef Py_ssize_t i, j
     for j in range(4):
         for i in range(4):
@@ -58,14 +56,26 @@ cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t pla
         SUBTRACT(s[1][j], m[1], m[2])
         SUBTRACT(s[1][j], s[1][j], m[3])
     for i in range(2):
-        SUM(y, s[i][0], s[i][1])
-        ADD(y, s[i][2])
-        ADD(y, (<const vector*> bias)[0])
-        (<vector*> (target + i * row))[0] = y
-        SUBTRACT(y, s[i][1], s[i][2])
-        SUBTRACT(y, y, s[i][3])
-        ADD(y, (<const vector*> bias)[0])
-        (<vector*> (target + i * row + filters))[0] = y
+        SUM(pixels[2 * i], s[i][0], s[i][1])
+        ADD(pixels[2 * i], s[i][2])
+        ADD(pixels[2 * i], (<const vector*> bias)[0])
+        SUBTRACT(pixels[2 * i + 1], s[i][1], s[i][2])
+        SUBTRACT(pixels[2 * i + 1], pixels[2 * i + 1], s[i][3])
+        ADD(pixels[2 * i + 1], (<const vector*> bias)[0])
+
+
+cdef inline void store_tile(vector* kind, const Layer* layer, const vector* pixels, real* map, Py_ssize_t row, Py_ssize_t column,
+                            uint8_t* positions) noexcept nogil:
+    # map: of the whole image, pooled where that is done in registers
+    cdef Py_ssize_t i
+    cdef Py_ssize_t at
+    if pools_in_registers(layer):
+        at = (row * layer.out_columns + column) * layer.filters
+        keep_maximum_of_four[vector](kind, layer.activation, pixels, 1, map + at, positions + at if positions != NULL else NULL)
+        return
+    for i in range(4):
+        at = ((2 * row + i // 2) * layer.map_columns + 2 * column + i % 2) * layer.filters
+        (<vector*> (map + at))[0] = pixels[i]
 
 
 cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
@@ -110,24 +120,31 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
 
 
 cdef void minimal_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
-                        Py_ssize_t last, real* map, real* scratch) noexcept nogil:
-    """Tile rows first to last - 1 of the map."""
+                        Py_ssize_t last, real* maps, uint8_t* positions, real* scratch) noexcept nogil:
+    """Tile rows first to last - 1, counted through all images."""
     cdef Product shape
+    cdef vector_wide[4] pixels
+    cdef Py_ssize_t tile_rows = layer.map_rows // 2
     cdef Py_ssize_t tile_columns = layer.map_columns // 2
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
+    cdef Py_ssize_t map_size = (layer.out_rows * layer.out_columns if pools_in_registers(layer)
+                                else layer.map_rows * layer.map_columns) * layer.filters
     cdef Py_ssize_t image_place = n_tiles * layer.channels
     cdef Py_ssize_t product_place = n_tiles * layer.filters
     cdef real* images = scratch
     cdef real* products = scratch + 16 * image_place
-    cdef Py_ssize_t t, r, c, k
-    for t in range(n_tiles):
-        r = first + t // tile_columns
-        c = t % tile_columns
-        for k in range(layer.channels // LANES_WIDE):
-            transform_tile[vector_wide](NULL, padded + 2 * r * padded_row + 2 * c * layer.channels + k * LANES_WIDE, padded_row,
-                                        layer.channels, images + t * layer.channels + k * LANES_WIDE, image_place)
+    cdef Py_ssize_t row, r, c, k, i
+    cdef const real* source
+    for row in range(first, last):
+        source = padded + (row // tile_rows * layer.padded_rows + 2 * (row % tile_rows)) * padded_row
+        for c in range(tile_columns):
+            for k in range(layer.channels // LANES_WIDE):
+                transform_tile[vector_wide](NULL, source + k * LANES_WIDE, padded_row, layer.channels, images + k * LANES_WIDE,
+                                            image_place)
+            source += 2 * layer.channels
+            images += layer.channels
+    images = scratch
     shape.n_outer = 1
     shape.n_inner = layer.channels
     shape.a_row = layer.channels
@@ -140,22 +157,25 @@ cdef void minimal_tiles(const Layer* layer, const real* transformed, const real*
     for k in range(16):
         product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
                           transformed + k * weights_place(layer), products + k * product_place)
-    for t in range(n_tiles):
-        r = first + t // tile_columns
-        c = t % tile_columns
-        for k in range(layer.filters // LANES_WIDE):
-            restore_tile[vector_wide](NULL, products + t * layer.filters + k * LANES_WIDE, product_place, bias + k * LANES_WIDE,
-                                      map + 2 * r * map_row + 2 * c * layer.filters + k * LANES_WIDE, map_row, layer.filters)
+    for row in range(first, last):
+        i = row // tile_rows * map_size
+        r = row % tile_rows
+        for c in range(tile_columns):
+            k = 0
+            while k < layer.filters:
+                restore_tile[vector_wide](NULL, products + k, product_place, bias + k, pixels)
+                store_tile[vector_wide](NULL, layer, pixels, maps + i + k, r, c, positions + i + k if positions != NULL else NULL)
+                k += LANES_WIDE
+            products += layer.filters
 
 
-cdef void minimal_convolution(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* map,
-                              real* scratch) noexcept nogil:
-    """The whole map, bias included, in groups of tile rows that give the product enough rows."""
-    cdef Py_ssize_t n_rows = layer.map_rows // 2
+cdef void minimal_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
+                       uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
+    """Whole maps, bias included (and pooled, where that is done in registers), in groups of tile rows that give the product enough
+    rows."""
+    cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
     cdef Py_ssize_t group = min(n_rows, max(1, MINIMAL_TILES // (layer.map_columns // 2)))
     cdef Py_ssize_t first = 0
     while first < n_rows:
-        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), map, scratch)
+        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, positions, scratch)
         first += group
-    if layer.pooling != MAXIMUM:
-        activate(layer.activation, map, layer.map_rows * layer.map_columns * layer.filters)

@@ -41,9 +41,13 @@ cdef inline bint is_padded(const Layer* layer) noexcept nogil:
     return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
 
 
-cdef inline const real* padded_image(const Layer* layer, const Run* runs, const real* image, real* scratch) noexcept nogil:
-    """The image as the kernels read it: padded, in the scratch, or where it stands if nothing is to be padded."""
+cdef inline const real* padded_images(const Layer* layer, const Run* runs, const real* images, real* scratch,
+                                      Py_ssize_t n_samples) noexcept nogil:
+    """Images as the kernels read them: padded, in the scratch, or where they stand if nothing is to be padded."""
+    cdef Py_ssize_t i
     if not is_padded(layer):
-        return image
-    pad(runs + layer.first_run, layer.n_runs, image, scratch + layer.padded_at)
+        return images
+    for i in range(n_samples):
+        pad(runs + layer.first_run, layer.n_runs, images + i * layer.rows * layer.columns * layer.channels,
+            scratch + layer.padded_at + i * layer.padded_rows * layer.padded_columns * layer.channels)
     return scratch + layer.padded_at

@@ -100,7 +100,7 @@ cdef inline void gather_numbers(int64_t number_type, const char* row, real shift
 cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last,
                         real* scratch) noexcept nogil:
     """A convolution block, locally connected block or pooling layer over samples first to last - 1."""
-    cdef Py_ssize_t i, r
+    cdef Py_ssize_t i
     cdef real* maps
     if layer.kind == LOCAL:
         maps = map_of(network, layer, first)
@@ -109,19 +109,25 @@ cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t f
                       maps if maps != NULL else values_of(network, layer.output_at, output_size(layer), first),
                       values_of(network, layer.output_at, output_size(layer), first), positions_of(network, layer, first),
                       last - first)
+    elif layer.kind == CONVOLUTION and is_minimal(layer):
+        i = first
+        while i < last:
+            minimal_convolution(layer, network.runs, network.parameters,
+                                network.numbers + network.arena.transformed_at + layer.transformed_at,
+                                values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
+                                values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
+                                scratch, min(layer.group, last - i))
+            i += layer.group
     elif layer.kind == CONVOLUTION:
         for i in range(first, last):
-            convolution_forward(layer, network.runs, network.parameters,
-                                network.numbers + network.arena.transformed_at + max(0, layer.transformed_at),
-                                values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
-                                values_of(network, layer.output_at, output_size(layer), i),
-                                positions_of(network, layer, i), scratch)
+            direct_convolution(layer, network.runs, network.parameters,
+                               values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
+                               values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
+                               scratch)
     elif layer.kind == POOLING:
         for i in range(first, last):
-            for r in range(layer.out_rows):
-                pool_one_row(layer, r, values_of(network, layer.input_at, input_size(layer), i)
-                             + r * layer.pool_stride_rows * layer.map_columns * layer.filters,
-                             values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
+            pool_map(layer, values_of(network, layer.input_at, input_size(layer), i),
+                     values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
 
 
 cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first, Py_ssize_t last) noexcept nogil:

@@ -32,6 +32,7 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const P
     cdef vector b_first
     cdef vector b_second
     cdef const real* a_k[3]
+    cdef Py_ssize_t reach = 5 if vectors == 1 else TILE_ROWS
     cdef const real* b_k
     cdef Py_ssize_t u, k, m
     for m in range(rows):
@@ -40,16 +41,16 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const P
             accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second))[0]
     for u in range(shape.n_outer):
         for m in range(3):
-            a_k[m] = a + u * shape.a_outer + 5 * m * shape.a_row
+            a_k[m] = a + u * shape.a_outer + reach * m * shape.a_row
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
             if vectors == 2:
                 b_second = (<const vector*> (b_k + second))[0]
             for m in range(rows):
-                MULTIPLY_ADD(accumulators[m][0], a_k[m // 5][(m % 5) * shape.a_row], b_first)
+                MULTIPLY_ADD(accumulators[m][0], a_k[m // reach][(m % reach) * shape.a_row], b_first)
                 if vectors == 2:
-                    MULTIPLY_ADD(accumulators[m][1], a_k[m // 5][(m % 5) * shape.a_row], b_second)
+                    MULTIPLY_ADD(accumulators[m][1], a_k[m // reach][(m % reach) * shape.a_row], b_second)
             for m in range(3):
                 a_k[m] += shape.a_inner
             b_k += shape.b_inner

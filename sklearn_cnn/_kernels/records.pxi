@@ -70,7 +70,7 @@ ctypedef struct Layer:
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
     int64_t input_gradient_wanted
-    int64_t group               # samples of a LISTED backward pass that are taken up together
+    int64_t group               # samples that minimal filtering and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP, or where most of the map's gradient is zero LISTED or SHALLOW
 
 

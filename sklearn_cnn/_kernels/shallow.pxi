@@ -110,7 +110,7 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const real* imag
                            const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up."""
-    cdef const real* padded = padded_image(layer, runs, image, scratch)
+    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
     cdef Py_ssize_t step, f = 0
     if layer.activation != RELU:
         activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)

@@ -159,7 +159,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
     cdef int32_t[256] offset_in_window
     cdef Slices slices = slices_of(layer)
-    cdef const real* padded = images
+    cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
     cdef real* d_padded = scratch + layer.padded_gradient_at
     cdef Py_ssize_t n_pixels = n_samples * layer.out_rows * layer.out_columns
     cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
@@ -171,10 +171,6 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     cdef int32_t* ends = windows + n_pixels     # of each filter's list; the first begins at 0
     cdef Py_ssize_t i, f
     place_windows(layer, n_samples, windows, offset_in_window)
-    if is_padded(layer):
-        for i in range(n_samples):
-            pad(runs + layer.first_run, layer.n_runs, images + i * image_size, scratch + layer.padded_at + i * padded_size)
-        padded = scratch + layer.padded_at
     activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
     # One image after the other, not in turns: each fills most of the first-level cache.

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #ifndef REAL_IS_DOUBLE
 #define REAL_IS_DOUBLE 0
@@ -60,11 +63,15 @@ typedef real vector_one;
 #if VECTOR_BYTES == 64
 #define TILE_ROWS_OF_TWO 14
 #define TILE_ROWS_OF_ONE 14
+#define POOLED_WINDOWS 6
+#define POOLED_WINDOWS_OF_TWO 3
 #define SPARSE_VECTORS 24
 #define SHALLOW_TAPS 27
 #else
 #define TILE_ROWS_OF_TWO 6
 #define TILE_ROWS_OF_ONE 12
+#define POOLED_WINDOWS 3
+#define POOLED_WINDOWS_OF_TWO 1
 #define SPARSE_VECTORS 12
 #define SHALLOW_TAPS 12
 #endif
@@ -79,7 +86,7 @@ typedef real vector_one;
 /* A number in all lanes: subtracting zeros changes no bit, so the compiler leaves only the broadcast. */
 #define BROADCAST(type, number) ((number) - (type){0})
 
-#define DEFINE_SELECTIONS(type, bytes, lanes)                                                                          \
+#define DEFINE_SELECTIONS(type)                                                                                        \
     static inline void keep_maximum_##type(void *best_at, void *position_at, const void *value_at, real index)         \
     {                                                                                                                  \
         type best = *(type *)best_at, position = *(type *)position_at, value = *(const type *)value_at;                \
@@ -104,17 +111,23 @@ typedef real vector_one;
         type value = *(type *)value_at;                                                                                \
         __typeof__(value > value) positive = *(const type *)other_at > (type){0};                                      \
         *(type *)value_at = (type)((__typeof__(positive))value & positive);                                            \
-    }                                                                                                                  \
+    }
+
+/* Positions: bytes in memory, numbers in a register. In one step compilers convert them lane by lane, in two steps as vectors. */
+#define DEFINE_POSITIONS(type, bytes, shorts, lanes)                                                                   \
     static inline void load_positions_##type(void *position_at, const uint8_t *stored)                                 \
     {                                                                                                                  \
         bytes packed;                                                                                                  \
         memcpy(&packed, stored, lanes);                                                                                \
-        *(type *)position_at = __builtin_convertvector(__builtin_convertvector(packed, __typeof__((type){0} > (type){0})), type); \
+        *(type *)position_at = __builtin_convertvector(                                                                \
+            __builtin_convertvector(__builtin_convertvector(packed, shorts), __typeof__((type){0} > (type){0})), type); \
     }                                                                                                                  \
     static inline void store_positions_##type(uint8_t *stored, const void *position_at)                                \
     {                                                                                                                  \
         bytes packed = __builtin_convertvector(                                                                        \
-            __builtin_convertvector(*(const type *)position_at, __typeof__((type){0} > (type){0})), bytes);            \
+            __builtin_convertvector(                                                                                   \
+                __builtin_convertvector(*(const type *)position_at, __typeof__((type){0} > (type){0})), shorts),       \
+            bytes);                                                                                                    \
         memcpy(stored, &packed, lanes);                                                                                \
     }
 
@@ -148,9 +161,27 @@ static inline void store_positions_one(uint8_t *stored, const void *position_at)
 typedef uint8_t bytes_wide __attribute__((vector_size(LANES_WIDE)));
 typedef uint8_t bytes_half __attribute__((vector_size(LANES_HALF)));
 typedef uint8_t bytes_quarter __attribute__((vector_size(LANES_QUARTER)));
-DEFINE_SELECTIONS(vector_wide, bytes_wide, LANES_WIDE)
-DEFINE_SELECTIONS(vector_half, bytes_half, LANES_HALF)
-DEFINE_SELECTIONS(vector_quarter, bytes_quarter, LANES_QUARTER)
+typedef uint16_t shorts_wide __attribute__((vector_size(2 * LANES_WIDE)));
+typedef uint16_t shorts_half __attribute__((vector_size(2 * LANES_HALF)));
+typedef uint16_t shorts_quarter __attribute__((vector_size(2 * LANES_QUARTER)));
+DEFINE_SELECTIONS(vector_wide)
+DEFINE_SELECTIONS(vector_half)
+DEFINE_SELECTIONS(vector_quarter)
+DEFINE_POSITIONS(vector_half, bytes_half, shorts_half, LANES_HALF)
+DEFINE_POSITIONS(vector_quarter, bytes_quarter, shorts_quarter, LANES_QUARTER)
+#if defined(__AVX512F__) && VECTOR_BYTES == 64 && !REAL_IS_DOUBLE
+/* Here one instruction does it. */
+static inline void load_positions_vector_wide(void *position_at, const uint8_t *stored)
+{
+    *(vector_wide *)position_at = (vector_wide)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)stored)));
+}
+static inline void store_positions_vector_wide(uint8_t *stored, const void *position_at)
+{
+    _mm_storeu_si128((__m128i *)stored, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32((__m512) * (const vector_wide *)position_at)));
+}
+#else
+DEFINE_POSITIONS(vector_wide, bytes_wide, shorts_wide, LANES_WIDE)
+#endif
 /* The function for the type of `value`, chosen by its size when compiling. */
 #define OF_TYPE(name, value, arguments)                                                                                \
     (sizeof(value) == REAL_BYTES            ? name##_one arguments                                                     \
