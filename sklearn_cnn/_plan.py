@@ -200,6 +200,7 @@ class _PlanBuilder:
         names = {None: _kernel_names.NO_POOLING, "max": _kernel_names.MAXIMUM, "average": _kernel_names.AVERAGE}
         record.update(pooling=names[layer.pooling], out_rows=record["map_rows"], out_columns=record["map_columns"])
         if layer.pooling is None:
+            record.update(pool_rows=1, pool_columns=1, pool_stride_rows=1, pool_stride_columns=1)
             return
         record.update(pool_rows=layer.pool_size[0], pool_columns=layer.pool_size[1])
         record.update(pool_stride_rows=layer.pool_stride[0], pool_stride_columns=layer.pool_stride[1])
@@ -229,7 +230,8 @@ class _PlanBuilder:
         record["n_chunk_weights"] = aligned(record["n_weights"])
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
         record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
-        if mostly_zero and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
+        in_registers = mostly_zero or record["pooling"] == _kernel_names.NO_POOLING
+        if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
             record["backward"] = _kernel_names.SHALLOW
         elif mostly_zero and stretch >= SPARSE_STRETCH:
             record["backward"] = _kernel_names.LISTED
@@ -264,7 +266,7 @@ class _PlanBuilder:
     def _add_band(self, record):
         """Where a map stands until it is pooled, and whether minimal filtering computes it."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
-        band = record["pool_rows"] * columns * filters
+        band = record["pool_rows"] * columns * filters if record["pooling"] else 0
         kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
         whole = rows % 2 == columns % 2 == channels % MINIMAL_MULTIPLE == filters % MINIMAL_MULTIPLE == 0
         if kernel == [3, 3, 1, 1] and whole:

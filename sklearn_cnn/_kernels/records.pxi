@@ -30,7 +30,7 @@ ctypedef struct Layer:
     int64_t map_rows
     int64_t map_columns
     int64_t filters
-    # pooling, and the map it leaves
+    # pooling, and the map it leaves; windows of one pixel where there is none
     int64_t pool_rows
     int64_t pool_columns
     int64_t pool_stride_rows
@@ -71,7 +71,7 @@ ctypedef struct Layer:
     int64_t n_chunk_weights
     int64_t input_gradient_wanted
     int64_t group               # samples that minimal filtering and a LISTED backward pass take up together
-    int64_t backward            # WHOLE_MAP, or where most of the map's gradient is zero LISTED or SHALLOW
+    int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there
 
 
 ctypedef struct Arena:

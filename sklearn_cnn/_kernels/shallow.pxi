@@ -1,14 +1,20 @@
-# The weight gradient of a first layer (few taps, no input gradient) behind maximum pooling. Filters are the vector lanes. The
-# pooled gradient is spread over its window in registers, by comparing the stored position with each place of the window, and
-# meets the patch of that place at once; the map's gradient is never written out.
+# The weight gradient of a first layer (few taps, no input gradient), not pooled or behind maximum pooling. Filters are the
+# vector lanes. The pooled gradient is spread over its window in registers, by comparing the stored position with each place of
+# the window, and meets the patch of that place at once; the map's gradient is never written out. A layer without pooling has
+# windows of one pixel.
 #
 #     for every pooled pixel, for every place w of its window:
 #         g_w = g where position == w, else 0                  one vector of filters
 #         d_weights[tap, filters] += patch_w[tap] * g_w        all taps at once, sums in registers
 
-cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const uint8_t* positions, const real* outputs, const real* d_output, real* d_weights,
-                              real* d_bias) noexcept nogil:
+cdef enum:
+    SHALLOW_NUMBERS = 2048      # of a band of rows, which stays in the first-level cache while vectors of filters take turns
+
+
+cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, Py_ssize_t pool_rows, Py_ssize_t pool_columns,
+                              const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
+                              const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
+    # `rows` and `taps` are constants at every call, so the sums are registers.
     # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector. outputs: NULL but
     # behind ReLU, whose derivative is taken here; d_bias: NULL but in the first slice.
     cdef vector sums[3][9]
@@ -16,6 +22,7 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
     cdef vector g
     cdef vector position
     cdef vector g_here
+    cdef bint is_pooled = pool_rows * pool_columns > 1
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t weights_row = layer.kernel_columns * layer.channels * layer.filters
     cdef Py_ssize_t r, k, out_row, out_column, i, j, at = 0
@@ -26,7 +33,7 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
             sums[r][k] = (<const vector*> (d_weights + r * weights_row + k * layer.filters))[0]
     if d_bias != NULL:
         bias_sum = (<const vector*> d_bias)[0]
-    for out_row in range(layer.out_rows):
+    for out_row in range(n_rows):
         for out_column in range(layer.out_columns):
             window = padded + (out_row * layer.pool_stride_rows * layer.stride_rows * padded_row
                                + out_column * layer.pool_stride_columns * layer.stride_columns * layer.channels)
@@ -35,11 +42,15 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
                 KEEP_WHERE_POSITIVE(g, (<const vector*> (outputs + at))[0])
             if d_bias != NULL:
                 ADD(bias_sum, g)
-            LOAD_POSITIONS(position, positions + at)
+            if is_pooled:
+                LOAD_POSITIONS(position, positions + at)
             at += layer.filters
-            for i in range(layer.pool_rows):
-                for j in range(layer.pool_columns):
-                    WHERE_POSITION(g_here, position, <real> (i * layer.pool_columns + j), g)
+            for i in range(pool_rows):
+                for j in range(pool_columns):
+                    if is_pooled:
+                        WHERE_POSITION(g_here, position, <real> (i * pool_columns + j), g)
+                    else:
+                        g_here = g
                     patch = window + i * layer.stride_rows * padded_row + j * layer.stride_columns * layer.channels
                     for r in range(rows):
                         for k in range(taps):
@@ -51,32 +62,42 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
         (<vector*> d_bias)[0] = bias_sum
 
 
-cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const real* padded,
-                              const uint8_t* positions, const real* outputs, const real* d_output, real* d_weights,
-                              real* d_bias) noexcept nogil:
+cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, Py_ssize_t pool_rows, Py_ssize_t pool_columns,
+                              const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
+                              const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
     # `rows` is a constant here
     if taps == 1:
-        shallow_tile[vector](kind, rows, 1, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 1, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif taps == 2:
-        shallow_tile[vector](kind, rows, 2, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 2, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif taps == 3:
-        shallow_tile[vector](kind, rows, 3, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 3, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif taps == 4:
-        shallow_tile[vector](kind, rows, 4, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 4, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif SHALLOW_TAPS >= 5 * rows and taps == 5:
-        shallow_tile[vector](kind, rows, 5, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 5, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif SHALLOW_TAPS >= 6 * rows and taps == 6:
-        shallow_tile[vector](kind, rows, 6, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 6, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif SHALLOW_TAPS >= 7 * rows and taps == 7:
-        shallow_tile[vector](kind, rows, 7, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 7, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif SHALLOW_TAPS >= 8 * rows and taps == 8:
-        shallow_tile[vector](kind, rows, 8, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 8, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
     elif SHALLOW_TAPS >= 9 * rows and taps == 9:
-        shallow_tile[vector](kind, rows, 9, layer, padded, positions, outputs, d_output, d_weights, d_bias)
+        shallow_tile[vector](kind, rows, 9, pool_rows, pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                             d_bias, n_rows)
 
 
-cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* padded, const uint8_t* positions,
-                                 const real* outputs, const real* d_output, real* d_weights, real* d_bias) noexcept nogil:
+cdef inline void shallow_filters(vector* kind, Py_ssize_t pool_rows, Py_ssize_t pool_columns, const Layer* layer,
+                                 const real* padded, const uint8_t* positions, const real* outputs, const real* d_output,
+                                 real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
     """All taps of one vector of filters, in slices that fit the registers."""
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
@@ -96,14 +117,54 @@ cdef inline void shallow_filters(vector* kind, const Layer* layer, const real* p
             image = padded + row * padded_row + tap
             d_slice = d_weights + (row * kernel_row + tap) * layer.filters
             if rows == 1:
-                shallow_rows[vector](kind, 1, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
+                shallow_rows[vector](kind, 1, taps, pool_rows, pool_columns, layer, image, positions, outputs, d_output, d_slice,
+                                     d_bias, n_rows)
             elif rows == 2:
-                shallow_rows[vector](kind, 2, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
+                shallow_rows[vector](kind, 2, taps, pool_rows, pool_columns, layer, image, positions, outputs, d_output, d_slice,
+                                     d_bias, n_rows)
             else:
-                shallow_rows[vector](kind, 3, taps, layer, image, positions, outputs, d_output, d_slice, d_bias)
+                shallow_rows[vector](kind, 3, taps, pool_rows, pool_columns, layer, image, positions, outputs, d_output, d_slice,
+                                     d_bias, n_rows)
             tap += taps
             d_bias = NULL
         row += rows
+
+
+cdef inline void shallow_windows(vector* kind, const Layer* layer, const real* padded, const uint8_t* positions,
+                                 const real* outputs, const real* d_output, real* d_weights, real* d_bias,
+                                 Py_ssize_t n_rows) noexcept nogil:
+    # The usual windows as constants.
+    if layer.pool_rows == 2 and layer.pool_columns == 2:
+        shallow_filters[vector](kind, 2, 2, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
+    elif layer.pool_rows == 1 and layer.pool_columns == 1:
+        shallow_filters[vector](kind, 1, 1, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
+    else:
+        shallow_filters[vector](kind, layer.pool_rows, layer.pool_columns, layer, padded, positions, outputs, d_output, d_weights,
+                                d_bias, n_rows)
+
+
+cdef void shallow_band(const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
+                       const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
+    """All filters of some rows."""
+    cdef Py_ssize_t step, f = 0
+    while f < layer.filters:
+        if layer.filters - f >= LANES_WIDE:
+            shallow_windows[vector_wide](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
+            step = LANES_WIDE
+        elif layer.filters - f >= LANES_HALF:
+            shallow_windows[vector_half](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
+            step = LANES_HALF
+        elif layer.filters - f >= LANES_QUARTER:
+            shallow_filters[vector_quarter](NULL, layer.pool_rows, layer.pool_columns, layer, padded, positions, outputs, d_output,
+                                            d_weights, d_bias, n_rows)
+            step = LANES_QUARTER
+        else:
+            shallow_filters[vector_one](NULL, layer.pool_rows, layer.pool_columns, layer, padded, positions, outputs, d_output,
+                                        d_weights, d_bias, n_rows)
+            step = 1
+        f, d_output, d_weights, d_bias = f + step, d_output + step, d_weights + step, d_bias + step
+        positions = positions + step if positions != NULL else NULL
+        outputs = outputs + step if outputs != NULL else NULL
 
 
 cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* outputs,
@@ -111,19 +172,15 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const real* imag
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up."""
     cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
-    cdef Py_ssize_t step, f = 0
+    cdef Py_ssize_t row_size = layer.out_columns * layer.filters
+    cdef Py_ssize_t band = max(1, SHALLOW_NUMBERS // row_size)
+    cdef Py_ssize_t padded_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t row = 0
     if layer.activation != RELU:
-        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * row_size)
         outputs = NULL
-    while f < layer.filters:
-        if layer.filters - f >= LANES_WIDE:
-            shallow_filters[vector_wide](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
-            step = LANES_WIDE
-        elif layer.filters - f >= LANES_QUARTER:
-            shallow_filters[vector_quarter](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
-            step = LANES_QUARTER
-        else:
-            shallow_filters[vector_one](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias)
-            step = 1
-        f, positions, d_output, d_weights, d_bias = f + step, positions + step, d_output + step, d_weights + step, d_bias + step
-        outputs = outputs + step if outputs != NULL else NULL
+    while row < layer.out_rows:
+        shallow_band(layer, padded + row * padded_step, positions + row * row_size if positions != NULL else NULL,
+                     outputs + row * row_size if outputs != NULL else NULL, d_output + row * row_size, d_weights, d_bias,
+                     min(band, layer.out_rows - row))
+        row += band

@@ -66,14 +66,14 @@ typedef real vector_one;
 #define POOLED_WINDOWS 6
 #define POOLED_WINDOWS_OF_TWO 3
 #define SPARSE_VECTORS 24
-#define SHALLOW_TAPS 27
+#define SHALLOW_TAPS 18
 #else
 #define TILE_ROWS_OF_TWO 6
 #define TILE_ROWS_OF_ONE 12
 #define POOLED_WINDOWS 3
 #define POOLED_WINDOWS_OF_TWO 1
 #define SPARSE_VECTORS 12
-#define SHALLOW_TAPS 12
+#define SHALLOW_TAPS 9
 #endif
 
 /* best, position <- value, index where value is greater or NaN. A NaN stays (nothing is greater than it), the first of
