@@ -19,6 +19,7 @@ cdef extern from "vectors.h" nogil:
     ctypedef struct vector_one:
         pass
     void MULTIPLY_ADD(...)
+    void PREFETCH(...)
     void ADD(...)
     void SUM(...)
     void SUBTRACT(...)

@@ -25,6 +25,7 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, Py
     cdef bint is_pooled = pool_rows * pool_columns > 1
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t weights_row = layer.kernel_columns * layer.channels * layer.filters
+    cdef Py_ssize_t row_size = layer.out_columns * layer.filters
     cdef Py_ssize_t r, k, out_row, out_column, i, j, at = 0
     cdef const real* window
     cdef const real* patch
@@ -38,6 +39,7 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, Py
             window = padded + (out_row * layer.pool_stride_rows * layer.stride_rows * padded_row
                                + out_column * layer.pool_stride_columns * layer.stride_columns * layer.channels)
             g = (<const vector*> (d_output + at))[0]
+            PREFETCH(d_output + at + row_size)
             if outputs != NULL:
                 KEEP_WHERE_POSITIVE(g, (<const vector*> (outputs + at))[0])
             if d_bias != NULL:

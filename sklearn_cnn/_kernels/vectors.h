@@ -229,6 +229,13 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define SCALE(value, factor) ((value) = (value) * (real)(factor))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
+/* A hint; the address need not be valid. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
 /* target[j][i] <- source[i][j] for a square of SQUARE_SIDE numbers a side; `..._row` is the distance of two rows. */
 #if defined(__has_builtin) && LANES_WIDE > 1 && !REAL_IS_DOUBLE
 #if __has_builtin(__builtin_shufflevector)
