@@ -45,14 +45,18 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
     return shape
 
 
-cdef void convolve_row(const Layer* layer, Py_ssize_t map_row, Py_ssize_t n_columns, const real* parameters,
-                       const real* padded, real* target) noexcept nogil:
-    """The first n_columns of one row of the map, bias and (unless maximum pooling follows) activation included."""
+cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, const real* parameters,
+                        const real* padded, real* target) noexcept nogil:
+    """The first n_columns of n_rows rows of the map, bias and (unless maximum pooling follows) activation included."""
     cdef Product shape = convolution_product(layer)
-    product(n_columns, layer.filters, &shape, padded + map_row * layer.stride_rows * shape.a_outer,
-            parameters + layer.weights_at, parameters + layer.bias_at, target)
+    cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
+    cdef Py_ssize_t c_jump = layer.map_columns * layer.filters
+    cdef Py_ssize_t r
+    product_of_map(n_rows, n_columns, layer.filters, &shape, a_jump, c_jump, padded + first * a_jump,
+                   parameters + layer.weights_at, parameters + layer.bias_at, target)
     if layer.pooling != MAXIMUM:
-        activate(layer.activation, target, n_columns * layer.filters)
+        for r in range(n_rows):
+            activate(layer.activation, target + r * c_jump, n_columns * layer.filters)
 
 
 cdef void pool_map(const Layer* layer, const real* map, real* output, void* positions) noexcept nogil:
@@ -66,14 +70,12 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     """image -> output (and positions) of one sample; kept_map may be NULL."""
     cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
     cdef real* map = output if layer.pooling == NO_POOLING else kept_map
-    cdef Py_ssize_t r
     if pools_in_registers(layer):
         convolve_and_pool_in_registers(layer, parameters, padded, output, <uint8_t*> positions)
     elif map == NULL:
         convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
     else:
-        for r in range(layer.map_rows):
-            convolve_row(layer, r, layer.map_columns, parameters, padded, map + r * layer.map_columns * layer.filters)
+        convolve_rows(layer, 0, layer.map_rows, layer.map_columns, parameters, padded, map)
         if layer.pooling != NO_POOLING:
             pool_map(layer, map, output, positions)
 
@@ -117,10 +119,10 @@ cdef void convolve_and_pool(const Layer* layer, const real* parameters, const re
     cdef Py_ssize_t row_size = layer.map_columns * layer.filters
     cdef Py_ssize_t n_columns = (layer.out_columns - 1) * layer.pool_stride_columns + layer.pool_columns
     cdef Py_ssize_t n_kept = max(0, layer.pool_rows - layer.pool_stride_rows)
-    cdef Py_ssize_t out_row, i, first = 0
+    cdef Py_ssize_t out_row, first = 0
     for out_row in range(layer.out_rows):
-        for i in range(first, layer.pool_rows):
-            convolve_row(layer, out_row * layer.pool_stride_rows + i, n_columns, parameters, padded, band + i * row_size)
+        convolve_rows(layer, out_row * layer.pool_stride_rows + first, layer.pool_rows - first, n_columns, parameters, padded,
+                      band + first * row_size)
         pool_one_row(layer, out_row, band, output, positions)
         first = n_kept
         if n_kept > 0:
@@ -207,11 +209,12 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     cdef Py_ssize_t n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
     cdef Py_ssize_t n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
-    cdef Py_ssize_t row, first_row, first_column, n_columns
+    cdef Py_ssize_t first_row, first_column, n_rows, n_columns, c_jump, n = 0
     # first row and column of the crop with that remainder
     first_row = layer.crop_row + (row_phase - layer.crop_row % layer.stride_rows + layer.stride_rows) % layer.stride_rows
     first_column = layer.crop_column + (
         (column_phase - layer.crop_column % layer.stride_columns + layer.stride_columns) % layer.stride_columns)
+    n_rows = (layer.crop_row + layer.crop_rows - first_row + layer.stride_rows - 1) // layer.stride_rows
     n_columns = (layer.crop_column + layer.crop_columns - first_column + layer.stride_columns - 1) // layer.stride_columns
     shape.n_outer = n_u
     shape.n_inner = n_v * layer.filters
@@ -223,13 +226,13 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     shape.c_row = layer.stride_columns * layer.channels
     shape.start_row = 0
     frame += (first_column // layer.stride_columns + layer.lead_columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
-    row = first_row
-    while row < layer.crop_row + layer.crop_rows:
-        product_from_zero(n_columns, layer.channels, &shape,
-                          frame + (row // layer.stride_rows + layer.lead_rows - (n_u - 1) if n_u > 0 else 0) * frame_row,
-                          flipped, d_target + ((row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column)
-                          * layer.channels)
-        row += layer.stride_rows
+    frame += (first_row // layer.stride_rows + layer.lead_rows - (n_u - 1)) * frame_row if n_u > 0 else 0
+    d_target += ((first_row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column) * layer.channels
+    c_jump = layer.stride_rows * layer.crop_columns * layer.channels
+    while n < layer.channels:
+        product_of_map(n_rows, n_columns, min(N_ZEROS, layer.channels - n), &shape, frame_row, c_jump, frame, flipped + n, ZEROS,
+                       d_target + n)
+        n += N_ZEROS
 
 
 cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const real* frame, real* d_image,

@@ -24,24 +24,27 @@ ctypedef struct Product:
     Py_ssize_t start_row    # 0 where every row starts from the same values (a bias)
 
 
-cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a, const real* b,
-                      const real* start, real* c, Py_ssize_t second) noexcept nogil:
-    # `rows` and `vectors` are constants at every call, so the accumulators are registers. `second` is where the second
-    # vector begins; on a ragged edge it overlaps the first and computes some columns twice, with the same bits.
+cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t reach, Py_ssize_t vectors, const Product* shape,
+                      Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
+                      Py_ssize_t second) noexcept nogil:
+    # `rows`, `reach` and `vectors` are constants at every call, so the accumulators are registers. `second` is where the second
+    # vector begins; on a ragged edge it overlaps the first and computes some columns twice, with the same bits. Every `reach`
+    # rows have a pointer of their own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere
+    # it saves registers, for as offsets from one pointer fourteen rows would spill.
     cdef vector accumulators[TILE_ROWS][2]
     cdef vector b_first
     cdef vector b_second
-    cdef const real* a_k[3]
-    cdef Py_ssize_t reach = 5 if vectors == 1 else TILE_ROWS
+    cdef const real* a_k[4]
     cdef const real* b_k
+    cdef Py_ssize_t n_pointers = (rows + reach - 1) // reach
     cdef Py_ssize_t u, k, m
     for m in range(rows):
         accumulators[m][0] = (<const vector*> (start + m * shape.start_row))[0]
         if vectors == 2:
             accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second))[0]
     for u in range(shape.n_outer):
-        for m in range(3):
-            a_k[m] = a + u * shape.a_outer + reach * m * shape.a_row
+        for m in range(n_pointers):
+            a_k[m] = a + u * shape.a_outer + m * a_jump
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
@@ -51,13 +54,20 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const P
                 MULTIPLY_ADD(accumulators[m][0], a_k[m // reach][(m % reach) * shape.a_row], b_first)
                 if vectors == 2:
                     MULTIPLY_ADD(accumulators[m][1], a_k[m // reach][(m % reach) * shape.a_row], b_second)
-            for m in range(3):
+            for m in range(n_pointers):
                 a_k[m] += shape.a_inner
             b_k += shape.b_inner
     for m in range(rows):
-        (<vector*> (c + m * shape.c_row))[0] = accumulators[m][0]
+        (<vector*> (c + (m // reach) * c_jump + (m % reach) * shape.c_row))[0] = accumulators[m][0]
         if vectors == 2:
-            (<vector*> (c + m * shape.c_row + second))[0] = accumulators[m][1]
+            (<vector*> (c + (m // reach) * c_jump + (m % reach) * shape.c_row + second))[0] = accumulators[m][1]
+
+
+cdef inline void row_tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
+                          const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+    # Two vectors share what is read for a row, so there the spilled offsets cost nothing.
+    cdef Py_ssize_t reach = 5 if vectors == 1 else TILE_ROWS
+    tile[vector](kind, rows, reach, vectors, shape, reach * shape.a_row, reach * shape.c_row, a, b, start, c, second)
 
 
 cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
@@ -65,33 +75,33 @@ cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, cons
     # A table of tiles by their number of rows; the C compiler drops those a level has no registers for.
     cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
     if rows == 1:
-        tile[vector](kind, 1, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 1, vectors, shape, a, b, start, c, second)
     elif rows == 2:
-        tile[vector](kind, 2, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 2, vectors, shape, a, b, start, c, second)
     elif rows == 3:
-        tile[vector](kind, 3, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 3, vectors, shape, a, b, start, c, second)
     elif rows == 4:
-        tile[vector](kind, 4, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 4, vectors, shape, a, b, start, c, second)
     elif rows == 5:
-        tile[vector](kind, 5, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 5, vectors, shape, a, b, start, c, second)
     elif rows == 6:
-        tile[vector](kind, 6, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 6, vectors, shape, a, b, start, c, second)
     elif limit >= 7 and rows == 7:
-        tile[vector](kind, 7, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 7, vectors, shape, a, b, start, c, second)
     elif limit >= 8 and rows == 8:
-        tile[vector](kind, 8, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 8, vectors, shape, a, b, start, c, second)
     elif limit >= 9 and rows == 9:
-        tile[vector](kind, 9, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 9, vectors, shape, a, b, start, c, second)
     elif limit >= 10 and rows == 10:
-        tile[vector](kind, 10, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 10, vectors, shape, a, b, start, c, second)
     elif limit >= 11 and rows == 11:
-        tile[vector](kind, 11, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 11, vectors, shape, a, b, start, c, second)
     elif limit >= 12 and rows == 12:
-        tile[vector](kind, 12, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 12, vectors, shape, a, b, start, c, second)
     elif limit >= 13 and rows == 13:
-        tile[vector](kind, 13, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 13, vectors, shape, a, b, start, c, second)
     elif limit >= 14 and rows == 14:
-        tile[vector](kind, 14, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 14, vectors, shape, a, b, start, c, second)
 
 
 cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
@@ -175,3 +185,74 @@ cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Produ
     while n < n_columns:
         product(n_rows, min(N_ZEROS, n_columns - n), shape, a, b + n, ZEROS, c + n)
         n += N_ZEROS
+
+
+cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t vectors, const Product* shape,
+                          Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
+                          Py_ssize_t second) noexcept nogil:
+    # `map_columns` is a constant here; what a level has no registers for is dropped by the C compiler.
+    cdef Py_ssize_t limit = (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns
+    if map_rows == 1:
+        tile[vector](kind, map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+    elif limit >= 2 and map_rows == 2:
+        tile[vector](kind, 2 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+    elif limit >= 3 and map_rows == 3:
+        tile[vector](kind, 3 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+    elif limit >= 4 and map_rows == 4:
+        tile[vector](kind, 4 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+
+
+cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows, Py_ssize_t map_columns, const Product* shape,
+                           Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
+                           Py_ssize_t second) noexcept nogil:
+    # Like `panel`, for a map of so few columns that a tile takes several of its rows.
+    cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns)
+    cdef Py_ssize_t n_tiles = (map_rows + limit - 1) // limit
+    cdef Py_ssize_t size = map_rows // n_tiles
+    cdef Py_ssize_t n_larger = map_rows - size * n_tiles
+    cdef Py_ssize_t t, rows
+    for t in range(n_tiles):
+        rows = size + 1 if t < n_larger else size
+        if map_columns == 3:
+            map_tile[vector](kind, rows, 3, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        elif map_columns == 4:
+            map_tile[vector](kind, rows, 4, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        elif map_columns == 5:
+            map_tile[vector](kind, rows, 5, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        elif map_columns == 6:
+            map_tile[vector](kind, rows, 6, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        elif TILE_ROWS_OF_ONE >= 14:
+            map_tile[vector](kind, rows, 7, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        a += rows * a_jump
+        c += rows * c_jump
+
+
+cdef inline void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py_ssize_t map_columns,
+                                Py_ssize_t n_columns, const Product* shape, Py_ssize_t a_jump, Py_ssize_t c_jump,
+                                const real* a, const real* b, const real* start, real* c) noexcept nogil:
+    # Like `columns_of`; `start` is never `c` here.
+    cdef Py_ssize_t n = 0, second
+    if ((n_columns + lanes - 1) // lanes) % 2 == 1:
+        map_panel[vector](kind, 1, map_rows, map_columns, shape, a_jump, c_jump, a, b, start, c, 0)
+        n = lanes
+    while n < n_columns:
+        second = min(lanes, n_columns - n - lanes)
+        map_panel[vector](kind, 2, map_rows, map_columns, shape, a_jump, c_jump, a, b + n, start + n, c + n, second)
+        n += 2 * lanes
+
+
+cdef void product_of_map(Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t n_columns, const Product* shape,
+                         Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start,
+                         real* c) noexcept nogil:
+    """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next, and all start from the same values."""
+    cdef Py_ssize_t r
+    cdef bint is_small = 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF and shape.start_row == 0
+    if map_rows <= 0:
+        return
+    if is_small and n_columns >= LANES_WIDE:
+        map_columns_of[vector_wide](NULL, LANES_WIDE, map_rows, map_columns, n_columns, shape, a_jump, c_jump, a, b, start, c)
+    elif is_small:
+        map_columns_of[vector_half](NULL, LANES_HALF, map_rows, map_columns, n_columns, shape, a_jump, c_jump, a, b, start, c)
+    else:
+        for r in range(map_rows):
+            product(map_columns, n_columns, shape, a + r * a_jump, b, start, c + r * c_jump)
