@@ -231,6 +231,9 @@ class _PlanBuilder:
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
         record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
         in_registers = mostly_zero or record["pooling"] == _kernel_names.NO_POOLING
+        if record["pooling"] == _kernel_names.AVERAGE:
+            in_registers = n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map  # no pixel is met twice
+            in_registers &= record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
         if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
             record["backward"] = _kernel_names.SHALLOW
         elif mostly_zero and stretch >= SPARSE_STRETCH:

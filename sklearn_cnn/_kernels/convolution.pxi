@@ -71,7 +71,7 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
     cdef real* map = output if layer.pooling == NO_POOLING else kept_map
     if pools_in_registers(layer):
-        convolve_and_pool_in_registers(layer, parameters, padded, output, <uint8_t*> positions)
+        convolve_and_pool_in_registers(layer, parameters, padded, kept_map, output, <uint8_t*> positions)
     elif map == NULL:
         convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
     else:
@@ -92,8 +92,8 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
     cdef real* maps
     cdef Py_ssize_t i
     if pools_in_registers(layer):
-        minimal_maps(layer, transformed, bias, padded, outputs, <uint8_t*> positions, scratch + layer.band_at, n_samples)
-        if layer.activation != RELU:
+        minimal_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at, n_samples)
+        if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, outputs, n_samples * output_size)
         return
     if layer.pooling == NO_POOLING:
@@ -102,7 +102,7 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
         maps = kept_maps
     else:
         maps = scratch + layer.band_at + layer.n_band
-    minimal_maps(layer, transformed, bias, padded, maps, NULL, scratch + layer.band_at, n_samples)
+    minimal_maps(layer, transformed, bias, padded, maps, NULL, NULL, scratch + layer.band_at, n_samples)
     if layer.pooling != MAXIMUM:
         activate(layer.activation, maps, n_samples * map_size)
     if layer.pooling != NO_POOLING:
@@ -131,7 +131,7 @@ cdef void convolve_and_pool(const Layer* layer, const real* parameters, const re
 
 cdef void map_gradient(const Layer* layer, const real* kept_map, const real* output, const void* positions,
                        real* d_output, real* d_map, Py_ssize_t d_map_row) noexcept nogil:
-    """d_output -> d_map (rows d_map_row apart, zero on entry where there is pooling); d_output is used up."""
+    """d_output -> d_map (rows d_map_row apart, zero on entry where pooling will not write all of it); d_output is used up."""
     cdef Py_ssize_t r
     cdef Py_ssize_t n = layer.map_columns * layer.filters
     if layer.pooling == MAXIMUM:
@@ -259,7 +259,7 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
     cdef real* frame = scratch + layer.map_gradient_at
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
     cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters
-    if layer.pooling != NO_POOLING:
+    if layer.pooling != NO_POOLING and not writes_whole_map(layer):
         memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
     map_gradient(layer, kept_map, output, positions, d_output, d_map, frame_row)
     weight_gradient(layer, padded, d_map, frame_row, d_weights)

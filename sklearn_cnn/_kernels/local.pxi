@@ -60,7 +60,8 @@ cdef void local_map_gradient(const Layer* layer, const real* maps, const real* o
     cdef Py_ssize_t out_size = layer.out_rows * layer.out_columns * layer.filters
     cdef Py_ssize_t position_bytes = 4 if has_wide_positions(layer) else 1
     cdef Py_ssize_t i
-    memset(d_maps, 0, <size_t> (n_samples * map_size) * sizeof(real))
+    if layer.pooling != NO_POOLING and not writes_whole_map(layer):
+        memset(d_maps, 0, <size_t> (n_samples * map_size) * sizeof(real))
     for i in range(n_samples):
         map_gradient(layer, maps + i * map_size, outputs + i * out_size, <const char*> positions + i * out_size * position_bytes,
                      d_outputs + i * out_size, d_maps + i * map_size, map_row)

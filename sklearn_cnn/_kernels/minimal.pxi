@@ -64,18 +64,30 @@ cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t pla
         ADD(pixels[2 * i + 1], (<const vector*> bias)[0])
 
 
-cdef inline void store_tile(vector* kind, const Layer* layer, const vector* pixels, real* map, Py_ssize_t row, Py_ssize_t column,
-                            uint8_t* positions) noexcept nogil:
-    # map: of the whole image, pooled where that is done in registers
-    cdef Py_ssize_t i
-    cdef Py_ssize_t at
-    if pools_in_registers(layer):
-        at = (row * layer.out_columns + column) * layer.filters
-        keep_maximum_of_four[vector](kind, layer.activation, pixels, 1, map + at, positions + at if positions != NULL else NULL)
-        return
-    for i in range(4):
-        at = ((2 * row + i // 2) * layer.map_columns + 2 * column + i % 2) * layer.filters
-        (<vector*> (map + at))[0] = pixels[i]
+cdef inline void restore_tiles(int64_t pooling, const Layer* layer, const real* products, Py_ssize_t place, const real* bias,
+                               Py_ssize_t first, Py_ssize_t last, real* maps, real* outputs, uint8_t* positions) noexcept nogil:
+    # Tile rows first to last - 1 of maps that stand one after another, all with even sides. `pooling` is a constant at every
+    # call: a tile is a window of the pooling, or the map itself is wanted.
+    cdef vector_wide[4] pixels
+    cdef Py_ssize_t tile_columns = layer.map_columns // 2
+    cdef Py_ssize_t row, c, k, i, at, window
+    cdef real* map
+    for row in range(first, last):
+        for c in range(tile_columns):
+            at = 2 * (row * layer.map_columns + c) * layer.filters
+            window = (row * tile_columns + c) * layer.filters
+            k = 0
+            while k < layer.filters:
+                restore_tile[vector_wide](NULL, products + k, place, bias + k, pixels)
+                map = maps + at + k if maps != NULL else NULL
+                if pooling == NO_POOLING:
+                    for i in range(4):
+                        (<vector_wide*> (map + (i // 2 * layer.map_columns + i % 2) * layer.filters))[0] = pixels[i]
+                else:
+                    pool_four[vector_wide](NULL, pooling, layer, pixels, 1, map, outputs + window + k,
+                                           positions + window + k if positions != NULL else NULL)
+                k += LANES_WIDE
+            products += layer.filters
 
 
 cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
@@ -120,21 +132,18 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
 
 
 cdef void minimal_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
-                        Py_ssize_t last, real* maps, uint8_t* positions, real* scratch) noexcept nogil:
+                        Py_ssize_t last, real* maps, real* outputs, uint8_t* positions, real* scratch) noexcept nogil:
     """Tile rows first to last - 1, counted through all images."""
     cdef Product shape
-    cdef vector_wide[4] pixels
     cdef Py_ssize_t tile_rows = layer.map_rows // 2
     cdef Py_ssize_t tile_columns = layer.map_columns // 2
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t map_size = (layer.out_rows * layer.out_columns if pools_in_registers(layer)
-                                else layer.map_rows * layer.map_columns) * layer.filters
     cdef Py_ssize_t image_place = n_tiles * layer.channels
     cdef Py_ssize_t product_place = n_tiles * layer.filters
     cdef real* images = scratch
     cdef real* products = scratch + 16 * image_place
-    cdef Py_ssize_t row, r, c, k, i
+    cdef Py_ssize_t row, c, k
     cdef const real* source
     for row in range(first, last):
         source = padded + (row // tile_rows * layer.padded_rows + 2 * (row % tile_rows)) * padded_row
@@ -157,25 +166,22 @@ cdef void minimal_tiles(const Layer* layer, const real* transformed, const real*
     for k in range(16):
         product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
                           transformed + k * weights_place(layer), products + k * product_place)
-    for row in range(first, last):
-        i = row // tile_rows * map_size
-        r = row % tile_rows
-        for c in range(tile_columns):
-            k = 0
-            while k < layer.filters:
-                restore_tile[vector_wide](NULL, products + k, product_place, bias + k, pixels)
-                store_tile[vector_wide](NULL, layer, pixels, maps + i + k, r, c, positions + i + k if positions != NULL else NULL)
-                k += LANES_WIDE
-            products += layer.filters
+    if outputs == NULL:
+        restore_tiles(NO_POOLING, layer, products, product_place, bias, first, last, maps, outputs, positions)
+    elif layer.pooling == MAXIMUM:
+        restore_tiles(MAXIMUM, layer, products, product_place, bias, first, last, maps, outputs, positions)
+    else:
+        restore_tiles(AVERAGE, layer, products, product_place, bias, first, last, maps, outputs, positions)
 
 
 cdef void minimal_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
-                       uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
-    """Whole maps, bias included (and pooled, where that is done in registers), in groups of tile rows that give the product enough
-    rows."""
+                       real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
+    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows that give
+    the product enough rows."""
     cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
     cdef Py_ssize_t group = min(n_rows, max(1, MINIMAL_TILES // (layer.map_columns // 2)))
     cdef Py_ssize_t first = 0
     while first < n_rows:
-        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, positions, scratch)
+        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, positions,
+                      scratch)
         first += group

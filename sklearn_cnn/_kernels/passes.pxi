@@ -237,7 +237,7 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
         d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
         if layer.backward == SHALLOW:
             shallow_backward(layer, network.runs, values_of(network, layer.input_at, input_size(layer), i),
-                             values_of(network, layer.output_at, output_size(layer), i),
+                             map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
                              <const uint8_t*> positions_of(network, layer, i),
                              gradients_of(network, layer.output_at, output_size(layer), i), gradient + layer.chunk_at,
                              gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
@@ -248,7 +248,8 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
                                  d_input, gradient + layer.chunk_at,
                                  gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
         elif layer.kind == POOLING and d_input != NULL:
-            memset(d_input, 0, <size_t> input_size(layer) * sizeof(real))
+            if not writes_whole_map(layer):
+                memset(d_input, 0, <size_t> input_size(layer) * sizeof(real))
             map_gradient(layer, values_of(network, layer.input_at, input_size(layer), i),
                          values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
                          gradients_of(network, layer.output_at, output_size(layer), i), d_input, layer.columns * layer.channels)

@@ -1,18 +1,20 @@
-# A convolution behind which 2 x 2 pixels are pooled to their maximum, the most common block there is: the four pixels of a
-# window are accumulators of one tile, so that the map is never written. The chain of multiply-adds of each pixel is that of
-# `product`, hence so are its bits.
+# A convolution pooled over windows of 2 x 2 pixels, the most common block there is: the four pixels of a window are
+# accumulators of one tile, so that the map is not written to be read again. The chain of multiply-adds of each pixel is that
+# of `product`, hence so are its bits.
 #
 #     map rows 2r     w0 w0 | w1 w1 | w2 w2        sums[w][0..1]      one tile: several windows side by side,
 #              2r+1   w0 w0 | w1 w1 | w2 w2        sums[w][2..3]      each one or two vectors of filters
 
 cdef inline bint pools_in_registers(const Layer* layer) noexcept nogil:
-    return (layer.pooling == MAXIMUM and layer.pool_rows == 2 and layer.pool_columns == 2
-            and layer.pool_stride_rows == 2 and layer.pool_stride_columns == 2)
+    # An average is of activations, the cheap ones of which are taken in registers too. Fewer filters are not worth the code.
+    return (layer.filters >= LANES_HALF and layer.pool_rows == 2 and layer.pool_columns == 2
+            and layer.pool_stride_rows == 2 and layer.pool_stride_columns == 2
+            and (layer.pooling == MAXIMUM
+                 or layer.pooling == AVERAGE and (layer.activation == RELU or layer.activation == IDENTITY)))
 
 
-cdef inline void keep_maximum_of_four(vector* kind, int64_t activation, const vector* pixels, Py_ssize_t step, real* output,
-                                      uint8_t* positions) noexcept nogil:
-    # pixels: those of a window, row by row, `step` vectors apart
+cdef inline void maximum_of_four(vector* kind, int64_t activation, const vector* pixels, Py_ssize_t step, real* output,
+                                 uint8_t* positions) noexcept nogil:
     cdef vector best = pixels[0]
     cdef vector position = (<const vector*> ZEROS)[0]
     cdef Py_ssize_t i
@@ -25,9 +27,51 @@ cdef inline void keep_maximum_of_four(vector* kind, int64_t activation, const ve
         STORE_POSITIONS(positions, position)
 
 
-cdef inline void pooled_tile(vector* kind, Py_ssize_t windows, Py_ssize_t vectors, int64_t activation, const Product* shape,
-                             Py_ssize_t below, const real* a, const real* b, const real* bias, real* output,
-                             uint8_t* positions, Py_ssize_t second) noexcept nogil:
+cdef inline void average_of_four(vector* kind, const Layer* layer, const vector* pixels, Py_ssize_t step, real* map,
+                                 real* output) noexcept nogil:
+    # map: where the window's first pixel is kept, or NULL
+    cdef vector total = (<const vector*> ZEROS)[0]
+    cdef vector pixel
+    cdef Py_ssize_t i
+    for i in range(4):
+        pixel = pixels[i * step]
+        if layer.activation == RELU:
+            RECTIFY(pixel)
+        if map != NULL:
+            (<vector*> (map + (i // 2 * layer.map_columns + i % 2) * layer.filters))[0] = pixel
+        ADD(total, pixel)
+    DIVIDE(total, <real> 4.0)
+    (<vector*> output)[0] = total
+
+
+cdef inline void pool_four(vector* kind, int64_t pooling, const Layer* layer, const vector* pixels, Py_ssize_t step, real* map,
+                           real* output, uint8_t* positions) noexcept nogil:
+    # pixels: those of a window, row by row, `step` vectors apart. map, positions: what the backward pass needs, or NULL.
+    # `pooling` is a constant at every call, like the sizes of a tile: with a branch here the pixels would not stay in registers.
+    if pooling == MAXIMUM:
+        maximum_of_four[vector](kind, layer.activation, pixels, step, output, positions)
+    else:
+        average_of_four[vector](kind, layer, pixels, step, map, output)
+
+
+# What a row of windows leaves behind, at one of its windows and filters.
+ctypedef struct Pooled:
+    real* output
+    real* map                   # NULL where the backward pass does not need it
+    uint8_t* positions
+
+
+cdef inline Pooled pooled_at(const Pooled* row, Py_ssize_t window, Py_ssize_t filters, Py_ssize_t f) noexcept nogil:
+    cdef Pooled pooled
+    pooled.output = row.output + window * filters + f
+    pooled.map = row.map + 2 * window * filters + f if row.map != NULL else NULL
+    pooled.positions = row.positions + window * filters + f if row.positions != NULL else NULL
+    return pooled
+
+
+cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, Py_ssize_t vectors, const Layer* layer,
+                             const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row,
+                             Py_ssize_t second) noexcept nogil:
     # `windows` and `vectors` are constants at every call. below: from a pixel's patch to that of the pixel below it. Every two
     # windows have pointers of their own: as offsets from one pointer their patches would not fit the registers.
     cdef vector sums[POOLED_WINDOWS][4][2]
@@ -36,6 +80,7 @@ cdef inline void pooled_tile(vector* kind, Py_ssize_t windows, Py_ssize_t vector
     cdef const real* a_k[2][3]
     cdef const real* b_k
     cdef Py_ssize_t u, k, w, i, j
+    cdef Pooled pooled
     for w in range(windows):
         for i in range(4):
             sums[w][i][0] = (<const vector*> bias)[0]
@@ -61,76 +106,84 @@ cdef inline void pooled_tile(vector* kind, Py_ssize_t windows, Py_ssize_t vector
                     a_k[i][w] += shape.a_inner
             b_k += shape.b_inner
     for w in range(windows):
-        keep_maximum_of_four[vector](kind, activation, &sums[w][0][0], 2, output + w * shape.c_row,
-                                     positions + w * shape.c_row if positions != NULL else NULL)
+        pooled = pooled_at(row, w, layer.filters, 0)
+        pool_four[vector](kind, pooling, layer, &sums[w][0][0], 2, pooled.map, pooled.output, pooled.positions)
         if vectors == 2:
-            keep_maximum_of_four[vector](kind, activation, &sums[w][0][1], 2, output + w * shape.c_row + second,
-                                         positions + w * shape.c_row + second if positions != NULL else NULL)
+            pooled = pooled_at(row, w, layer.filters, second)
+            pool_four[vector](kind, pooling, layer, &sums[w][0][1], 2, pooled.map, pooled.output, pooled.positions)
 
 
-cdef inline void pooled_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_windows, int64_t activation,
-                              const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
-                              real* output, uint8_t* positions, Py_ssize_t second) noexcept nogil:
+cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors, const Layer* layer, const Product* shape,
+                              Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row,
+                              Py_ssize_t second) noexcept nogil:
     # A row of windows for one or two vectors of filters, split evenly.
     cdef Py_ssize_t limit = POOLED_WINDOWS_OF_TWO if vectors == 2 else POOLED_WINDOWS
-    cdef Py_ssize_t n_tiles = (n_windows + limit - 1) // limit
-    cdef Py_ssize_t size = n_windows // n_tiles
-    cdef Py_ssize_t n_larger = n_windows - size * n_tiles
-    cdef Py_ssize_t t, windows
+    cdef Py_ssize_t n_tiles = (layer.out_columns + limit - 1) // limit
+    cdef Py_ssize_t size = layer.out_columns // n_tiles
+    cdef Py_ssize_t n_larger = layer.out_columns - size * n_tiles
+    cdef Py_ssize_t t, windows, w = 0
+    cdef Pooled rest
     for t in range(n_tiles):
         windows = size + 1 if t < n_larger else size
+        rest = pooled_at(row, w, layer.filters, 0)
         if windows == 1:
-            pooled_tile[vector](kind, 1, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, below, a, b, bias, &rest, second)
         elif limit >= 2 and windows == 2:
-            pooled_tile[vector](kind, 2, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 2, vectors, layer, shape, below, a, b, bias, &rest, second)
         elif limit >= 3 and windows == 3:
-            pooled_tile[vector](kind, 3, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 3, vectors, layer, shape, below, a, b, bias, &rest, second)
         elif limit >= 4 and windows == 4:
-            pooled_tile[vector](kind, 4, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 4, vectors, layer, shape, below, a, b, bias, &rest, second)
         elif limit >= 5 and windows == 5:
-            pooled_tile[vector](kind, 5, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 5, vectors, layer, shape, below, a, b, bias, &rest, second)
         elif limit >= 6 and windows == 6:
-            pooled_tile[vector](kind, 6, vectors, activation, shape, below, a, b, bias, output, positions, second)
+            pooled_tile[vector](kind, pooling, 6, vectors, layer, shape, below, a, b, bias, &rest, second)
         a += 2 * windows * shape.a_row
-        output += windows * shape.c_row
-        positions = positions + windows * shape.c_row if positions != NULL else NULL
+        w += windows
 
 
-cdef inline void pooled_columns(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, Py_ssize_t below,
-                                const real* a, const real* b, const real* bias, real* output,
-                                uint8_t* positions) noexcept nogil:
+cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes, const Layer* layer, const Product* shape,
+                                Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
     # All filters of a row of windows, as `columns_of` takes them; the bias is never the output, so overlapping is harmless.
     cdef Py_ssize_t n = 0, second
+    cdef Pooled rest
     if ((layer.filters + lanes - 1) // lanes) % 2 == 1:
-        pooled_panel[vector](kind, 1, layer.out_columns, layer.activation, shape, below, a, b, bias, output, positions, 0)
+        pooled_panel[vector](kind, pooling, 1, layer, shape, below, a, b, bias, row, 0)
         n = lanes
     while n < layer.filters:
         second = min(lanes, layer.filters - n - lanes)
-        pooled_panel[vector](kind, 2, layer.out_columns, layer.activation, shape, below, a, b + n, bias + n, output + n,
-                             positions + n if positions != NULL else NULL, second)
+        rest = pooled_at(row, 0, layer.filters, n)
+        pooled_panel[vector](kind, pooling, 2, layer, shape, below, a, b + n, bias + n, &rest, second)
         n += 2 * lanes
 
 
-cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded, real* output,
-                                         uint8_t* positions) noexcept nogil:
-    """One sample: padded -> output and positions (or NULL)."""
+cdef inline void pooled_row(int64_t pooling, const Layer* layer, const Product* shape, Py_ssize_t below, const real* a,
+                            const real* b, const real* bias, const Pooled* row) noexcept nogil:
+    if layer.filters >= LANES_WIDE:
+        pooled_columns[vector_wide](NULL, pooling, LANES_WIDE, layer, shape, below, a, b, bias, row)
+    else:
+        pooled_columns[vector_half](NULL, pooling, LANES_HALF, layer, shape, below, a, b, bias, row)
+
+
+cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded, real* kept_map,
+                                         real* output, uint8_t* positions) noexcept nogil:
+    """One sample: padded -> output, and kept_map or positions (or NULL)."""
     cdef Product shape = convolution_product(layer)
     cdef Py_ssize_t below = layer.stride_rows * shape.a_outer
     cdef Py_ssize_t n = layer.out_columns * layer.filters
     cdef const real* weights = parameters + layer.weights_at
     cdef const real* bias = parameters + layer.bias_at
+    cdef Pooled row
     cdef Py_ssize_t r
+    row.output, row.map, row.positions = output, kept_map, positions
     for r in range(layer.out_rows):
-        if layer.filters >= LANES_WIDE:
-            pooled_columns[vector_wide](NULL, LANES_WIDE, layer, &shape, below, padded, weights, bias, output, positions)
-        elif layer.filters >= LANES_HALF:
-            pooled_columns[vector_half](NULL, LANES_HALF, layer, &shape, below, padded, weights, bias, output, positions)
-        elif layer.filters >= LANES_QUARTER:
-            pooled_columns[vector_quarter](NULL, LANES_QUARTER, layer, &shape, below, padded, weights, bias, output, positions)
+        if layer.pooling == MAXIMUM:
+            pooled_row(MAXIMUM, layer, &shape, below, padded, weights, bias, &row)
+            if layer.activation != RELU:
+                activate(layer.activation, row.output, n)
         else:
-            pooled_columns[vector_one](NULL, 1, layer, &shape, below, padded, weights, bias, output, positions)
-        if layer.activation != RELU:
-            activate(layer.activation, output, n)
+            pooled_row(AVERAGE, layer, &shape, below, padded, weights, bias, &row)
         padded += 2 * below
-        output += n
-        positions = positions + n if positions != NULL else NULL
+        row.output += n
+        row.map = row.map + 2 * layer.map_columns * layer.filters if row.map != NULL else NULL
+        row.positions = row.positions + n if row.positions != NULL else NULL

@@ -22,8 +22,9 @@ cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* lay
     cdef Py_ssize_t i, j, lane
     for i in range(pool_rows):
         for j in range(pool_columns):
-            value = (<const vector*> (window + i * map_row + j * layer.filters))[0]
-            KEEP_MAXIMUM(best, position, value, <real> (i * pool_columns + j))
+            if i + j > 0:
+                value = (<const vector*> (window + i * map_row + j * layer.filters))[0]
+                KEEP_MAXIMUM(best, position, value, <real> (i * pool_columns + j))
     if layer.activation == RELU:
         RECTIFY(best)
     (<vector*> output)[0] = best
@@ -35,31 +36,28 @@ cdef inline void maximum_window(vector* kind, Py_ssize_t lanes, const Layer* lay
                 positions[lane] = <position_t> (<real*> &position)[lane]
 
 
-cdef inline void average_window(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
-                                real* output) noexcept nogil:
+cdef inline void average_window(vector* kind, const Layer* layer, Py_ssize_t pool_rows, Py_ssize_t pool_columns,
+                                const real* window, Py_ssize_t map_row, real* output) noexcept nogil:
     cdef vector total = (<const vector*> ZEROS)[0]
     cdef Py_ssize_t i, j
-    for i in range(layer.pool_rows):
-        for j in range(layer.pool_columns):
+    for i in range(pool_rows):
+        for j in range(pool_columns):
             ADD(total, (<const vector*> (window + i * map_row + j * layer.filters))[0])
-    DIVIDE(total, <real> (layer.pool_rows * layer.pool_columns))
+    DIVIDE(total, <real> (pool_rows * pool_columns))
     (<vector*> output)[0] = total
 
 
-cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window, Py_ssize_t map_row,
-                            real* output, position_t* positions) noexcept nogil:
+cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, Py_ssize_t pool_rows, Py_ssize_t pool_columns,
+                            const real* window, Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
     # filters >= lanes; the last vector overlaps the one before it
     cdef Py_ssize_t i, f
     for i in range((layer.filters + lanes - 1) // lanes):
         f = min(i * lanes, layer.filters - lanes)
-        if layer.pooling == MAXIMUM and layer.pool_rows == 2 and layer.pool_columns == 2:   # as constants
-            maximum_window[vector, position_t](kind, lanes, layer, 2, 2, window + f, map_row, output + f,
+        if layer.pooling == MAXIMUM:
+            maximum_window[vector, position_t](kind, lanes, layer, pool_rows, pool_columns, window + f, map_row, output + f,
                                                positions + f if positions != NULL else NULL)
-        elif layer.pooling == MAXIMUM:
-            maximum_window[vector, position_t](kind, lanes, layer, layer.pool_rows, layer.pool_columns, window + f, map_row,
-                                               output + f, positions + f if positions != NULL else NULL)
         else:
-            average_window[vector](kind, lanes, layer, window + f, map_row, output + f)
+            average_window[vector](kind, layer, pool_rows, pool_columns, window + f, map_row, output + f)
 
 
 cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output,
@@ -68,21 +66,47 @@ cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, r
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
     cdef Py_ssize_t c
     for c in range(layer.out_columns):
-        if layer.filters >= LANES_WIDE:
-            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, window, map_row, output, positions)
+        if layer.filters >= LANES_WIDE and layer.pool_rows == 2 and layer.pool_columns == 2:    # as constants
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, 2, 2, window, map_row, output, positions)
+        elif layer.filters >= LANES_WIDE and layer.pool_rows == 3 and layer.pool_columns == 3:
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, 3, 3, window, map_row, output, positions)
+        elif layer.filters >= LANES_WIDE:
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, layer.pool_rows, layer.pool_columns, window, map_row,
+                                                output, positions)
         elif layer.filters >= LANES_HALF:
-            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, window, map_row, output, positions)
+            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, layer.pool_rows, layer.pool_columns, window, map_row,
+                                                output, positions)
         elif layer.filters >= LANES_QUARTER:
-            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, window, map_row, output, positions)
+            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, layer.pool_rows, layer.pool_columns, window,
+                                                   map_row, output, positions)
         else:
-            pool_pixel[vector_one, position_t](NULL, 1, layer, window, map_row, output, positions)
+            pool_pixel[vector_one, position_t](NULL, 1, layer, layer.pool_rows, layer.pool_columns, window, map_row, output,
+                                               positions)
         window += step
         output += layer.filters
         positions = positions + layer.filters if positions != NULL else NULL
 
 
-cdef inline void spread_maximum(vector* kind, const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
-                                Py_ssize_t map_row) noexcept nogil:
+cdef inline bint fills_vectors(const Layer* layer) noexcept nogil:
+    return layer.filters >= LANES_WIDE or layer.filters % LANES_QUARTER == 0
+
+
+cdef inline bint spreads_vectors(const Layer* layer) noexcept nogil:
+    # whole windows in vectors, rather than the maxima one by one
+    return (layer.pooling == AVERAGE
+            or layer.pooling == MAXIMUM and fills_vectors(layer) and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW)
+
+
+cdef inline bint writes_whole_map(const Layer* layer) noexcept nogil:
+    """Whether the backward pass writes every pixel of the map once; else it adds to zeros."""
+    return (spreads_vectors(layer) and layer.pool_stride_rows == layer.pool_rows
+            and layer.pool_stride_columns == layer.pool_columns
+            and layer.out_rows * layer.pool_rows == layer.map_rows
+            and layer.out_columns * layer.pool_columns == layer.map_columns)
+
+
+cdef inline void spread_maximum(vector* kind, bint adds, const Layer* layer, const real* d_output, const uint8_t* positions,
+                                real* window, Py_ssize_t map_row) noexcept nogil:
     # One vector of filters of one window: each pixel gets the gradient where the maximum was there, else zero.
     cdef vector g = (<const vector*> d_output)[0]
     cdef vector position
@@ -92,62 +116,99 @@ cdef inline void spread_maximum(vector* kind, const Layer* layer, const real* d_
     for i in range(layer.pool_rows):
         for j in range(layer.pool_columns):
             WHERE_POSITION(here, position, <real> (i * layer.pool_columns + j), g)
-            ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
+            if adds:
+                ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
             (<vector*> (window + i * map_row + j * layer.filters))[0] = here
 
 
-cdef void spread_maxima(const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
-                        Py_ssize_t map_row) noexcept nogil:
-    """All filters of one window. No vector overlaps another here: they add."""
+cdef inline void spread_maxima(bint adds, const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
+                               Py_ssize_t map_row) noexcept nogil:
+    # All filters of one window. No vector overlaps another here: they may add.
     cdef Py_ssize_t f = 0
     while f < layer.filters:
         if layer.filters - f >= LANES_WIDE:
-            spread_maximum[vector_wide](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            spread_maximum[vector_wide](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
             f += LANES_WIDE
         elif layer.filters - f >= LANES_QUARTER:
-            spread_maximum[vector_quarter](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            spread_maximum[vector_quarter](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
             f += LANES_QUARTER
         else:
-            spread_maximum[vector_one](NULL, layer, d_output + f, positions + f, window + f, map_row)
+            spread_maximum[vector_one](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
             f += 1
+
+
+cdef void add_maxima(const Layer* layer, const real* d_output, const position_t* positions, real* window,
+                     Py_ssize_t map_row) noexcept nogil:
+    """One window, filter by filter: large windows, and few filters."""
+    cdef Py_ssize_t f, position
+    for f in range(layer.filters):
+        position = positions[f]
+        window[position // layer.pool_columns * map_row + position % layer.pool_columns * layer.filters + f] += d_output[f]
 
 
 cdef void maximum_backward(const Layer* layer, const real* d_output, const position_t* positions, real* d_map,
                            Py_ssize_t map_row) noexcept nogil:
-    """Add each pooled gradient to the pixel its maximum came from. d_map starts at zero."""
-    cdef Py_ssize_t r, c, f, position
+    """Add each pooled gradient to the pixel its maximum came from. d_map starts at zero, unless all of it is written."""
+    cdef Py_ssize_t r, c
     cdef Py_ssize_t at = 0
-    cdef bint fills_vectors = layer.filters >= LANES_WIDE or layer.filters % LANES_QUARTER == 0
+    cdef bint in_vectors = spreads_vectors(layer)
+    cdef bint writes = writes_whole_map(layer)
     cdef real* window
-    cdef real* pixel
     for r in range(layer.out_rows):
         for c in range(layer.out_columns):
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
             if position_t is uint8_t:
-                if fills_vectors and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW:
-                    spread_maxima(layer, d_output + at, positions + at, window, map_row)
-                    at += layer.filters
-                    continue
-            for f in range(layer.filters):
-                position = positions[at + f]
-                pixel = window + (position // layer.pool_columns) * map_row + (position % layer.pool_columns) * layer.filters
-                pixel[f] += d_output[at + f]
+                if writes:
+                    spread_maxima(False, layer, d_output + at, positions + at, window, map_row)
+                elif in_vectors:
+                    spread_maxima(True, layer, d_output + at, positions + at, window, map_row)
+                else:
+                    add_maxima(layer, d_output + at, positions + at, window, map_row)
+            else:
+                add_maxima(layer, d_output + at, positions + at, window, map_row)
             at += layer.filters
 
 
+cdef inline void spread_average(vector* kind, bint adds, const Layer* layer, const real* d_output, real share, real* window,
+                                Py_ssize_t map_row) noexcept nogil:
+    cdef vector g = (<const vector*> d_output)[0]
+    cdef vector here
+    cdef Py_ssize_t i, j
+    SCALE(g, share)
+    for i in range(layer.pool_rows):
+        for j in range(layer.pool_columns):
+            here = g
+            if adds:
+                ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
+            (<vector*> (window + i * map_row + j * layer.filters))[0] = here
+
+
+cdef inline void spread_averages(bint adds, const Layer* layer, const real* d_output, real share, real* window,
+                                 Py_ssize_t map_row) noexcept nogil:
+    cdef Py_ssize_t f = 0
+    while f < layer.filters:
+        if layer.filters - f >= LANES_WIDE:
+            spread_average[vector_wide](NULL, adds, layer, d_output + f, share, window + f, map_row)
+            f += LANES_WIDE
+        elif layer.filters - f >= LANES_QUARTER:
+            spread_average[vector_quarter](NULL, adds, layer, d_output + f, share, window + f, map_row)
+            f += LANES_QUARTER
+        else:
+            spread_average[vector_one](NULL, adds, layer, d_output + f, share, window + f, map_row)
+            f += 1
+
+
 cdef void average_backward(const Layer* layer, const real* d_output, real* d_map, Py_ssize_t map_row) noexcept nogil:
-    """Spread each pooled gradient evenly over its window. d_map starts at zero."""
-    cdef Py_ssize_t r, c, i, j, f
-    cdef Py_ssize_t at = 0
+    """Spread each pooled gradient evenly over its window. d_map starts at zero, unless all of it is written."""
+    cdef Py_ssize_t r, c
+    cdef bint writes = writes_whole_map(layer)
     cdef real* window
-    cdef real* pixel
     cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
     for r in range(layer.out_rows):
         for c in range(layer.out_columns):
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
-            for i in range(layer.pool_rows):
-                for j in range(layer.pool_columns):
-                    pixel = window + i * map_row + j * layer.filters
-                    for f in range(layer.filters):
-                        pixel[f] += d_output[at + f] * share
-            at += layer.filters
+            if writes:
+                spread_averages(False, layer, d_output, share, window, map_row)
+            else:
+                spread_averages(True, layer, d_output, share, window, map_row)
+            d_output += layer.filters
