@@ -59,6 +59,27 @@ def test_random_geometry_is_exact_on_integers(level, dtype, make_layer, n_proble
         np.testing.assert_array_equal(d_first, problem.d_parameters, err_msg=f"gradient of first layer {case}")
 
 
+@each_level
+@each_dtype
+@pytest.mark.parametrize("pooling", [None, "max", "average"])
+@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 4)])
+def test_every_width_of_map_and_filters_is_exact_on_integers(level, dtype, pooling, kernel_size):
+    # Tiles are cut differently for every width of the map, for every remainder of the filters, and where 2 x 2 pixels are pooled.
+    random_state = np.random.default_rng(4)
+    for columns in range(1, 16):
+        for n_filters in (1, 3, 4, 7, 8, 10, 16, 33, 48):
+            channels = int(random_state.integers(1, 4))
+            layer = ConvolutionBlock(n_filters, kernel_size, (1, 1), "same", "zeros", pooling if columns > 1 else None)
+            shape = (int(random_state.integers(2, 9)), columns, channels)
+            problem = make_problem([layer], shape, 3, lambda size: sparse_integers(random_state, size))
+            for result, expected in zip(
+                (*problem.solve(dtype, level), problem.solve_first(dtype, level)),
+                (problem.outputs, problem.d_X, problem.d_parameters, problem.d_parameters),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(result, expected, err_msg=f"{layer} of {shape}")
+
+
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
 def test_problems_are_exact_in_single_precision(make_layer):
     # What the test above rests on: every partial sum of absolute values is far below 2**24.

@@ -106,3 +106,18 @@ def test_rows_and_threads_change_no_bit(level):
         assert network.scores(X, n_threads=n_threads).tobytes() == together.tobytes()
     for i in (0, 1, 17, 39):
         assert network.scores(X[i : i + 1]).tobytes() == together[i : i + 1].tobytes()
+
+
+@each_level
+@pytest.mark.parametrize("pooling", [None, "max", "average"])
+@pytest.mark.parametrize("shape", [(2, 2, 16), (4, 4, 16), (6, 4, 16), (2, 8, 32)])
+def test_small_maps_that_share_a_product_change_no_bit(level, shape, pooling):
+    rng = np.random.default_rng(3)
+    plan = build_plan((block(48, pooling),), shape)
+    assert is_minimal(plan)
+    assert plan.records["group"][0] > 1
+    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
+    X = rng.standard_normal((19, plan.n_inputs)).astype(np.float32)
+    together = network.scores(X)
+    for i in range(19):
+        assert network.scores(X[i : i + 1]).tobytes() == together[i : i + 1].tobytes()

@@ -92,7 +92,8 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
     cdef real* maps
     cdef Py_ssize_t i
     if pools_in_registers(layer):
-        minimal_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at, n_samples)
+        minimal_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at,
+                     n_samples)
         if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, outputs, n_samples * output_size)
         return

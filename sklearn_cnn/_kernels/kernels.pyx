@@ -21,6 +21,7 @@ cdef extern from "vectors.h" nogil:
     void MULTIPLY_ADD(...)
     void PREFETCH(...)
     void ADD(...)
+    void ADD_SQUARE(...)
     void SUM(...)
     void SUBTRACT(...)
     void SCALE(...)

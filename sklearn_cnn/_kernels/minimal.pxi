@@ -43,7 +43,8 @@ cdef inline void transform_tile(vector* kind, const real* patch, Py_ssize_t row,
             (<vector*> (target + (4 * i + j) * place))[0] = t[j]
 
 
-cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t place, const real* bias, vector* pixels) noexcept nogil:
+cdef inline void restore_tile(vector* kind, const real* products, Py_ssize_t place, const real* bias,
+                              vector* pixels) noexcept nogil:
     # One vector of filters of A^T m A, bias added: the four pixels of a tile, row by row.
     cdef vector m[4]
     cdef vector s[2][4]
@@ -176,8 +177,8 @@ cdef void minimal_tiles(const Layer* layer, const real* transformed, const real*
 
 cdef void minimal_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
                        real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
-    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows that give
-    the product enough rows."""
+    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows that
+    give the product enough rows."""
     cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
     cdef Py_ssize_t group = min(n_rows, max(1, MINIMAL_TILES // (layer.map_columns // 2)))
     cdef Py_ssize_t first = 0

@@ -70,8 +70,8 @@ cdef inline Pooled pooled_at(const Pooled* row, Py_ssize_t window, Py_ssize_t fi
 
 
 cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, Py_ssize_t vectors, const Layer* layer,
-                             const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row,
-                             Py_ssize_t second) noexcept nogil:
+                             const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
+                             const Pooled* row, Py_ssize_t second) noexcept nogil:
     # `windows` and `vectors` are constants at every call. below: from a pixel's patch to that of the pixel below it. Every two
     # windows have pointers of their own: as offsets from one pointer their patches would not fit the registers.
     cdef vector sums[POOLED_WINDOWS][4][2]
@@ -143,7 +143,8 @@ cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors,
 
 
 cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes, const Layer* layer, const Product* shape,
-                                Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
+                                Py_ssize_t below, const real* a, const real* b, const real* bias,
+                                const Pooled* row) noexcept nogil:
     # All filters of a row of windows, as `columns_of` takes them; the bias is never the output, so overlapping is harmless.
     cdef Py_ssize_t n = 0, second
     cdef Pooled rest

@@ -12,8 +12,9 @@ cdef enum:
 
 
 cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, int64_t pooling, Py_ssize_t pool_rows,
-                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
-                              const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
+                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions,
+                              const real* outputs, const real* d_output, real* d_weights, real* d_bias,
+                              Py_ssize_t n_rows) noexcept nogil:
     # `rows` and `taps` are constants at every call, so the sums are registers.
     # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector. outputs: NULL but
     # behind ReLU, whose derivative is taken here; for average pooling they are the map. d_bias: NULL but in the first slice.
@@ -77,8 +78,9 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, in
 
 
 cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, int64_t pooling, Py_ssize_t pool_rows,
-                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
-                              const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
+                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions,
+                              const real* outputs, const real* d_output, real* d_weights, real* d_bias,
+                              Py_ssize_t n_rows) noexcept nogil:
     # `rows` is a constant here
     if taps == 1:
         shallow_tile[vector](kind, rows, 1, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,

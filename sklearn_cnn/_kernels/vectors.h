@@ -224,6 +224,7 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
     (sizeof(sum) == REAL_BYTES ? multiply_add_one(&(sum), number, &(vector))                                           \
                                : (void)((sum) = (sum) + (number) * (vector)))
 #define ADD(sum, vector) ((sum) = (sum) + (vector))
+#define ADD_SQUARE(sum, vector) ((sum) = (sum) + (vector) * (vector))
 #define SUM(result, first, second) ((result) = (first) + (second))
 #define SUBTRACT(result, first, second) ((result) = (first) - (second))
 #define SCALE(value, factor) ((value) = (value) * (real)(factor))
