@@ -19,6 +19,7 @@ SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: m
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # small images taken up together: a group stays in the first-level cache
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
+SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
 MINIMAL_MULTIPLE = 16  # channels and filters fill whole vectors of every level
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
 
@@ -230,10 +231,13 @@ class _PlanBuilder:
         record["n_chunk_weights"] = aligned(record["n_weights"])
         padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
         record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
-        in_registers = mostly_zero or record["pooling"] == _kernel_names.NO_POOLING
-        if record["pooling"] == _kernel_names.AVERAGE:
-            in_registers = n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map  # no pixel is met twice
-            in_registers &= record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
+        in_registers = mostly_zero
+        if record["pooling"] != _kernel_names.MAXIMUM and stretch <= SHALLOW_STRETCH:
+            # no pixel is met twice, and the derivative is one that the kernel takes
+            in_registers = record["pooling"] == _kernel_names.NO_POOLING or (
+                n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map
+                and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
+            )
         if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
             record["backward"] = _kernel_names.SHALLOW
         elif mostly_zero and stretch >= SPARSE_STRETCH:
