@@ -194,6 +194,9 @@ class _PlanBuilder:
         self._check_sizes(record)
         runs = padding_runs((record["rows"], record["columns"]), padding, mode, record["channels"])
         record.update(first_run=self.n_runs, n_runs=len(runs))
+        if not self.records:  # the kernels gather the rows of X straight into the padded image
+            record["input_is_padded"] = 1
+            self.totals["values"] = _padded_size(record)
         self.runs.append(runs)
         self.n_runs += len(runs)
 
@@ -225,15 +228,14 @@ class _PlanBuilder:
             record["pooling"] == _kernel_names.MAXIMUM
             and n_pooled * SPARSE_SHARE <= n_map
             and record["pool_rows"] * record["pool_columns"] <= 256
-            and record["padded_rows"] * record["padded_columns"] * record["channels"] < 1 << 31  # offsets have 32 bits
+            and _padded_size(record) < 1 << 31  # offsets have 32 bits
             and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
         )
         record["n_chunk_weights"] = aligned(record["n_weights"])
-        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-        record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded))
+        record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // _padded_size(record)))
         in_registers = mostly_zero
         if record["pooling"] != _kernel_names.MAXIMUM and stretch <= SHALLOW_STRETCH:
-            # no pixel is met twice, and the derivative is one that the kernel takes
+            # not more pixels than the map has, and a derivative that the kernel takes
             in_registers = record["pooling"] == _kernel_names.NO_POOLING or (
                 n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map
                 and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
@@ -260,9 +262,9 @@ class _PlanBuilder:
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
         self._add_band(record)
         in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
-        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-        padded *= record["group"] if in_groups else 1
-        record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
+        padded = _padded_size(record) * (record["group"] if in_groups else 1)
+        if not record["input_is_padded"]:
+            record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
@@ -285,8 +287,8 @@ class _PlanBuilder:
 
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""
-        padded = record["padded_rows"] * record["padded_columns"] * record["channels"]
-        record["kept_padded_at"] = self._take("kept", padded)
+        padded = _padded_size(record)
+        record["kept_padded_at"] = self._take("kept", 0 if record["input_is_padded"] else padded)
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
         record["kept_gradient_at"] = self._take("kept_training", n_map)
         record["kept_padded_gradient_at"] = self._take("kept_training", padded)
@@ -307,7 +309,7 @@ class _PlanBuilder:
     def _check_sizes(self, record):
         sizes = {
             "weights": record["n_weights"],
-            "padded input": record["padded_rows"] * record["padded_columns"] * record["channels"],
+            "padded input": _padded_size(record),
             "feature map": record["map_rows"] * record["map_columns"] * record["filters"],
         }
         for name, size in sizes.items():
@@ -340,6 +342,10 @@ class _PlanBuilder:
             n_parameters=sum(math.prod(block.shape) for block in self.blocks), parameter_size=self.parameters,
             records=records, runs=np.ascontiguousarray(runs).view(_run_dtype()).reshape(-1), totals=totals,
         )  # fmt: skip
+
+
+def _padded_size(record):
+    return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ cdef extern from "vectors.h" nogil:
     void ADD_SQUARE(...)
     void SUM(...)
     void SUBTRACT(...)
+    void MULTIPLY(...)
     void SCALE(...)
     void DIVIDE(...)
     void KEEP_MAXIMUM(...)
@@ -32,6 +33,8 @@ cdef extern from "vectors.h" nogil:
     void KEEP_WHERE_POSITIVE(...)
     void LOAD_POSITIONS(...)
     void STORE_POSITIONS(...)
+    void LOAD_FLOATS(...)
+    void LOAD_DOUBLES(...)
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
     int is_not_zero(real value)
@@ -77,6 +80,7 @@ include "records.pxi"
 include "product.pxi"
 include "transposition.pxi"
 include "padding.pxi"
+include "gathering.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
 include "pooled.pxi"
@@ -173,15 +177,18 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs,
     return 0
 
 
-cdef int describe_batch(Batch* batch, const Arena* arena, const uint8_t[:, ::1] X, int64_t number_type,
+cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, ::1] X, int64_t number_type,
                         const int64_t[::1] order, const real[::1] shift, const real[::1] factor) except -1:
     """Check the mini-batch's rows and take their addresses. X: the bytes of the rows."""
     cdef Py_ssize_t i
     cdef int64_t size = 1 if number_type == 0 else 4 if number_type == 1 else 8
-    if number_type < 0 or number_type > 2 or X.shape[1] != arena.n_inputs * size:
-        raise ValueError(f"a row of X has {X.shape[1]} bytes, {arena.n_inputs} numbers of {size} bytes were expected")
-    if shift.shape[0] < 1 or shift.shape[0] != factor.shape[0] or arena.n_inputs % shift.shape[0] != 0:
-        raise ValueError("shift and factor need one number per channel")
+    cdef Py_ssize_t n_inputs = network.arena.n_inputs
+    if number_type < 0 or number_type > 2 or X.shape[1] != n_inputs * size:
+        raise ValueError(f"a row of X has {X.shape[1]} bytes, {n_inputs} numbers of {size} bytes were expected")
+    if n_inputs != input_size(network.layers):
+        raise ValueError("the arena does not belong to these layers")
+    if shift.shape[0] != factor.shape[0] or shift.shape[0] != 1 and shift.shape[0] != network.layers.channels:
+        raise ValueError("shift and factor need one number per channel, or one for all")
     for i in range(order.shape[0]):
         if order[i] < 0 or order[i] >= X.shape[0]:
             raise ValueError(f"row {order[i]} of X was asked for, it has {X.shape[0]}")
@@ -189,9 +196,7 @@ cdef int describe_batch(Batch* batch, const Arena* arena, const uint8_t[:, ::1] 
     batch.order = &order[0] if order.shape[0] > 0 else NULL
     batch.row_bytes = X.shape[1]
     batch.number_type = number_type
-    batch.shift = &shift[0]
-    batch.factor = &factor[0]
-    batch.channels = shift.shape[0]
+    set_scaling(batch, &shift[0], &factor[0], shift.shape[0])
     return 0
 
 
@@ -202,7 +207,7 @@ def predict(Table layers, Table arena, Table runs, const real[::1] parameters,
     cdef Network network
     cdef Batch batch
     connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
-    describe_batch(&batch, network.arena, X, number_type, order, shift, factor)
+    describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if order.shape[0] == 0:
         return
     with nogil:
@@ -244,7 +249,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef double weight_sum = 0.0, value, squares
     cdef Py_ssize_t i
     connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
-    describe_batch(&batch, network.arena, X, number_type, order, shift, factor)
+    describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if targets.shape[0] != X.shape[0] or targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
         raise ValueError("targets or gradient do not fit the network")
     if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:

@@ -2,11 +2,19 @@
 # group, so that a position's weights are read once for all of them; padded images and map gradients of the whole mini-batch
 # are kept, because the weight gradient is a sum over samples.
 
-cdef void local_forward(const Layer* layer, const Run* runs, const real* parameters, const real* images, real* padded,
-                        real* maps, real* outputs, void* positions, Py_ssize_t n_samples) noexcept nogil:
-    """images -> padded, maps, outputs (and positions); maps is outputs where nothing is pooled."""
-    cdef Product shape
+cdef void pad_kept(const Layer* layer, const Run* runs, const real* images, real* padded, Py_ssize_t n_samples) noexcept nogil:
     cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t padded_size = layer.padded_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t i
+    memset(padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
+    for i in range(n_samples):
+        pad(runs + layer.first_run, layer.n_runs, images + i * image_size, padded + i * padded_size)
+
+
+cdef void local_forward(const Layer* layer, const real* parameters, const real* padded, real* maps, real* outputs,
+                        void* positions, Py_ssize_t n_samples) noexcept nogil:
+    """padded -> maps, outputs (and positions); maps is outputs where nothing is pooled."""
+    cdef Product shape
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
     cdef Py_ssize_t map_size = layer.map_rows * layer.map_columns * layer.filters
@@ -15,9 +23,6 @@ cdef void local_forward(const Layer* layer, const Run* runs, const real* paramet
     cdef Py_ssize_t kernel_size = layer.kernel_rows * kernel_row * layer.filters
     cdef Py_ssize_t position_bytes = 4 if has_wide_positions(layer) else 1
     cdef Py_ssize_t i, r, c, position
-    for i in range(n_samples):
-        memset(padded + i * padded_size, 0, <size_t> padded_size * sizeof(real))
-        pad(runs + layer.first_run, layer.n_runs, images + i * image_size, padded + i * padded_size)
     shape.n_outer = layer.kernel_rows
     shape.n_inner = kernel_row
     shape.a_row = padded_size
@@ -38,10 +43,8 @@ cdef void local_forward(const Layer* layer, const Run* runs, const real* paramet
         if layer.pooling != MAXIMUM:
             activate(layer.activation, maps + i * map_size, map_size)
         if layer.pooling != NO_POOLING:
-            for r in range(layer.out_rows):
-                pool_one_row(layer, r, maps + i * map_size + r * layer.pool_stride_rows * layer.map_columns * layer.filters,
-                             outputs + i * out_size,
-                             <char*> positions + i * out_size * position_bytes if positions != NULL else NULL)
+            pool_map(layer, maps + i * map_size, outputs + i * out_size,
+                     <char*> positions + i * out_size * position_bytes if positions != NULL else NULL)
 
 
 cdef void local_flip_weights(const Layer* layer, const real* weights, real* flipped) noexcept nogil:

@@ -43,9 +43,9 @@ cdef inline bint is_padded(const Layer* layer) noexcept nogil:
 
 cdef inline const real* padded_images(const Layer* layer, const Run* runs, const real* images, real* scratch,
                                       Py_ssize_t n_samples) noexcept nogil:
-    """Images as the kernels read them: padded, in the scratch, or where they stand if nothing is to be padded."""
+    """Images as the kernels read them: padded, in the scratch, or where they stand if they are padded or need not be."""
     cdef Py_ssize_t i
-    if not is_padded(layer):
+    if layer.input_is_padded or not is_padded(layer):
         return images
     for i in range(n_samples):
         pad(runs + layer.first_run, layer.n_runs, images + i * layer.rows * layer.columns * layer.channels,

@@ -14,16 +14,6 @@ ctypedef struct Network:
     int n_threads
 
 
-ctypedef struct Batch:
-    const char* rows            # first byte of X
-    const int64_t* order        # row of X for each sample of the batch
-    int64_t row_bytes
-    int64_t number_type         # 0: uint8, 1: float32, 2: float64
-    const real* shift           # per channel
-    const real* factor
-    Py_ssize_t channels
-
-
 cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
     return network.numbers + network.arena.values_at + at * network.arena.capacity + sample * size
 
@@ -52,6 +42,17 @@ cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
     return layer.padded_rows * layer.padded_columns * layer.channels
 
 
+cdef inline real* inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    return values_of(network, layer.input_at, padded_size(layer) if layer.input_is_padded else input_size(layer), sample)
+
+
+cdef inline real* local_inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    # The padded images of a locally connected block, which its weight gradient reads again.
+    if layer.input_is_padded:
+        return inputs_of(network, layer, sample)
+    return kept_of(network, layer.kept_padded_at, padded_size(layer), sample)
+
+
 cdef inline char* positions_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
     cdef Py_ssize_t width = 4 if has_wide_positions(layer) else 1
     if network.positions == NULL or layer.pooling != MAXIMUM:
@@ -69,64 +70,38 @@ cdef inline real* scratch_of(const Network* network) noexcept nogil:
     return network.numbers + network.arena.scratch_at + threadid() * network.arena.n_scratch
 
 
-cdef void gather(const Batch* batch, Py_ssize_t sample, real* target, Py_ssize_t n) noexcept nogil:
-    """One row of X, converted and scaled: (x - shift) * factor per channel."""
-    cdef const char* row = batch.rows + batch.order[sample] * batch.row_bytes
-    cdef Py_ssize_t i, c, pixel
-    if batch.channels == 1:
-        gather_numbers(batch.number_type, row, batch.shift[0], batch.factor[0], target, n)
-        return
-    gather_numbers(batch.number_type, row, 0.0, 1.0, target, n)
-    for pixel in range(n // batch.channels):
-        for c in range(batch.channels):
-            i = pixel * batch.channels + c
-            target[i] = (target[i] - batch.shift[c]) * batch.factor[c]
-
-
-cdef inline void gather_numbers(int64_t number_type, const char* row, real shift, real factor, real* target,
-                                Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    if number_type == 0:
-        for i in range(n):
-            target[i] = (<real> (<const uint8_t*> row)[i] - shift) * factor
-    elif number_type == 1:
-        for i in range(n):
-            target[i] = (<real> (<const float*> row)[i] - shift) * factor
-    else:
-        for i in range(n):
-            target[i] = (<real> (<const double*> row)[i] - shift) * factor
-
-
 cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last,
                         real* scratch) noexcept nogil:
     """A convolution block, locally connected block or pooling layer over samples first to last - 1."""
     cdef Py_ssize_t i
     cdef real* maps
+    cdef real* padded
+    cdef real* outputs
     if layer.kind == LOCAL:
         maps = map_of(network, layer, first)
-        local_forward(layer, network.runs, network.parameters, values_of(network, layer.input_at, input_size(layer), first),
-                      kept_of(network, layer.kept_padded_at, padded_size(layer), first),
-                      maps if maps != NULL else values_of(network, layer.output_at, output_size(layer), first),
-                      values_of(network, layer.output_at, output_size(layer), first), positions_of(network, layer, first),
-                      last - first)
+        padded = local_inputs_of(network, layer, first)
+        if not layer.input_is_padded:
+            pad_kept(layer, network.runs, inputs_of(network, layer, first), padded, last - first)
+        outputs = values_of(network, layer.output_at, output_size(layer), first)
+        local_forward(layer, network.parameters, padded, maps if maps != NULL else outputs, outputs,
+                      positions_of(network, layer, first), last - first)
     elif layer.kind == CONVOLUTION and is_minimal(layer):
         i = first
         while i < last:
             minimal_convolution(layer, network.runs, network.parameters,
                                 network.numbers + network.arena.transformed_at + layer.transformed_at,
-                                values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
+                                inputs_of(network, layer, i), map_of(network, layer, i),
                                 values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
                                 scratch, min(layer.group, last - i))
             i += layer.group
     elif layer.kind == CONVOLUTION:
         for i in range(first, last):
-            direct_convolution(layer, network.runs, network.parameters,
-                               values_of(network, layer.input_at, input_size(layer), i), map_of(network, layer, i),
+            direct_convolution(layer, network.runs, network.parameters, inputs_of(network, layer, i), map_of(network, layer, i),
                                values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
                                scratch)
     elif layer.kind == POOLING:
         for i in range(first, last):
-            pool_map(layer, values_of(network, layer.input_at, input_size(layer), i),
+            pool_map(layer, inputs_of(network, layer, i),
                      values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
 
 
@@ -136,7 +111,7 @@ cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t f
     cdef Py_ssize_t i, k
     memset(scratch, 0, <size_t> network.arena.n_padded * sizeof(real))
     for i in range(first, last):
-        gather(batch, i, values_of(network, 0, network.arena.n_inputs, i), network.arena.n_inputs)
+        gather(batch, &network.layers[0], network.runs, i, inputs_of(network, &network.layers[0], i))
     for k in range(network.arena.n_layers):
         forward_layer(network, &network.layers[k], first, last, scratch)
     leave_flush_to_zero(mode)
@@ -224,7 +199,7 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
     if layer.backward == LISTED:
         i = first
         while i < last:
-            sparse_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
+            sparse_backward(layer, network.runs, flipped, inputs_of(network, layer, i),
                             values_of(network, layer.output_at, output_size(layer), i),
                             <const uint8_t*> positions_of(network, layer, i),
                             gradients_of(network, layer.output_at, output_size(layer), i),
@@ -236,23 +211,23 @@ cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t 
     for i in range(first, last):
         d_input = gradients_of(network, layer.input_at, input_size(layer), i) if layer.input_gradient_wanted else NULL
         if layer.backward == SHALLOW:
-            shallow_backward(layer, network.runs, values_of(network, layer.input_at, input_size(layer), i),
-                             map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
+            shallow_backward(layer, network.runs, inputs_of(network, layer, i), map_of(network, layer, i),
+                             values_of(network, layer.output_at, output_size(layer), i),
                              <const uint8_t*> positions_of(network, layer, i),
                              gradients_of(network, layer.output_at, output_size(layer), i), gradient + layer.chunk_at,
                              gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
         elif layer.kind == CONVOLUTION:
-            convolution_backward(layer, network.runs, flipped, values_of(network, layer.input_at, input_size(layer), i),
-                                 map_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
+            convolution_backward(layer, network.runs, flipped, inputs_of(network, layer, i), map_of(network, layer, i),
+                                 values_of(network, layer.output_at, output_size(layer), i),
                                  positions_of(network, layer, i), gradients_of(network, layer.output_at, output_size(layer), i),
                                  d_input, gradient + layer.chunk_at,
                                  gradient + layer.chunk_at + layer.n_chunk_weights, scratch)
         elif layer.kind == POOLING and d_input != NULL:
             if not writes_whole_map(layer):
                 memset(d_input, 0, <size_t> input_size(layer) * sizeof(real))
-            map_gradient(layer, values_of(network, layer.input_at, input_size(layer), i),
-                         values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i),
-                         gradients_of(network, layer.output_at, output_size(layer), i), d_input, layer.columns * layer.channels)
+            map_gradient(layer, inputs_of(network, layer, i), values_of(network, layer.output_at, output_size(layer), i),
+                         positions_of(network, layer, i), gradients_of(network, layer.output_at, output_size(layer), i), d_input,
+                         layer.columns * layer.channels)
 
 
 cdef void backward_chunk(const Network* network, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -272,7 +247,7 @@ cdef void local_weights_chunk(const Network* network, const Layer* layer, real* 
     cdef uint64_t mode = enter_flush_to_zero()
     cdef Py_ssize_t c
     for c in range(layer.map_columns):
-        local_weight_gradient(layer, map_row * layer.map_columns + c, kept_of(network, layer.kept_padded_at, 0, 0),
+        local_weight_gradient(layer, map_row * layer.map_columns + c, local_inputs_of(network, layer, 0),
                               kept_of(network, layer.kept_gradient_at, 0, 0), gradient + layer.weights_at,
                               gradient + layer.bias_at, network.n_samples)
     leave_flush_to_zero(mode)

@@ -105,35 +105,42 @@ cdef inline bint writes_whole_map(const Layer* layer) noexcept nogil:
             and layer.out_columns * layer.pool_columns == layer.map_columns)
 
 
-cdef inline void spread_maximum(vector* kind, bint adds, const Layer* layer, const real* d_output, const uint8_t* positions,
-                                real* window, Py_ssize_t map_row) noexcept nogil:
-    # One vector of filters of one window: each pixel gets the gradient where the maximum was there, else zero.
+cdef inline void spread_vector(vector* kind, int64_t pooling, bint adds, const Layer* layer, const real* d_output, real share,
+                               const uint8_t* positions, real* window, Py_ssize_t map_row) noexcept nogil:
+    # One vector of filters of one window: each pixel gets its share of the gradient, or all of it where the maximum was.
     cdef vector g = (<const vector*> d_output)[0]
     cdef vector position
     cdef vector here
     cdef Py_ssize_t i, j
-    LOAD_POSITIONS(position, positions)
+    if pooling == MAXIMUM:
+        LOAD_POSITIONS(position, positions)
+    else:
+        SCALE(g, share)
     for i in range(layer.pool_rows):
         for j in range(layer.pool_columns):
-            WHERE_POSITION(here, position, <real> (i * layer.pool_columns + j), g)
+            here = g
+            if pooling == MAXIMUM:
+                WHERE_POSITION(here, position, <real> (i * layer.pool_columns + j), g)
             if adds:
                 ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
             (<vector*> (window + i * map_row + j * layer.filters))[0] = here
 
 
-cdef inline void spread_maxima(bint adds, const Layer* layer, const real* d_output, const uint8_t* positions, real* window,
-                               Py_ssize_t map_row) noexcept nogil:
-    # All filters of one window. No vector overlaps another here: they may add.
+cdef inline void spread_window(int64_t pooling, bint adds, const Layer* layer, const real* d_output, real share,
+                               const uint8_t* positions, real* window, Py_ssize_t map_row) noexcept nogil:
+    # All filters of one window; `pooling` and `adds` are constants. No vector overlaps another here: they may add.
+    cdef const uint8_t* places
     cdef Py_ssize_t f = 0
     while f < layer.filters:
+        places = positions + f if pooling == MAXIMUM else NULL
         if layer.filters - f >= LANES_WIDE:
-            spread_maximum[vector_wide](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
+            spread_vector[vector_wide](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
             f += LANES_WIDE
         elif layer.filters - f >= LANES_QUARTER:
-            spread_maximum[vector_quarter](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
+            spread_vector[vector_quarter](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
             f += LANES_QUARTER
         else:
-            spread_maximum[vector_one](NULL, adds, layer, d_output + f, positions + f, window + f, map_row)
+            spread_vector[vector_one](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
             f += 1
 
 
@@ -159,43 +166,14 @@ cdef void maximum_backward(const Layer* layer, const real* d_output, const posit
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
             if position_t is uint8_t:
                 if writes:
-                    spread_maxima(False, layer, d_output + at, positions + at, window, map_row)
+                    spread_window(MAXIMUM, False, layer, d_output + at, 1.0, positions + at, window, map_row)
                 elif in_vectors:
-                    spread_maxima(True, layer, d_output + at, positions + at, window, map_row)
+                    spread_window(MAXIMUM, True, layer, d_output + at, 1.0, positions + at, window, map_row)
                 else:
                     add_maxima(layer, d_output + at, positions + at, window, map_row)
             else:
                 add_maxima(layer, d_output + at, positions + at, window, map_row)
             at += layer.filters
-
-
-cdef inline void spread_average(vector* kind, bint adds, const Layer* layer, const real* d_output, real share, real* window,
-                                Py_ssize_t map_row) noexcept nogil:
-    cdef vector g = (<const vector*> d_output)[0]
-    cdef vector here
-    cdef Py_ssize_t i, j
-    SCALE(g, share)
-    for i in range(layer.pool_rows):
-        for j in range(layer.pool_columns):
-            here = g
-            if adds:
-                ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
-            (<vector*> (window + i * map_row + j * layer.filters))[0] = here
-
-
-cdef inline void spread_averages(bint adds, const Layer* layer, const real* d_output, real share, real* window,
-                                 Py_ssize_t map_row) noexcept nogil:
-    cdef Py_ssize_t f = 0
-    while f < layer.filters:
-        if layer.filters - f >= LANES_WIDE:
-            spread_average[vector_wide](NULL, adds, layer, d_output + f, share, window + f, map_row)
-            f += LANES_WIDE
-        elif layer.filters - f >= LANES_QUARTER:
-            spread_average[vector_quarter](NULL, adds, layer, d_output + f, share, window + f, map_row)
-            f += LANES_QUARTER
-        else:
-            spread_average[vector_one](NULL, adds, layer, d_output + f, share, window + f, map_row)
-            f += 1
 
 
 cdef void average_backward(const Layer* layer, const real* d_output, real* d_map, Py_ssize_t map_row) noexcept nogil:
@@ -208,7 +186,7 @@ cdef void average_backward(const Layer* layer, const real* d_output, real* d_map
         for c in range(layer.out_columns):
             window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
             if writes:
-                spread_averages(False, layer, d_output, share, window, map_row)
+                spread_window(AVERAGE, False, layer, d_output, share, NULL, window, map_row)
             else:
-                spread_averages(True, layer, d_output, share, window, map_row)
+                spread_window(AVERAGE, True, layer, d_output, share, NULL, window, map_row)
             d_output += layer.filters

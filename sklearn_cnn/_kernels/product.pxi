@@ -244,9 +244,9 @@ cdef inline void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_r
 cdef void product_of_map(Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t n_columns, const Product* shape,
                          Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start,
                          real* c) noexcept nogil:
-    """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next, and all start from the same values."""
+    """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next; start_row is 0."""
     cdef Py_ssize_t r
-    cdef bint is_small = 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF and shape.start_row == 0
+    cdef bint is_small = 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
     if map_rows <= 0:
         return
     if is_small and n_columns >= LANES_WIDE:

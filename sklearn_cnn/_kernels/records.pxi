@@ -22,6 +22,7 @@ ctypedef struct Layer:
     int64_t crop_columns
     int64_t first_run           # its padding runs in the table of runs
     int64_t n_runs
+    int64_t input_is_padded     # in a network's first layer: the rows of X go straight into the padded image
     # kernel, and the map it computes
     int64_t kernel_rows
     int64_t kernel_columns

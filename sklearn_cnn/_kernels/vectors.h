@@ -131,6 +131,30 @@ typedef real vector_one;
         memcpy(stored, &packed, lanes);                                                                                \
     }
 
+/* Numbers of a row of X, less `shift`. What has more digits than the result loses them after the subtraction. */
+#define DEFINE_ROWS(type, lanes)                                                                                       \
+    static inline void load_floats_##type(void *value_at, const void *stored, const real *shift)                       \
+    {                                                                                                                  \
+        float __attribute__((vector_size(4 * lanes))) numbers;                                                         \
+        memcpy(&numbers, stored, sizeof numbers);                                                                      \
+        *(type *)value_at = __builtin_convertvector(numbers, type) - *(const type *)shift;                             \
+    }                                                                                                                  \
+    static inline void load_doubles_##type(void *value_at, const void *stored, const real *shift)                      \
+    {                                                                                                                  \
+        double __attribute__((vector_size(8 * lanes))) numbers;                                                        \
+        memcpy(&numbers, stored, sizeof numbers);                                                                      \
+        numbers -= __builtin_convertvector(*(const type *)shift, __typeof__(numbers));                                 \
+        *(type *)value_at = __builtin_convertvector(numbers, type);                                                    \
+    }
+
+static inline void load_floats_one(void *value_at, const void *stored, const real *shift)
+{
+    *(real *)value_at = *(const float *)stored - *shift;
+}
+static inline void load_doubles_one(void *value_at, const void *stored, const real *shift)
+{
+    *(real *)value_at = (real)(*(const double *)stored - *shift);
+}
 static inline void keep_maximum_one(void *best_at, void *position_at, const void *value_at, real index)
 {
     real best = *(real *)best_at, value = *(const real *)value_at;
@@ -167,6 +191,9 @@ typedef uint16_t shorts_quarter __attribute__((vector_size(2 * LANES_QUARTER)));
 DEFINE_SELECTIONS(vector_wide)
 DEFINE_SELECTIONS(vector_half)
 DEFINE_SELECTIONS(vector_quarter)
+DEFINE_ROWS(vector_wide, LANES_WIDE)
+DEFINE_ROWS(vector_half, LANES_HALF)
+DEFINE_ROWS(vector_quarter, LANES_QUARTER)
 DEFINE_POSITIONS(vector_half, bytes_half, shorts_half, LANES_HALF)
 DEFINE_POSITIONS(vector_quarter, bytes_quarter, shorts_quarter, LANES_QUARTER)
 #if defined(__AVX512F__) && VECTOR_BYTES == 64 && !REAL_IS_DOUBLE
@@ -204,6 +231,9 @@ DEFINE_POSITIONS(vector_wide, bytes_wide, shorts_wide, LANES_WIDE)
 /* bytes <-> numbers */
 #define LOAD_POSITIONS(position, stored) OF_TYPE(load_positions, position, (&(position), stored))
 #define STORE_POSITIONS(stored, position) OF_TYPE(store_positions, position, (stored, &(position)))
+/* value <- stored - shift */
+#define LOAD_FLOATS(value, stored, shift) OF_TYPE(load_floats, value, (&(value), stored, shift))
+#define LOAD_DOUBLES(value, stored, shift) OF_TYPE(load_doubles, value, (&(value), stored, shift))
 
 /* sum <- sum + number * vector; the number is broadcast. Where the level has FMA instructions this is one rounding in every
  * lane and every tail: vector expressions are contracted as they are written, but plain numbers the compiler may first pack
@@ -227,6 +257,7 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define ADD_SQUARE(sum, vector) ((sum) = (sum) + (vector) * (vector))
 #define SUM(result, first, second) ((result) = (first) + (second))
 #define SUBTRACT(result, first, second) ((result) = (first) - (second))
+#define MULTIPLY(value, factors) ((value) = (value) * (factors))
 #define SCALE(value, factor) ((value) = (value) * (real)(factor))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
