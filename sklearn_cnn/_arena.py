@@ -10,7 +10,8 @@ from sklearn_cnn._plan import ALIGNMENT, aligned
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
 CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
 CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
-PREDICTION_CHUNK = 8  # samples that go through the network together in one thread's cache
+PREDICTION_CHUNK = 8  # samples of a chunk that only predicts
+TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # what goes from layer to layer together, to find its values still in the cache
 
 
 @lru_cache(maxsize=256)
@@ -54,6 +55,7 @@ def build_arena(plan, capacity, n_threads, training):
         "capacity": capacity,
         "n_threads": n_threads,
         "n_chunks": _n_chunks(plan, capacity, training),
+        "n_together": _n_together(plan, capacity),
         "n_layers": len(plan.layers),
         "n_shared": totals["shared"],
         "n_parameters": plan.parameter_size,
@@ -85,6 +87,12 @@ def build_arena(plan, capacity, n_threads, training):
         arena[name] = value
     arena.flags.writeable = False
     return arena
+
+
+def _n_together(plan, capacity):
+    if (plan.records["kind"] == _kernels.kernels().LOCAL).any():
+        return capacity  # each position's weights are read once for all samples: the more, the better
+    return max(1, min(TOGETHER_SAMPLES, TOGETHER_NUMBERS // plan.n_inputs))
 
 
 def _n_chunks(plan, capacity, training):

@@ -80,6 +80,22 @@ def test_every_width_of_map_and_filters_is_exact_on_integers(level, dtype, pooli
                 np.testing.assert_array_equal(result, expected, err_msg=f"{layer} of {shape}")
 
 
+@each_level
+@each_dtype
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize(("size", "stride"), [((2, 2), (2, 2)), ((4, 2), (4, 2)), ((2, 4), (1, 2)), ((2, 2), (2, 3))])
+def test_every_number_of_channels_is_pooled_exactly_on_integers(level, dtype, pooling, size, stride):
+    # Few channels are computed in vectors that reach into the next pixel; windows that tile the map write it, others add to it.
+    random_state = np.random.default_rng(5)
+    for columns in (4, 6, 7, 12, 26):
+        for channels in range(1, 18):
+            layer, shape = PoolingLayer(pooling, size, stride), (8, columns, channels)
+            problem = make_problem([layer], shape, 2, lambda size: 8 * sparse_integers(random_state, size))
+            outputs, d_X, _ = problem.solve(dtype, level)
+            np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"{layer} of {shape}")
+            np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"{layer} of {shape}")
+
+
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
 def test_problems_are_exact_in_single_precision(make_layer):
     # What the test above rests on: every partial sum of absolute values is far below 2**24.

@@ -108,12 +108,15 @@ cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t f
 cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef real* scratch = scratch_of(network)
     cdef uint64_t mode = enter_flush_to_zero()
-    cdef Py_ssize_t i, k
+    cdef Py_ssize_t i, k, end
     memset(scratch, 0, <size_t> network.arena.n_padded * sizeof(real))
-    for i in range(first, last):
-        gather(batch, &network.layers[0], network.runs, i, inputs_of(network, &network.layers[0], i))
-    for k in range(network.arena.n_layers):
-        forward_layer(network, &network.layers[k], first, last, scratch)
+    while first < last:
+        end = min(last, first + network.arena.n_together)
+        for i in range(first, end):
+            gather(batch, &network.layers[0], network.runs, i, inputs_of(network, &network.layers[0], i))
+        for k in range(network.arena.n_layers):
+            forward_layer(network, &network.layers[k], first, end, scratch)
+        first = end
     leave_flush_to_zero(mode)
 
 
@@ -234,12 +237,15 @@ cdef void backward_chunk(const Network* network, Py_ssize_t chunk, Py_ssize_t fi
     cdef uint64_t mode = enter_flush_to_zero()
     cdef real* scratch = scratch_of(network)
     cdef real* gradient = network.numbers + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, end
     memset(scratch, 0, <size_t> network.arena.n_zeroed * sizeof(real))
     memset(gradient, 0, <size_t> network.arena.n_shared * sizeof(real))
-    for k in range(network.arena.n_layers - 1, -1, -1):
-        if network.layers[k].kind != DENSE:
-            backward_layer(network, &network.layers[k], first, last, gradient, scratch)
+    while first < last:
+        end = min(last, first + network.arena.n_together)
+        for k in range(network.arena.n_layers - 1, -1, -1):
+            if network.layers[k].kind != DENSE:
+                backward_layer(network, &network.layers[k], first, end, gradient, scratch)
+        first = end
     leave_flush_to_zero(mode)
 
 

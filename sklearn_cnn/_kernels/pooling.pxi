@@ -60,12 +60,56 @@ cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, 
             average_window[vector](kind, layer, pool_rows, pool_columns, window + f, map_row, output + f)
 
 
+cdef inline Py_ssize_t n_overrunning(const Layer* layer, Py_ssize_t lanes) noexcept nogil:
+    # How many pixels of a pooled row may be computed in vectors of more lanes than there are filters: what is read beyond the
+    # window's last pixel belongs to the same row of the map, and what is written beyond the pixel is written again by the next.
+    cdef Py_ssize_t last_of_window = (lanes + layer.filters - 1) // layer.filters + layer.pool_columns - 1
+    cdef Py_ssize_t n_read = (layer.map_columns - last_of_window) // layer.pool_stride_columns + 1
+    cdef Py_ssize_t n_written = layer.out_columns - (lanes - 1) // layer.filters
+    return max(0, min(n_read if layer.map_columns >= last_of_window else 0, n_written))
+
+
+cdef inline void pool_few_filters(vector* kind, Py_ssize_t lanes, const Layer* layer, Py_ssize_t pool_rows,
+                                  Py_ssize_t pool_columns, Py_ssize_t n_pixels, const real* window, Py_ssize_t map_row,
+                                  real* output, position_t* positions) noexcept nogil:
+    cdef Py_ssize_t c
+    for c in range(n_pixels):
+        if layer.pooling == MAXIMUM:
+            maximum_window[vector, position_t](kind, lanes, layer, pool_rows, pool_columns, window, map_row, output, positions)
+        else:
+            average_window[vector](kind, layer, pool_rows, pool_columns, window, map_row, output)
+        window += layer.pool_stride_columns * layer.filters
+        output += layer.filters
+        positions = positions + layer.filters if positions != NULL else NULL
+
+
+cdef inline Py_ssize_t pool_first_pixels(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window,
+                                         Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
+    cdef Py_ssize_t n_pixels = n_overrunning(layer, lanes)
+    if layer.pool_rows == 2 and layer.pool_columns == 2:    # as constants
+        pool_few_filters[vector, position_t](kind, lanes, layer, 2, 2, n_pixels, window, map_row, output, positions)
+    else:
+        pool_few_filters[vector, position_t](kind, lanes, layer, layer.pool_rows, layer.pool_columns, n_pixels, window, map_row,
+                                             output, positions)
+    return n_pixels
+
+
 cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output,
                    position_t* positions) noexcept nogil:
     """One row of pooled pixels. window: the first map row it sees; positions may be NULL."""
     cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
+    cdef Py_ssize_t n_done = 0
     cdef Py_ssize_t c
-    for c in range(layer.out_columns):
+    if LANES_HALF < layer.filters < LANES_WIDE:
+        n_done = pool_first_pixels[vector_wide, position_t](NULL, LANES_WIDE, layer, window, map_row, output, positions)
+    elif LANES_QUARTER < layer.filters < LANES_HALF:
+        n_done = pool_first_pixels[vector_half, position_t](NULL, LANES_HALF, layer, window, map_row, output, positions)
+    elif layer.filters < LANES_QUARTER:
+        n_done = pool_first_pixels[vector_quarter, position_t](NULL, LANES_QUARTER, layer, window, map_row, output, positions)
+    window += n_done * step
+    output += n_done * layer.filters
+    positions = positions + n_done * layer.filters if positions != NULL else NULL
+    for c in range(layer.out_columns - n_done):
         if layer.filters >= LANES_WIDE and layer.pool_rows == 2 and layer.pool_columns == 2:    # as constants
             pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, 2, 2, window, map_row, output, positions)
         elif layer.filters >= LANES_WIDE and layer.pool_rows == 3 and layer.pool_columns == 3:
@@ -87,61 +131,122 @@ cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, r
         positions = positions + layer.filters if positions != NULL else NULL
 
 
-cdef inline bint fills_vectors(const Layer* layer) noexcept nogil:
-    return layer.filters >= LANES_WIDE or layer.filters % LANES_QUARTER == 0
+cdef inline bint has_small_windows(const Layer* layer) noexcept nogil:
+    # of which all is written, in vectors, rather than the maxima one by one
+    return layer.pooling == AVERAGE or layer.pooling == MAXIMUM and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW
 
 
-cdef inline bint spreads_vectors(const Layer* layer) noexcept nogil:
-    # whole windows in vectors, rather than the maxima one by one
-    return (layer.pooling == AVERAGE
-            or layer.pooling == MAXIMUM and fills_vectors(layer) and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW)
+cdef inline bint adds_vectors(const Layer* layer) noexcept nogil:
+    return has_small_windows(layer) and (
+        layer.pooling == AVERAGE or layer.filters >= LANES_WIDE or layer.filters % LANES_QUARTER == 0)
 
 
 cdef inline bint writes_whole_map(const Layer* layer) noexcept nogil:
     """Whether the backward pass writes every pixel of the map once; else it adds to zeros."""
-    return (spreads_vectors(layer) and layer.pool_stride_rows == layer.pool_rows
+    return (has_small_windows(layer) and layer.pool_stride_rows == layer.pool_rows
             and layer.pool_stride_columns == layer.pool_columns
             and layer.out_rows * layer.pool_rows == layer.map_rows
             and layer.out_columns * layer.pool_columns == layer.map_columns)
 
 
-cdef inline void spread_vector(vector* kind, int64_t pooling, bint adds, const Layer* layer, const real* d_output, real share,
-                               const uint8_t* positions, real* window, Py_ssize_t map_row) noexcept nogil:
+ctypedef struct Window:
+    int64_t pooling
+    bint adds                   # to a map of zeros, rather than write every pixel once
+    Py_ssize_t rows
+    Py_ssize_t columns
+
+
+cdef inline void spread_vector(vector* kind, const Window* window, const Layer* layer, const real* d_output, real share,
+                               const uint8_t* positions, real* d_map, Py_ssize_t map_row) noexcept nogil:
     # One vector of filters of one window: each pixel gets its share of the gradient, or all of it where the maximum was.
     cdef vector g = (<const vector*> d_output)[0]
     cdef vector position
     cdef vector here
     cdef Py_ssize_t i, j
-    if pooling == MAXIMUM:
+    if window.pooling == MAXIMUM:
         LOAD_POSITIONS(position, positions)
     else:
         SCALE(g, share)
-    for i in range(layer.pool_rows):
-        for j in range(layer.pool_columns):
+    for i in range(window.rows):
+        for j in range(window.columns):
             here = g
-            if pooling == MAXIMUM:
-                WHERE_POSITION(here, position, <real> (i * layer.pool_columns + j), g)
-            if adds:
-                ADD(here, (<const vector*> (window + i * map_row + j * layer.filters))[0])
-            (<vector*> (window + i * map_row + j * layer.filters))[0] = here
+            if window.pooling == MAXIMUM:
+                WHERE_POSITION(here, position, <real> (i * window.columns + j), g)
+            if window.adds:
+                ADD(here, (<const vector*> (d_map + i * map_row + j * layer.filters))[0])
+            (<vector*> (d_map + i * map_row + j * layer.filters))[0] = here
 
 
-cdef inline void spread_window(int64_t pooling, bint adds, const Layer* layer, const real* d_output, real share,
-                               const uint8_t* positions, real* window, Py_ssize_t map_row) noexcept nogil:
-    # All filters of one window; `pooling` and `adds` are constants. No vector overlaps another here: they may add.
+cdef inline void spread_window(const Window* window, const Layer* layer, const real* d_output, real share,
+                               const uint8_t* positions, real* d_map, Py_ssize_t map_row) noexcept nogil:
+    # All filters of one window. No vector overlaps another here: they may add.
     cdef const uint8_t* places
     cdef Py_ssize_t f = 0
     while f < layer.filters:
-        places = positions + f if pooling == MAXIMUM else NULL
+        places = positions + f if window.pooling == MAXIMUM else NULL
         if layer.filters - f >= LANES_WIDE:
-            spread_vector[vector_wide](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
+            spread_vector[vector_wide](NULL, window, layer, d_output + f, share, places, d_map + f, map_row)
             f += LANES_WIDE
         elif layer.filters - f >= LANES_QUARTER:
-            spread_vector[vector_quarter](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
+            spread_vector[vector_quarter](NULL, window, layer, d_output + f, share, places, d_map + f, map_row)
             f += LANES_QUARTER
         else:
-            spread_vector[vector_one](NULL, pooling, adds, layer, d_output + f, share, places, window + f, map_row)
+            spread_vector[vector_one](NULL, window, layer, d_output + f, share, places, d_map + f, map_row)
             f += 1
+
+
+cdef inline Py_ssize_t spread_first_windows(vector* kind, Py_ssize_t lanes, const Window* window, const Layer* layer,
+                                            const real* d_output, real share, const uint8_t* positions, real* d_map,
+                                            Py_ssize_t map_row) noexcept nogil:
+    # In vectors of more lanes than there are filters: see `n_overrunning`. Here windows do not overlap.
+    cdef Py_ssize_t c
+    cdef Py_ssize_t n_windows = n_overrunning(layer, lanes)
+    for c in range(n_windows):
+        spread_vector[vector](kind, window, layer, d_output, share, positions, d_map, map_row)
+        d_output += layer.filters
+        d_map += window.columns * layer.filters
+        positions = positions + layer.filters if window.pooling == MAXIMUM else NULL
+    return n_windows
+
+
+cdef inline void spread_row(const Window* window, const Layer* layer, const real* d_output, real share,
+                            const uint8_t* positions, real* d_map, Py_ssize_t map_row) noexcept nogil:
+    # A row of windows.
+    cdef Py_ssize_t c = 0
+    if not window.adds and LANES_HALF < layer.filters < LANES_WIDE:
+        c = spread_first_windows[vector_wide](NULL, LANES_WIDE, window, layer, d_output, share, positions, d_map, map_row)
+    elif not window.adds and LANES_QUARTER < layer.filters < LANES_HALF:
+        c = spread_first_windows[vector_half](NULL, LANES_HALF, window, layer, d_output, share, positions, d_map, map_row)
+    elif not window.adds and layer.filters < LANES_QUARTER:
+        c = spread_first_windows[vector_quarter](NULL, LANES_QUARTER, window, layer, d_output, share, positions, d_map, map_row)
+    while c < layer.out_columns:
+        spread_window(window, layer, d_output + c * layer.filters, share,
+                      positions + c * layer.filters if window.pooling == MAXIMUM else NULL,
+                      d_map + c * layer.pool_stride_columns * layer.filters, map_row)
+        c += 1
+
+
+cdef inline void spread_rows(int64_t pooling, const Layer* layer, const real* d_output, real share, const uint8_t* positions,
+                             real* d_map, Py_ssize_t map_row) noexcept nogil:
+    # All windows. What is the same in all of them is a constant where the compiler can see it.
+    cdef bint is_two_by_two = layer.pool_rows == 2 and layer.pool_columns == 2
+    cdef bint writes = writes_whole_map(layer)
+    cdef Window window
+    cdef Py_ssize_t r
+    for r in range(layer.out_rows):
+        window.pooling = pooling
+        if writes and is_two_by_two:
+            window.adds, window.rows, window.columns = False, 2, 2
+            spread_row(&window, layer, d_output, share, positions, d_map, map_row)
+        elif writes:
+            window.adds, window.rows, window.columns = False, layer.pool_rows, layer.pool_columns
+            spread_row(&window, layer, d_output, share, positions, d_map, map_row)
+        else:
+            window.adds, window.rows, window.columns = True, layer.pool_rows, layer.pool_columns
+            spread_row(&window, layer, d_output, share, positions, d_map, map_row)
+        d_output += layer.out_columns * layer.filters
+        d_map += layer.pool_stride_rows * map_row
+        positions = positions + layer.out_columns * layer.filters if pooling == MAXIMUM else NULL
 
 
 cdef void add_maxima(const Layer* layer, const real* d_output, const position_t* positions, real* window,
@@ -157,36 +262,19 @@ cdef void maximum_backward(const Layer* layer, const real* d_output, const posit
                            Py_ssize_t map_row) noexcept nogil:
     """Add each pooled gradient to the pixel its maximum came from. d_map starts at zero, unless all of it is written."""
     cdef Py_ssize_t r, c
-    cdef Py_ssize_t at = 0
-    cdef bint in_vectors = spreads_vectors(layer)
-    cdef bint writes = writes_whole_map(layer)
-    cdef real* window
+    if position_t is uint8_t:
+        if adds_vectors(layer) or writes_whole_map(layer):
+            spread_rows(MAXIMUM, layer, d_output, 1.0, positions, d_map, map_row)
+            return
     for r in range(layer.out_rows):
         for c in range(layer.out_columns):
-            window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
-            if position_t is uint8_t:
-                if writes:
-                    spread_window(MAXIMUM, False, layer, d_output + at, 1.0, positions + at, window, map_row)
-                elif in_vectors:
-                    spread_window(MAXIMUM, True, layer, d_output + at, 1.0, positions + at, window, map_row)
-                else:
-                    add_maxima(layer, d_output + at, positions + at, window, map_row)
-            else:
-                add_maxima(layer, d_output + at, positions + at, window, map_row)
-            at += layer.filters
+            add_maxima(layer, d_output, positions,
+                       d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters, map_row)
+            d_output += layer.filters
+            positions += layer.filters
 
 
 cdef void average_backward(const Layer* layer, const real* d_output, real* d_map, Py_ssize_t map_row) noexcept nogil:
     """Spread each pooled gradient evenly over its window. d_map starts at zero, unless all of it is written."""
-    cdef Py_ssize_t r, c
-    cdef bint writes = writes_whole_map(layer)
-    cdef real* window
     cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
-    for r in range(layer.out_rows):
-        for c in range(layer.out_columns):
-            window = d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters
-            if writes:
-                spread_window(AVERAGE, False, layer, d_output, share, NULL, window, map_row)
-            else:
-                spread_window(AVERAGE, True, layer, d_output, share, NULL, window, map_row)
-            d_output += layer.filters
+    spread_rows(AVERAGE, layer, d_output, share, NULL, d_map, map_row)

@@ -79,6 +79,7 @@ ctypedef struct Arena:
     int64_t capacity            # samples there is room for
     int64_t n_threads           # threads there is scratch for
     int64_t n_chunks            # gradient chunks
+    int64_t n_together          # samples of a chunk that go through the layers together
     int64_t n_layers
     int64_t n_shared            # numbers of one chunk's gradient (convolutions only)
     int64_t n_parameters
