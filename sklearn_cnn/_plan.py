@@ -13,14 +13,18 @@ import numpy as np
 from sklearn_cnn import _kernels
 from sklearn_cnn._geometry import output_length, padding_runs, resolve_padding
 from sklearn_cnn._layers import DenseLayer, PoolingLayer
+from sklearn_cnn._ways import (
+    ALIGNMENT,
+    aligned,
+    backward_pass,
+    filters_are_rows,
+    is_minimal,
+    padded_size,
+    pixels_fill_vectors,
+    plane_of,
+)
 
-ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
-SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # small images taken up together: a group stays in the first-level cache
-SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
-SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
-SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
-MINIMAL_MULTIPLE = 16  # channels and filters fill whole vectors of every level
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
 
 _kernel_names = _kernels.kernels()
@@ -91,11 +95,6 @@ def build_plan(layers, input_shape, input_gradient=False):
 def table(records):
     """Return a view of records as the kernels take them: one row of 64-bit integers each."""
     return records.view(np.int64).reshape(len(records), records.itemsize // 8)
-
-
-def aligned(n):
-    """Round up to whole cache lines."""
-    return -(-n // ALIGNMENT) * ALIGNMENT
 
 
 class _PlanBuilder:
@@ -196,7 +195,7 @@ class _PlanBuilder:
         record.update(first_run=self.n_runs, n_runs=len(runs))
         if not self.records:  # the kernels gather the rows of X straight into the padded image
             record["input_is_padded"] = 1
-            self.totals["values"] = _padded_size(record)
+            self.totals["values"] = padded_size(record)
         self.runs.append(runs)
         self.n_runs += len(runs)
 
@@ -221,30 +220,15 @@ class _PlanBuilder:
             record["positions_at"] = self._take("positions", -(-n // 4) * 4)
 
     def _add_gradients(self, record):
-        """A chunk's weight gradient, and whether the backward pass skips zeros."""
-        n_map, n_pooled = (record[f"{name}_rows"] * record[f"{name}_columns"] for name in ("map", "out"))
-        stretch = record["kernel_columns"] * record["channels"]
-        mostly_zero = (
-            record["pooling"] == _kernel_names.MAXIMUM
-            and n_pooled * SPARSE_SHARE <= n_map
-            and record["pool_rows"] * record["pool_columns"] <= 256
-            and _padded_size(record) < 1 << 31  # offsets have 32 bits
-            and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
-        )
+        """A chunk's weight gradient, and the way it is computed."""
+        record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded_size(record)))
+        record["backward"] = backward_pass(record)
+        record["filters_are_rows"] = int(filters_are_rows(record))
         record["n_chunk_weights"] = aligned(record["n_weights"])
-        record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // _padded_size(record)))
-        in_registers = mostly_zero
-        if record["pooling"] != _kernel_names.MAXIMUM and stretch <= SHALLOW_STRETCH:
-            # not more pixels than the map has, and a derivative that the kernel takes
-            in_registers = record["pooling"] == _kernel_names.NO_POOLING or (
-                n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map
-                and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
-            )
-        if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
-            record["backward"] = _kernel_names.SHALLOW
-        elif mostly_zero and stretch >= SPARSE_STRETCH:
-            record["backward"] = _kernel_names.LISTED
+        if record["backward"] == _kernel_names.LISTED:
+            stretch = record["kernel_columns"] * record["channels"]
             record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
+            n_pooled = record["out_rows"] * record["out_columns"]
             entries = (2 * record["filters"] + 1) * n_pooled * record["group"] + record["filters"] + 1
             self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
@@ -262,32 +246,43 @@ class _PlanBuilder:
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
         self._add_band(record)
         in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
-        padded = _padded_size(record) * (record["group"] if in_groups else 1)
+        padded = padded_size(record) * (record["group"] if in_groups else 1)
         if not record["input_is_padded"]:
             record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
+        self._add_gradient_planes(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
+
+    def _add_gradient_planes(self, record):
+        columns, channels, filters = (record[name] for name in ("gradient_columns", "channels", "filters"))
+        shape = record["crop_rows"], record["crop_columns"]
+        whole = record["input_gradient_wanted"] and record["backward"] == _kernel_names.WHOLE_MAP
+        if whole and pixels_fill_vectors(record, filters, channels, shape, columns):
+            record["gradient_plane_rows"], record["gradient_plane"] = plane_of(record, shape[0], columns, filters)
+            self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels + filters))
 
     def _add_band(self, record):
         """Where a map stands until it is pooled, and whether minimal filtering computes it."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
-        kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
-        whole = rows % 2 == columns % 2 == channels % MINIMAL_MULTIPLE == filters % MINIMAL_MULTIPLE == 0
-        if kernel == [3, 3, 1, 1] and whole:
+        if is_minimal(record):
             record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
             tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
             band = record["n_band"] + record["group"] * rows * columns * filters
+        elif pixels_fill_vectors(record, channels, filters, (rows, columns), record["padded_columns"]):
+            record["plane_rows"], record["plane"] = plane_of(record, rows, record["padded_columns"], channels)
+            record["n_band"] = record["plane"] * (channels + filters)
+            band = record["n_band"] + rows * columns * filters
         self.totals["band"] = max(self.totals["band"], band)
 
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""
-        padded = _padded_size(record)
+        padded = padded_size(record)
         record["kept_padded_at"] = self._take("kept", 0 if record["input_is_padded"] else padded)
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
         record["kept_gradient_at"] = self._take("kept_training", n_map)
@@ -309,7 +304,7 @@ class _PlanBuilder:
     def _check_sizes(self, record):
         sizes = {
             "weights": record["n_weights"],
-            "padded input": _padded_size(record),
+            "padded input": padded_size(record),
             "feature map": record["map_rows"] * record["map_columns"] * record["filters"],
         }
         for name, size in sizes.items():
@@ -342,10 +337,6 @@ class _PlanBuilder:
             n_parameters=sum(math.prod(block.shape) for block in self.blocks), parameter_size=self.parameters,
             records=records, runs=np.ascontiguousarray(runs).view(_run_dtype()).reshape(-1), totals=totals,
         )  # fmt: skip
-
-
-def _padded_size(record):
-    return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
 @lru_cache(maxsize=1)

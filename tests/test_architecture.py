@@ -24,6 +24,7 @@ FLOORS = {
     "_solvers": 1,
     "_scaling": 1,
     "_outputs": 1,
+    "_ways": 2,
     "_plan": 2,
     "_arena": 2,
     "_network": 3,

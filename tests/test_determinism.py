@@ -172,6 +172,47 @@ def at_offset(array, offset):
 
 @each_level
 @each_dtype
+@pytest.mark.parametrize("shape", [(9, 9), (1, 7), (5, 33), (61, 60)])
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+def test_filters_and_channels_do_not_depend_on_how_many_there_are(level, dtype, shape, padding_mode):
+    # Where filters (or channels, for the input gradient) leave lanes empty, pixels take their place; sixteen fill all lanes.
+    # One sample, because the chunks that samples are cut into do depend on the size of the network.
+    kernel, largest = (3, 3) if min(shape) > 1 else (1, 5), 16
+    random_state = np.random.default_rng(3)
+    weights = random_state.standard_normal((*kernel, largest, largest)).astype(dtype)
+    X = random_state.standard_normal((1, *shape, largest)).astype(dtype)
+    d_outputs = random_state.standard_normal((1, *shape, largest)).astype(dtype)
+
+    def solve(channels, filters):
+        block = ConvolutionBlock(filters, kernel, padding="same", padding_mode=padding_mode)
+        plan = build_plan((block,), (*shape, channels), True)
+        parameters = np.zeros(plan.parameter_size, dtype)
+        network = Network(plan, parameters, level=level)
+        network.weights(0)[...] = weights[:, :, :channels, :filters]
+        rows = np.ascontiguousarray(X[..., :channels]).reshape(1, -1)
+        d_X, gradient = network.gradients(rows, d_outputs[..., :filters].reshape(1, -1))
+        d_weights = Network(plan, gradient).weights(0)
+        maps = (network.scores(rows), d_X)
+        return plan.records, *(array.reshape(1, *shape, -1) for array in maps), d_weights
+
+    _, outputs, *_ = solve(6, largest)
+    _, _, d_X, _ = solve(largest, 6)
+    _, _, _, d_weights = solve(largest, largest)
+    planes = set()
+    for n in (1, 2, 3, 5, 8, 10, 13):
+        records, few_outputs, _, few_d_weights = solve(6, n)
+        assert bits(few_outputs) == bits(outputs[..., :n]), n
+        assert bits(few_d_weights) == bits(d_weights[:, :, :6, :n]), n
+        planes.add(bool(records["plane"][0]))
+        records, _, few_d_X, few_d_weights = solve(n, 6)
+        assert bits(few_d_X) == bits(d_X[..., :n]), n
+        assert bits(few_d_weights) == bits(d_weights[:, :, :n, :6]), n
+        planes.add(bool(records["gradient_plane"][0]))
+    assert True in planes or min(shape) == 1
+
+
+@each_level
+@each_dtype
 def test_addresses_do_not_matter(level, dtype):
     plan, parameters, X = network_problem(STACK, (8, 9, 3), 5, dtype)
     scores = bits(Network(plan, parameters, level=level).scores(X))

@@ -65,12 +65,30 @@ cdef void pool_map(const Layer* layer, const real* map, real* output, void* posi
         pool_one_row(layer, r, map + r * layer.pool_stride_rows * layer.map_columns * layer.filters, output, positions)
 
 
+cdef void finish_maps(const Layer* layer, real* maps, real* outputs, void* positions, Py_ssize_t n_samples) noexcept nogil:
+    """Activation and pooling of whole maps. Where nothing is pooled, maps are the outputs."""
+    cdef Py_ssize_t map_size = layer.map_rows * layer.map_columns * layer.filters
+    cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
+    cdef Py_ssize_t position_bytes = output_size * (4 if has_wide_positions(layer) else 1)
+    cdef Py_ssize_t i
+    if layer.pooling != MAXIMUM:
+        activate(layer.activation, maps, n_samples * map_size)
+    if layer.pooling != NO_POOLING:
+        for i in range(n_samples):
+            pool_map(layer, maps + i * map_size, outputs + i * output_size,
+                     <char*> positions + i * position_bytes if positions != NULL else NULL)
+
+
 cdef void direct_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* image, real* kept_map,
                              real* output, void* positions, real* scratch) noexcept nogil:
     """image -> output (and positions) of one sample; kept_map may be NULL."""
     cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
     cdef real* map = output if layer.pooling == NO_POOLING else kept_map
-    if pools_in_registers(layer):
+    if layer.plane > 0 and leaves_lanes_empty(layer.filters):
+        map = scratch + layer.band_at + layer.n_band if map == NULL else map
+        planar_map(layer, parameters, padded, map, scratch + layer.band_at)
+        finish_maps(layer, map, output, positions, 1)
+    elif pools_in_registers(layer):
         convolve_and_pool_in_registers(layer, parameters, padded, kept_map, output, <uint8_t*> positions)
     elif map == NULL:
         convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
@@ -86,11 +104,8 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
     """The same for a group of samples, by minimal filtering: a small map alone would not fill the product's tiles."""
     cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
     cdef const real* bias = parameters + layer.bias_at
-    cdef Py_ssize_t map_size = layer.map_rows * layer.map_columns * layer.filters
     cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
-    cdef Py_ssize_t position_bytes = output_size * (4 if has_wide_positions(layer) else 1)
     cdef real* maps
-    cdef Py_ssize_t i
     if pools_in_registers(layer):
         minimal_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at,
                      n_samples)
@@ -104,12 +119,7 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
     else:
         maps = scratch + layer.band_at + layer.n_band
     minimal_maps(layer, transformed, bias, padded, maps, NULL, NULL, scratch + layer.band_at, n_samples)
-    if layer.pooling != MAXIMUM:
-        activate(layer.activation, maps, n_samples * map_size)
-    if layer.pooling != NO_POOLING:
-        for i in range(n_samples):
-            pool_map(layer, maps + i * map_size, outputs + i * output_size,
-                     <char*> positions + i * position_bytes if positions != NULL else NULL)
+    finish_maps(layer, maps, outputs, positions, n_samples)
 
 
 cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, real* output, void* positions,
@@ -160,10 +170,20 @@ cdef void bias_gradient(const real* d_map, Py_ssize_t n_rows, Py_ssize_t row_siz
                 d_bias[f] += d_map[r * row_size + p * filters + f]
 
 
+cdef inline void exchange_factors(Product* shape, Py_ssize_t n_columns) noexcept nogil:
+    # The transposed product b^T a^T, in the same order of its sums.
+    shape.a_row, shape.a_outer, shape.b_outer = 1, shape.b_outer, shape.a_outer
+    shape.a_inner, shape.b_inner = shape.b_inner, shape.a_inner
+    shape.c_row = shape.start_row = n_columns
+
+
 cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_map, Py_ssize_t d_map_row,
                           real* d_weights) noexcept nogil:
-    """d_weights += gradient; the sum runs over map rows (u) and columns (k), a product per kernel row."""
+    """d_weights += gradient; the sum runs over map rows (u) and columns (k), a product per kernel row.
+
+    Rows of it are taps and columns filters, or the other way round where that fills the vectors better."""
     cdef Product shape
+    cdef real* d_kernel_row
     cdef Py_ssize_t i
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
@@ -176,9 +196,23 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = layer.filters
+    if layer.filters_are_rows:
+        exchange_factors(&shape, kernel_row)
     for i in range(layer.kernel_rows):
-        product(kernel_row, layer.filters, &shape, padded + i * padded_row, d_map, d_weights + i * kernel_row * layer.filters,
-                d_weights + i * kernel_row * layer.filters)
+        d_kernel_row = d_weights + i * kernel_row * layer.filters
+        if layer.filters_are_rows:
+            product(layer.filters, kernel_row, &shape, d_map, padded + i * padded_row, d_kernel_row, d_kernel_row)
+        else:
+            product(kernel_row, layer.filters, &shape, padded + i * padded_row, d_map, d_kernel_row, d_kernel_row)
+
+
+cdef void gradient_from_rows(const Layer* layer, const real* by_row, real* gradient) noexcept nogil:
+    """[kernel row, filter, column and channel] -> [kernel row, column and channel, filter]"""
+    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t i
+    for i in range(layer.kernel_rows):
+        transpose(layer.filters, kernel_row, by_row + i * layer.filters * kernel_row, kernel_row,
+                  gradient + i * kernel_row * layer.filters, layer.filters)
 
 
 cdef inline Py_ssize_t phase_taps(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t phase) noexcept nogil:
@@ -242,12 +276,15 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
     cdef bint folds = copies_pixels(layer)
     cdef real* d_target = scratch + layer.padded_gradient_at if folds else d_image
     cdef Py_ssize_t row_phase, column_phase
-    for row_phase in range(layer.stride_rows):
-        for column_phase in range(layer.stride_columns):
-            phase_gradient(layer, row_phase, column_phase, flipped, frame, d_target)
-            flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
-                        * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
-                        * layer.filters * layer.channels)
+    if layer.gradient_plane > 0 and leaves_lanes_empty(layer.channels):
+        planar_gradient(layer, flipped, frame, d_target, scratch + layer.entries_at)
+    else:
+        for row_phase in range(layer.stride_rows):
+            for column_phase in range(layer.stride_columns):
+                phase_gradient(layer, row_phase, column_phase, flipped, frame, d_target)
+                flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
+                            * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+                            * layer.filters * layer.channels)
     if folds:
         unpad(layer, runs, d_target, d_image)
 

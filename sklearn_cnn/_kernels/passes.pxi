@@ -271,6 +271,8 @@ cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_ch
             total[i] += of_chunk[i]
     if layer.backward == LISTED:
         gradient_from_filters(layer, total, gradient + layer.weights_at)
+    elif layer.filters_are_rows:
+        gradient_from_rows(layer, total, gradient + layer.weights_at)
     else:
         memcpy(gradient + layer.weights_at, total, <size_t> layer.n_weights * sizeof(real))
     memcpy(gradient + layer.bias_at, total + layer.n_chunk_weights, <size_t> layer.n_bias * sizeof(real))

@@ -61,15 +61,22 @@ ctypedef struct Layer:
     int64_t flipped_at
     # weights transformed for minimal filtering, -1 where the product is direct
     int64_t transformed_at
+    # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, and rows taken up at once;
+    # the same for the input gradient, where they replace channels
+    int64_t plane
+    int64_t plane_rows
+    int64_t gradient_plane
+    int64_t gradient_plane_rows
     # one thread's scratch
     int64_t padded_at
-    int64_t band_at             # rows of the map while they are pooled, or n_band numbers for minimal filtering, then the map
+    int64_t band_at             # rows of the map to be pooled; or n_band numbers of minimal filtering or of planes, then maps
     int64_t n_band
     int64_t map_gradient_at
     int64_t padded_gradient_at
-    int64_t entries_at
+    int64_t entries_at          # lists of a LISTED backward pass, planes of an input gradient
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
+    int64_t filters_are_rows    # in the product of the weight gradient
     int64_t input_gradient_wanted
     int64_t group               # samples that minimal filtering and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there

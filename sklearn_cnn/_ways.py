@@ -1,0 +1,91 @@
+"""Which way each pass of a convolution is computed: a choice by shape alone, so that threads and rows change no bit.
+
+What a way costs was measured; `benchmarks/README.md` says what each bought. All functions take the fields of a `Layer` record.
+"""
+
+from sklearn_cnn import _kernels
+
+ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
+VECTOR = 16  # lanes of the widest vector
+MINIMAL_MULTIPLE = VECTOR  # channels and filters fill whole vectors of every level
+SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
+SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
+SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
+SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
+PLANE_NUMBERS = 1 << 15  # numbers of all planes together: they stay in the second-level cache
+
+_kernel_names = _kernels.kernels()
+
+
+def aligned(n):
+    """Round up to whole cache lines."""
+    return -(-n // ALIGNMENT) * ALIGNMENT
+
+
+def padded_size(record):
+    """Return the numbers of the padded image."""
+    return record["padded_rows"] * record["padded_columns"] * record["channels"]
+
+
+def is_minimal(record):
+    """Whether minimal filtering computes the map: whole tiles of 2 x 2 pixels, and whole vectors of every level."""
+    kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
+    whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
+    whole_vectors = record["channels"] % MINIMAL_MULTIPLE == record["filters"] % MINIMAL_MULTIPLE == 0
+    return kernel == [3, 3, 1, 1] and whole_tiles and whole_vectors
+
+
+def backward_pass(record):
+    """Return WHOLE_MAP, LISTED or SHALLOW, see "Three ways back" in ARCHITECTURE.md."""
+    n_map, n_pooled = (record[f"{name}_rows"] * record[f"{name}_columns"] for name in ("map", "out"))
+    stretch = record["kernel_columns"] * record["channels"]
+    mostly_zero = (
+        record["pooling"] == _kernel_names.MAXIMUM
+        and n_pooled * SPARSE_SHARE <= n_map
+        and record["pool_rows"] * record["pool_columns"] <= 256
+        and padded_size(record) < 1 << 31  # offsets have 32 bits
+        and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
+    )
+    in_registers = mostly_zero
+    if record["pooling"] != _kernel_names.MAXIMUM and stretch <= SHALLOW_STRETCH:
+        # not more pixels than the map has, and a derivative that the kernel takes
+        in_registers = record["pooling"] == _kernel_names.NO_POOLING or (
+            n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map
+            and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
+        )
+    if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
+        return _kernel_names.SHALLOW
+    return _kernel_names.LISTED if mostly_zero and stretch >= SPARSE_STRETCH else _kernel_names.WHOLE_MAP
+
+
+def filters_are_rows(record):
+    """Whether a WHOLE_MAP weight gradient is a product with filters as rows: its columns, the taps, fill the vectors better."""
+    stretch = record["kernel_columns"] * record["channels"]
+    by_filters, by_taps = _n_vectors(record["filters"]) * stretch, _n_vectors(stretch) * record["filters"]
+    return record["backward"] == _kernel_names.WHOLE_MAP and by_taps * 9 < by_filters * 8
+
+
+def pixels_fill_vectors(record, channels, filters, map_shape, padded_columns):
+    """Whether a convolution is faster with pixels in the lanes of vectors than with filters.
+
+    channels, filters, map_shape and padded_columns are those of the map or, exchanged, those of the input's gradient. Costs are
+    counted in multiply-adds of a vector for one pixel.
+    """
+    rows, columns = map_shape
+    run = aligned((rows - 1) * padded_columns + columns)  # computes the pixels between two rows in vain
+    n_taps = record["kernel_rows"] * record["kernel_columns"]
+    by_filters = n_taps * channels * max(1.5, _n_vectors(filters))  # a single vector is bound by the loads of its pixels
+    by_pixels = n_taps * channels * filters / VECTOR * run / (rows * columns) + 2 * (channels + filters)
+    return record["stride_rows"] == record["stride_columns"] == 1 and by_pixels * 1.06 < by_filters
+
+
+def plane_of(record, map_rows, columns, channels):
+    """Return how many rows of a map to take up at once, and the numbers from one plane to the next."""
+    more_rows = record["kernel_rows"] - 1
+    rows = min(map_rows, max(4, PLANE_NUMBERS // (columns * channels) - more_rows))
+    # one vector more than needed: planes a power of two apart would fall into the same set of the cache
+    return rows, aligned((rows + more_rows) * columns) + ALIGNMENT
+
+
+def _n_vectors(n):
+    return -(-n // VECTOR)
