@@ -266,18 +266,19 @@ class _PlanBuilder:
             self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels + filters))
 
     def _add_band(self, record):
-        """Where a map stands until it is pooled, and whether minimal filtering computes it."""
+        """Where a map stands until it is pooled, and what the way it is computed takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
+        pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
         if is_minimal(record):
             record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
             tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
-            band = record["n_band"] + record["group"] * rows * columns * filters
+            band = record["n_band"] + record["group"] * pooled_map
         elif pixels_fill_vectors(record, channels, filters, (rows, columns), record["padded_columns"]):
             record["plane_rows"], record["plane"] = plane_of(record, rows, record["padded_columns"], channels)
             record["n_band"] = record["plane"] * (channels + filters)
-            band = record["n_band"] + rows * columns * filters
+            band = record["n_band"] + pooled_map
         self.totals["band"] = max(self.totals["band"], band)
 
     def _add_kept(self, record):
