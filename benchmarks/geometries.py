@@ -60,6 +60,10 @@ CONVOLUTIONS = (
     # numbers of filters, also such as are no multiple of a vector
     *(Convolution(14, 32, n_filters) for n_filters in (8, 10, 16, 20, 24, 31, 32, 33, 48, 64, 100, 128)),
     Convolution(14, 256, 256),
+    # numbers of channels that are no multiple of a vector either
+    Convolution(14, 8, 16),
+    Convolution(14, 6, 16, kernel_size=5),
+    Convolution(14, 10, 20, kernel_size=5),
     # kernels
     *(Convolution(14, 32, 64, kernel_size) for kernel_size in (1, 3, 5, 7)),
     # strides
@@ -79,7 +83,7 @@ CONVOLUTIONS = (
 POOLINGS = tuple(
     Pooling(size, channels, pooling, pool_size)
     for pooling in ("max", "average")
-    for size, channels, pool_size in ((28, 32, 2), (14, 64, 2), (32, 64, 3), (28, 5, 2))
+    for size, channels, pool_size in ((28, 32, 2), (14, 64, 2), (32, 64, 3), (28, 5, 2), (32, 3, 2))
 )
 
 SMOKE_CONVOLUTIONS = (TARGET, Convolution(8, 1, 10, is_block=True))
