@@ -1,0 +1,108 @@
+"""No kernel reads or writes beyond the end of any array it is given: a page that nobody may touch follows each of them."""
+
+import ctypes
+import mmap
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from problems import LEVELS, gaussian_parameters, random_block, random_network, random_pooling
+from reference import LAYERS
+
+from sklearn_cnn import _network
+from sklearn_cnn._network import Network, Trainer
+from sklearn_cnn._plan import build_plan
+
+TESTS = Path(__file__).resolve().parent
+N_NETWORKS = 150
+
+
+def before_a_fence(n_bytes):
+    """Return uninitialised bytes whose end is the beginning of a page without access."""
+    page = mmap.PAGESIZE
+    n_pages = -(-max(1, n_bytes) // page)
+    block = mmap.mmap(-1, (n_pages + 1) * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(ctypes.c_void_p(address + n_pages * page), ctypes.c_size_t(page), 0) != 0:
+        raise OSError(ctypes.get_errno(), "mprotect")
+    return np.frombuffer(block, dtype=np.uint8, count=n_pages * page)[n_pages * page - n_bytes :]
+
+
+def fenced(array):
+    """Return a copy of an array that ends before a fence."""
+    array = np.asarray(array)
+    copy = before_a_fence(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def use_fences(module):
+    """Let workspaces, moments and positions end before fences."""
+    initialise = module._Workspace.__init__
+
+    def fenced_workspace(self, *arguments, **options):
+        initialise(self, *arguments, **options)
+        self.numbers = before_a_fence(self.numbers.nbytes).view(self.numbers.dtype)
+        if self.positions is not None:
+            self.positions = before_a_fence(self.positions.nbytes)
+
+    module._Workspace.__init__ = fenced_workspace
+    module.aligned_empty = lambda n, dtype: before_a_fence(n * np.dtype(dtype).itemsize).view(dtype)
+    module.aligned_copy = fenced
+
+
+def plans():
+    """All layers of the tests' table, random layers of every kind, and random networks."""
+    random_state = np.random.default_rng(0)
+    layers = [(row.layer, row.input_shape) for row in LAYERS]
+    layers += [random_block(random_state) for _ in range(N_NETWORKS)]
+    layers += [random_pooling(random_state, largest_channels=20) for _ in range(N_NETWORKS)]
+    for layer, input_shape in layers:
+        for input_gradient in (False, True):
+            try:
+                yield build_plan((layer,), input_shape, input_gradient)
+            except ValueError:  # what does not fit
+                continue
+    for _ in range(N_NETWORKS):
+        yield random_network(random_state)
+
+
+def walk(level, dtype):
+    """Forward, backward and a step of training through every plan, for each type of row."""
+    use_fences(_network)
+    random_state = np.random.default_rng(1)
+    n_plans = 0
+    for plan in plans():
+        n_plans += 1
+        parameters = fenced(gaussian_parameters(plan, random_state, dtype))
+        network = Network(plan, parameters, level=level)
+        for number_type in (np.uint8, np.float32, np.float64):
+            X = fenced(random_state.integers(0, 5, (3, plan.n_inputs)).astype(number_type))
+            network.scores(X)
+        network.gradients(X, fenced(np.ones((3, plan.n_outputs), dtype)))
+        targets = fenced(np.ones((3, plan.n_outputs), dtype))
+        for solver in ("adam", "sgd"):
+            trainer = Trainer(plan, parameters, loss="squared", solver=solver, batch_size=3, level=level)
+            trainer.step(X, fenced(np.arange(3)), targets, fenced(np.ones(3, dtype)), 0.01)
+    print(n_plans, "plans")
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="pages are protected by mprotect")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_nothing_is_touched_beyond_the_end_of_an_array(level, dtype):
+    program = f"import faulthandler, test_bounds; faulthandler.enable(); test_bounds.walk({level!r}, {dtype!r})"
+    result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[0]) > 3 * N_NETWORKS
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="pages are protected by mprotect")
+def test_the_fence_stands():
+    program = "import test_bounds, ctypes; a = test_bounds.before_a_fence(10); ctypes.memset(a.ctypes.data, 0, 11)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, check=False)
+    assert result.returncode < 0
