@@ -18,9 +18,9 @@ from sklearn_cnn._ways import (
     aligned,
     backward_pass,
     filters_are_rows,
+    first_in_planes,
     is_minimal,
     padded_size,
-    pixels_fill_vectors,
     plane_of,
 )
 
@@ -261,9 +261,11 @@ class _PlanBuilder:
         columns, channels, filters = (record[name] for name in ("gradient_columns", "channels", "filters"))
         shape = record["crop_rows"], record["crop_columns"]
         whole = record["input_gradient_wanted"] and record["backward"] == _kernel_names.WHOLE_MAP
-        if whole and pixels_fill_vectors(record, filters, channels, shape, columns):
+        first = first_in_planes(record, filters, channels, shape, columns)
+        if whole and first < channels:
             record["gradient_plane_rows"], record["gradient_plane"] = plane_of(record, shape[0], columns, filters)
-            self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels + filters))
+            record["gradient_plane_first"] = first
+            self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels - first + filters))
 
     def _add_band(self, record):
         """Where a map stands until it is pooled, and what the way it is computed takes."""
@@ -275,9 +277,10 @@ class _PlanBuilder:
             tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
             band = record["n_band"] + record["group"] * pooled_map
-        elif pixels_fill_vectors(record, channels, filters, (rows, columns), record["padded_columns"]):
+        elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
             record["plane_rows"], record["plane"] = plane_of(record, rows, record["padded_columns"], channels)
-            record["n_band"] = record["plane"] * (channels + filters)
+            record["plane_first"] = first
+            record["n_band"] = record["plane"] * (channels + filters - first)
             band = record["n_band"] + pooled_map
         self.totals["band"] = max(self.totals["band"], band)
 

@@ -65,18 +65,26 @@ def filters_are_rows(record):
     return record["backward"] == _kernel_names.WHOLE_MAP and by_taps * 9 < by_filters * 8
 
 
-def pixels_fill_vectors(record, channels, filters, map_shape, padded_columns):
-    """Whether a convolution is faster with pixels in the lanes of vectors than with filters.
+def first_in_planes(record, channels, filters, map_shape, padded_columns):
+    """Return the first filter from which on pixels rather than filters fill the vectors of a convolution: 0, one, or none.
 
     channels, filters, map_shape and padded_columns are those of the map or, exchanged, those of the input's gradient. Costs are
     counted in multiply-adds of a vector for one pixel.
     """
+    if record["stride_rows"] != 1 or record["stride_columns"] != 1:
+        return filters
     rows, columns = map_shape
-    run = aligned((rows - 1) * padded_columns + columns)  # computes the pixels between two rows in vain
-    n_taps = record["kernel_rows"] * record["kernel_columns"]
-    by_filters = n_taps * channels * max(1.5, _n_vectors(filters))  # a single vector is bound by the loads of its pixels
-    by_pixels = n_taps * channels * filters / VECTOR * run / (rows * columns) + 2 * (channels + filters)
-    return record["stride_rows"] == record["stride_columns"] == 1 and by_pixels * 1.06 < by_filters
+    run = aligned((rows - 1) * padded_columns + columns) / (rows * columns)  # computes the pixels between two rows in vain
+    terms = record["kernel_rows"] * record["kernel_columns"] * channels
+
+    def cost(first):
+        by_filters = terms * (max(1.5, _n_vectors(first)) if first else 0)  # a single vector is bound by the loads of its pixels
+        if first == filters:
+            return by_filters
+        # planes are laid out and taken back; too few rows of a product wait for each other
+        return by_filters + 1.06 * (terms * max(4, filters - first) / VECTOR * run + 2 * (channels + filters - first))
+
+    return min((filters, 0, filters // VECTOR * VECTOR), key=cost)
 
 
 def plane_of(record, map_rows, columns, channels):

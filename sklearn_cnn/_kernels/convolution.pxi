@@ -45,15 +45,21 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
     return shape
 
 
+cdef void convolve_filters(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t n_filters,
+                           const real* parameters, const real* padded, real* target) noexcept nogil:
+    """The first n_filters of the first n_columns of n_rows rows of the map, bias included."""
+    cdef Product shape = convolution_product(layer)
+    cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
+    product_of_map(n_rows, n_columns, n_filters, &shape, a_jump, layer.map_columns * layer.filters, padded + first * a_jump,
+                   parameters + layer.weights_at, parameters + layer.bias_at, target)
+
+
 cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, const real* parameters,
                         const real* padded, real* target) noexcept nogil:
     """The first n_columns of n_rows rows of the map, bias and (unless maximum pooling follows) activation included."""
-    cdef Product shape = convolution_product(layer)
-    cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
     cdef Py_ssize_t c_jump = layer.map_columns * layer.filters
     cdef Py_ssize_t r
-    product_of_map(n_rows, n_columns, layer.filters, &shape, a_jump, c_jump, padded + first * a_jump,
-                   parameters + layer.weights_at, parameters + layer.bias_at, target)
+    convolve_filters(layer, first, n_rows, n_columns, layer.filters, parameters, padded, target)
     if layer.pooling != MAXIMUM:
         for r in range(n_rows):
             activate(layer.activation, target + r * c_jump, n_columns * layer.filters)
@@ -86,6 +92,8 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     cdef real* map = output if layer.pooling == NO_POOLING else kept_map
     if layer.plane > 0 and leaves_lanes_empty(layer.filters):
         map = scratch + layer.band_at + layer.n_band if map == NULL else map
+        if layer.plane_first > 0:
+            convolve_filters(layer, 0, layer.map_rows, layer.map_columns, layer.plane_first, parameters, padded, map)
         planar_map(layer, parameters, padded, map, scratch + layer.band_at)
         finish_maps(layer, map, output, positions, 1)
     elif pools_in_registers(layer):
@@ -237,9 +245,9 @@ cdef void flip_weights(const Layer* layer, const real* weights, real* flipped) n
                     flipped += layer.filters * layer.channels
 
 
-cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t column_phase, const real* flipped,
-                         const real* frame, real* d_target) noexcept nogil:
-    """The pixels of d_target whose distance to the frame's origin leaves the given remainders by the stride."""
+cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t column_phase, Py_ssize_t n_channels,
+                         const real* flipped, const real* frame, real* d_target) noexcept nogil:
+    """The first n_channels of the pixels whose distance to the frame's origin leaves the given remainders by the stride."""
     cdef Product shape
     cdef Py_ssize_t n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
     cdef Py_ssize_t n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
@@ -264,8 +272,8 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     frame += (first_row // layer.stride_rows + layer.lead_rows - (n_u - 1)) * frame_row if n_u > 0 else 0
     d_target += ((first_row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column) * layer.channels
     c_jump = layer.stride_rows * layer.crop_columns * layer.channels
-    while n < layer.channels:
-        product_of_map(n_rows, n_columns, min(N_ZEROS, layer.channels - n), &shape, frame_row, c_jump, frame, flipped + n, ZEROS,
+    while n < n_channels:
+        product_of_map(n_rows, n_columns, min(N_ZEROS, n_channels - n), &shape, frame_row, c_jump, frame, flipped + n, ZEROS,
                        d_target + n)
         n += N_ZEROS
 
@@ -277,11 +285,13 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
     cdef real* d_target = scratch + layer.padded_gradient_at if folds else d_image
     cdef Py_ssize_t row_phase, column_phase
     if layer.gradient_plane > 0 and leaves_lanes_empty(layer.channels):
+        if layer.gradient_plane_first > 0:
+            phase_gradient(layer, 0, 0, layer.gradient_plane_first, flipped, frame, d_target)
         planar_gradient(layer, flipped, frame, d_target, scratch + layer.entries_at)
     else:
         for row_phase in range(layer.stride_rows):
             for column_phase in range(layer.stride_columns):
-                phase_gradient(layer, row_phase, column_phase, flipped, frame, d_target)
+                phase_gradient(layer, row_phase, column_phase, layer.channels, flipped, frame, d_target)
                 flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
                             * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
                             * layer.filters * layer.channels)

@@ -6,13 +6,15 @@
 #
 # The run passes over the ends of rows, where it computes pixels that the map does not have. Each pixel of the map is the same
 # chain of multiply-adds over (kernel row, kernel column, channel) as by `product_of_map`, hence it has the same bits. Strides
-# are 1. The gradient of the input is such a convolution too: of the map's gradient, with channels and filters exchanged.
+# are 1. Whole vectors of filters may be computed as ever, and only the rest so. The gradient of the input is such a
+# convolution too: of the map's gradient, with channels and filters exchanged.
 
 ctypedef struct Planar:
     Py_ssize_t kernel_rows
     Py_ssize_t kernel_columns
     Py_ssize_t channels
     Py_ssize_t filters
+    Py_ssize_t first            # filters before it are computed elsewhere
     Py_ssize_t columns          # of the padded image
     Py_ssize_t map_rows
     Py_ssize_t map_columns
@@ -34,11 +36,12 @@ cdef void planar_band(const Planar* planar, Py_ssize_t n_rows, const real* weigh
     cdef Py_ssize_t n_weights_row = planar.kernel_columns * planar.channels * planar.filters
     cdef real* planes = scratch
     cdef real* maps = scratch + planar.channels * planar.plane
+    cdef Py_ssize_t n_filters = planar.filters - planar.first
     cdef real start
     cdef Py_ssize_t u, f, i, r
     transpose(n_pixels, planar.channels, padded, planar.channels, planes, planar.plane)
-    for f in range(planar.filters):
-        start = bias[f] if bias != NULL else 0.0
+    for f in range(n_filters):
+        start = bias[planar.first + f] if bias != NULL else 0.0
         for i in range(n_run):
             maps[f * planar.plane + i] = start
     shape.n_outer = planar.kernel_columns
@@ -51,10 +54,10 @@ cdef void planar_band(const Planar* planar, Py_ssize_t n_rows, const real* weigh
     shape.c_row = planar.plane
     shape.start_row = planar.plane
     for u in range(planar.kernel_rows):
-        product(planar.filters, n_run, &shape, weights + u * n_weights_row, planes + u * planar.columns, maps, maps)
+        product(n_filters, n_run, &shape, weights + u * n_weights_row + planar.first, planes + u * planar.columns, maps, maps)
     for r in range(n_rows):
-        transpose(planar.filters, planar.map_columns, maps + r * planar.columns, planar.plane,
-                  map + r * planar.map_columns * planar.filters, planar.filters)
+        transpose(n_filters, planar.map_columns, maps + r * planar.columns, planar.plane,
+                  map + r * planar.map_columns * planar.filters + planar.first, planar.filters)
 
 
 cdef void planar_convolution(const Planar* planar, const real* weights, const real* bias, const real* padded, real* map,
@@ -72,7 +75,7 @@ cdef void planar_map(const Layer* layer, const real* parameters, const real* pad
     planar.kernel_rows, planar.kernel_columns = layer.kernel_rows, layer.kernel_columns
     planar.channels, planar.filters = layer.channels, layer.filters
     planar.columns, planar.map_rows, planar.map_columns = layer.padded_columns, layer.map_rows, layer.map_columns
-    planar.band_rows, planar.plane = layer.plane_rows, layer.plane
+    planar.band_rows, planar.plane, planar.first = layer.plane_rows, layer.plane, layer.plane_first
     planar_convolution(&planar, parameters + layer.weights_at, parameters + layer.bias_at, padded, map, scratch)
 
 
@@ -83,5 +86,6 @@ cdef void planar_gradient(const Layer* layer, const real* flipped, const real* f
     planar.channels, planar.filters = layer.filters, layer.channels
     planar.columns, planar.map_rows, planar.map_columns = layer.gradient_columns, layer.crop_rows, layer.crop_columns
     planar.band_rows, planar.plane = layer.gradient_plane_rows, layer.gradient_plane
+    planar.first = layer.gradient_plane_first
     frame += (layer.crop_row * layer.gradient_columns + layer.crop_column) * layer.filters
     planar_convolution(&planar, flipped, NULL, frame, d_target, scratch)

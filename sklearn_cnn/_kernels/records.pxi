@@ -61,12 +61,14 @@ ctypedef struct Layer:
     int64_t flipped_at
     # weights transformed for minimal filtering, -1 where the product is direct
     int64_t transformed_at
-    # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, and rows taken up at once;
-    # the same for the input gradient, where they replace channels
+    # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, rows taken up at once, and the
+    # first filter of which this is true; the same for the input gradient, where they replace channels
     int64_t plane
     int64_t plane_rows
+    int64_t plane_first
     int64_t gradient_plane
     int64_t gradient_plane_rows
+    int64_t gradient_plane_first
     # one thread's scratch
     int64_t padded_at
     int64_t band_at             # rows of the map to be pooled; or n_band numbers of minimal filtering or of planes, then maps
