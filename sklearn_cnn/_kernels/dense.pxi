@@ -20,11 +20,11 @@ cdef void dense_forward_block(const Layer* layer, const real* parameters, const 
     cdef Product shape
     cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
     cdef Py_ssize_t block_columns = forward_columns(n_samples)
-    cdef Py_ssize_t column_blocks = n_blocks(layer.filters, block_columns)
+    # Blocks of the same columns follow each other, so that a panel of weights comes from memory once for all rows.
     cdef Py_ssize_t row_blocks = n_blocks(n_samples, DENSE_ROWS)
-    cdef Py_ssize_t row = (block // column_blocks) * n_samples // row_blocks
-    cdef Py_ssize_t column = (block % column_blocks) * block_columns
-    cdef Py_ssize_t n_rows = (block // column_blocks + 1) * n_samples // row_blocks - row
+    cdef Py_ssize_t row = (block % row_blocks) * n_samples // row_blocks
+    cdef Py_ssize_t column = (block // row_blocks) * block_columns
+    cdef Py_ssize_t n_rows = (block % row_blocks + 1) * n_samples // row_blocks - row
     cdef Py_ssize_t n_columns = min(block_columns, layer.filters - column)
     cdef Py_ssize_t i
     cdef real* target = outputs + row * layer.filters + column
