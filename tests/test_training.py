@@ -423,10 +423,14 @@ def test_a_real_ctrl_c_ends_a_long_fit():
     before = snapshot(network)
     network.set_params(max_iter=10**7, n_iter_no_change=10**7)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        network.fit(X, y)
-    timer.join()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let programs in the background ignore Ctrl-C
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            network.fit(X, y)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, handler)
     assert snapshot(network.set_params(max_iter=5, n_iter_no_change=10)) == before
 
 
