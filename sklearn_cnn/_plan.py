@@ -20,6 +20,8 @@ from sklearn_cnn._ways import (
     filters_are_rows,
     first_in_planes,
     is_minimal,
+    listed_entries,
+    listed_weights,
     padded_size,
     plane_of,
 )
@@ -226,10 +228,10 @@ class _PlanBuilder:
         record["filters_are_rows"] = int(filters_are_rows(record))
         record["n_chunk_weights"] = aligned(record["n_weights"])
         if record["backward"] == _kernel_names.LISTED:
-            stretch = record["kernel_columns"] * record["channels"]
-            record["n_chunk_weights"] = record["filters"] * record["kernel_rows"] * aligned(stretch)
-            n_pooled = record["out_rows"] * record["out_columns"]
-            entries = (2 * record["filters"] + 1) * n_pooled * record["group"] + record["filters"] + 1
+            record["n_chunk_weights"] = listed_weights(record)
+            n_pixels = record["out_rows"] * record["out_columns"] * record["group"]
+            record["n_entries"] = listed_entries(record, n_pixels)
+            entries = 2 * record["n_entries"] + n_pixels
             self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["n_bias"]))
 

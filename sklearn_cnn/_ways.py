@@ -19,7 +19,7 @@ _kernel_names = _kernels.kernels()
 
 def aligned(n):
     """Round up to whole cache lines."""
-    return -(-n // ALIGNMENT) * ALIGNMENT
+    return _rounded_up(n, ALIGNMENT)
 
 
 def padded_size(record):
@@ -42,9 +42,9 @@ def backward_pass(record):
     mostly_zero = (
         record["pooling"] == _kernel_names.MAXIMUM
         and n_pooled * SPARSE_SHARE <= n_map
-        and record["pool_rows"] * record["pool_columns"] <= 256
-        and padded_size(record) < 1 << 31  # offsets have 32 bits
-        and n_pooled * record["filters"] < 1 << 31  # and so have the ends of lists
+        and record["pool_rows"] * record["pool_columns"] <= _kernel_names.MOST_LISTS
+        # offsets have 32 bits, and so have the ends of lists
+        and max(padded_size(record), listed_weights(record), listed_entries(record, n_pooled)) < 1 << 31
     )
     in_registers = mostly_zero
     if record["pooling"] != _kernel_names.MAXIMUM and stretch <= SHALLOW_STRETCH:
@@ -56,6 +56,20 @@ def backward_pass(record):
     if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
         return _kernel_names.SHALLOW
     return _kernel_names.LISTED if mostly_zero and stretch >= SPARSE_STRETCH else _kernel_names.WHOLE_MAP
+
+
+def listed_weights(record):
+    """Return the numbers of all weights as a LISTED backward pass lays them out."""
+    return record["filters"] * record["kernel_rows"] * aligned(record["kernel_columns"] * record["channels"])
+
+
+def listed_entries(record, n_pixels):
+    """Return the entries of all lists that a LISTED backward pass makes at once, by filter or by pixel of the map."""
+    positions = record["pool_rows"] * record["pool_columns"]
+    filters = min(record["filters"], _kernel_names.MOST_LISTS)
+    pixels = min(n_pixels, _kernel_names.MOST_LISTS // positions)
+    multiple = _kernel_names.LIST_MULTIPLE
+    return max(filters * _rounded_up(n_pixels, multiple), pixels * positions * _rounded_up(record["filters"], multiple))
 
 
 def filters_are_rows(record):
@@ -97,3 +111,7 @@ def plane_of(record, map_rows, columns, channels):
 
 def _n_vectors(n):
     return -(-n // VECTOR)
+
+
+def _rounded_up(n, multiple):
+    return -(-n // multiple) * multiple

@@ -96,6 +96,24 @@ def test_every_number_of_channels_is_pooled_exactly_on_integers(level, dtype, po
             np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"{layer} of {shape}")
 
 
+@each_level
+@each_dtype
+@pytest.mark.parametrize("pool_size", [(2, 2), (1, 3), (2, 4), (3, 3), (4, 4), (3, 6)])
+@pytest.mark.parametrize("n_filters", [1, 5, 16, 17, 48, 300])
+def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_filters):
+    # Lists behind maximum pooling are made in vectors or number by number, by filters and window, and so many at once.
+    random_state = np.random.default_rng(6)
+    for rows, columns, channels, n in ((1, 1, 3, 3), (2, 5, 4, 2), (4, 4, 5, 5), (8, 9, 3, 2)):
+        layer = ConvolutionBlock(n_filters, (3, 3), (1, 1), "same", "zeros", "max", pool_size, pool_size, True, "relu")
+        shape = (rows * pool_size[0], columns * pool_size[1], channels)
+        problem = make_problem([layer], shape, n, lambda size: sparse_integers(random_state, size, 1))
+        assert problem.plan.records["backward"][0] == _kernels.kernels().LISTED
+        outputs, d_X, d_parameters = problem.solve(dtype, level)
+        np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"{layer} of {shape}")
+        np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"{layer} of {shape}")
+        np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"{layer} of {shape}")
+
+
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
 def test_problems_are_exact_in_single_precision(make_layer):
     # What the test above rests on: every partial sum of absolute values is far below 2**24.

@@ -54,6 +54,17 @@ cdef extern from "vectors.h" nogil:
         SPARSE_VECTORS
         SHALLOW_TAPS
 
+cdef extern from "lists.h" nogil:
+    enum:
+        LISTS_IN_VECTORS
+        MOST_POSITIONS_OF_FILTERS
+        MOST_POSITIONS_OF_PIXELS
+    void list_positions(real* values, int32_t* offsets, int32_t* ends, const real* gradient, const uint8_t* positions,
+                        Py_ssize_t n_positions, Py_ssize_t n_filters, int32_t filter_size)
+    void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const real* gradient,
+                      const uint8_t* positions, Py_ssize_t row, Py_ssize_t n_filters, const int32_t* windows,
+                      Py_ssize_t n_pixels, const int32_t* in_window, Py_ssize_t n_positions)
+
 cdef extern from "environment.h" nogil:
     uint64_t enter_flush_to_zero()
     void leave_flush_to_zero(uint64_t saved)

@@ -76,6 +76,7 @@ ctypedef struct Layer:
     int64_t map_gradient_at
     int64_t padded_gradient_at
     int64_t entries_at          # lists of a LISTED backward pass, planes of an input gradient
+    int64_t n_entries           # of all lists made at once, with the room they leave
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
     int64_t filters_are_rows    # in the product of the weight gradient
@@ -122,6 +123,10 @@ ctypedef struct Run:
 
 cpdef enum:
     MINIMAL_TILES = 16          # tiles of a group in minimal filtering, where a row of tiles has fewer
+
+cpdef enum:
+    MOST_LISTS = 256            # made at once in a LISTED backward pass
+    LIST_MULTIPLE = 16          # each has room for a multiple of these
 
 cpdef enum:
     CONVOLUTION = 0

@@ -1,37 +1,25 @@
 # The backward pass behind maximum pooling, where at least three quarters of the map's gradient are zero (behind ReLU usually
-# seven eighths): instead of writing it out and multiplying by its zeros, each filter's non-zero gradients are listed, and
+# seven eighths): instead of writing it out and multiplying by its zeros, the gradients g that are not zero are listed, and
 # only they meet the patches they belong to.
 #
-#     entry = (offset of the patch in the padded image, gradient g)
+#     of each filter:            d_weights[filter, :] += sum of g * padded[patch]
+#     of each pixel of the map:  d_padded[patch]      += sum of g * weights[filter, :]
 #
-#     d_weights[filter, :] += g * padded[patch]        the filter's weight gradient stays in registers along its list
-#     d_padded[patch]      += g * weights[filter, :]   the filter's weights stay in registers along its list
+# Both are sums over a list, held in registers along it. An entry is g and where its factors begin: a patch of the padded
+# image, or the weights of a filter.
 #
 # A patch is kernel_rows stretches of kernel_columns * channels consecutive numbers. Weights and their gradients are laid out
 # the same way, filter by filter, each stretch rounded up to whole cache lines with zeros (`stretch` numbers); the lanes
 # beyond a stretch add zeros to what follows it.
 #
-# Exact: what is left out are additions of zero. The order of a filter's list is that of the pooled map.
+# What is left out are additions of zero. The order of a filter's list is that of the pooled map, the order of a pixel's list that
+# of the filters.
 
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return (layer.kernel_columns * layer.channels + 15) // 16 * 16
 
 
-cdef Py_ssize_t list_gradients(Py_ssize_t n_pixels, Py_ssize_t filters, const int32_t* windows, const int32_t* offset_in_window,
-                               const uint8_t* positions, const real* d_output, int32_t* offsets, real* values,
-                               Py_ssize_t n) noexcept nogil:
-    """Append one filter's non-zero gradients to a list of n entries, without a branch; returns its new length.
-
-    windows: where each pooled pixel's window begins in the padded images. positions, d_output: of the filter's first pixel."""
-    cdef Py_ssize_t i
-    for i in range(n_pixels):
-        offsets[n] = windows[i] + offset_in_window[positions[i * filters]]
-        values[n] = d_output[i * filters]
-        n += is_not_zero(d_output[i * filters])
-    return n
-
-
-# How a filter's patch is cut so that a slice of its weights fits the registers.
+# How a patch is cut so that the sums of a slice fit the registers.
 ctypedef struct Slices:
     Py_ssize_t rows             # of a slice, at most
     Py_ssize_t vectors
@@ -49,90 +37,80 @@ cdef Slices slices_of(const Layer* layer) noexcept nogil:
     return slices
 
 
-cdef inline void sparse_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
-                             real* image, Py_ssize_t padded_row, const int32_t* offsets, const real* values, Py_ssize_t n,
-                             real* weights, Py_ssize_t stretch) noexcept nogil:
-    # image, weights: padded, d_weights or d_padded, weights; what is a gradient is written, the other read. `rows`, `vectors` and
-    # `of_input` are constants at every call.
-    cdef vector of_filter[3][8]
-    cdef Py_ssize_t i, r, v
-    cdef real* patch
-    for r in range(rows):
-        for v in range(vectors):
-            of_filter[r][v] = (<const vector*> (weights + r * stretch + v * lanes))[0]
-    for i in range(n):
-        patch = image + offsets[i]
+ctypedef struct Lists:
+    Py_ssize_t n
+    int32_t[MOST_LISTS] begins  # each list has room for a multiple of LIST_MULTIPLE entries
+    int32_t[MOST_LISTS] ends
+    int32_t[MOST_LISTS] sums_at
+    int32_t* offsets            # of the factors
+    real* values
+
+
+cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists,
+                          const real* factors, Py_ssize_t factors_row, real* sums, Py_ssize_t sums_row) noexcept nogil:
+    # `rows` and `vectors` are constants at every call
+    cdef vector of_list[3][8]
+    cdef Py_ssize_t i, k, r, v
+    cdef const real* factor
+    cdef real* target
+    for k in range(lists.n):
         for r in range(rows):
             for v in range(vectors):
-                if of_input:
-                    MULTIPLY_ADD((<vector*> (patch + r * padded_row + v * lanes))[0], values[i], of_filter[r][v])
-                else:
-                    MULTIPLY_ADD(of_filter[r][v], values[i], (<const vector*> (patch + r * padded_row + v * lanes))[0])
-    if of_input:
-        return
-    for r in range(rows):
-        for v in range(vectors):
-            (<vector*> (weights + r * stretch + v * lanes))[0] = of_filter[r][v]
+                of_list[r][v] = (<const vector*> ZEROS)[0]
+        for i in range(lists.begins[k], lists.ends[k]):
+            factor = factors + lists.offsets[i]
+            for r in range(rows):
+                for v in range(vectors):
+                    MULTIPLY_ADD(of_list[r][v], lists.values[i], (<const vector*> (factor + r * factors_row + v * lanes))[0])
+        target = sums + lists.sums_at[k]
+        for r in range(rows):
+            for v in range(vectors):
+                ADD((<vector*> (target + r * sums_row + v * lanes))[0], of_list[r][v])
 
 
-cdef inline void sparse_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, bint of_input,
-                             real* image, Py_ssize_t padded_row, const int32_t* offsets, const real* values, Py_ssize_t n,
-                             real* weights, Py_ssize_t stretch) noexcept nogil:
+cdef inline void sum_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists,
+                          const real* factors, Py_ssize_t factors_row, real* sums, Py_ssize_t sums_row) noexcept nogil:
     # `rows` is a constant here; what does not fit the registers of a level is dropped by the C compiler
     if vectors == 1:
-        sparse_tile[vector](kind, lanes, rows, 1, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 1, lists, factors, factors_row, sums, sums_row)
     elif vectors == 2:
-        sparse_tile[vector](kind, lanes, rows, 2, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 2, lists, factors, factors_row, sums, sums_row)
     elif vectors == 3:
-        sparse_tile[vector](kind, lanes, rows, 3, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 3, lists, factors, factors_row, sums, sums_row)
     elif vectors == 4:
-        sparse_tile[vector](kind, lanes, rows, 4, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 4, lists, factors, factors_row, sums, sums_row)
     elif SPARSE_VECTORS >= 5 * rows and vectors == 5:
-        sparse_tile[vector](kind, lanes, rows, 5, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 5, lists, factors, factors_row, sums, sums_row)
     elif SPARSE_VECTORS >= 6 * rows and vectors == 6:
-        sparse_tile[vector](kind, lanes, rows, 6, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 6, lists, factors, factors_row, sums, sums_row)
     elif SPARSE_VECTORS >= 7 * rows and vectors == 7:
-        sparse_tile[vector](kind, lanes, rows, 7, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 7, lists, factors, factors_row, sums, sums_row)
     elif SPARSE_VECTORS >= 8 * rows and vectors == 8:
-        sparse_tile[vector](kind, lanes, rows, 8, of_input, image, padded_row, offsets, values, n, weights, stretch)
+        sum_tile[vector](kind, lanes, rows, 8, lists, factors, factors_row, sums, sums_row)
 
 
-cdef inline void sparse_filter(const Layer* layer, const Slices* slices, bint of_input, real* image, const int32_t* offsets,
-                               const real* values, Py_ssize_t n, real* weights) noexcept nogil:
-    """One filter's list against all of its patch, slice by slice."""
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t stretch = stretch_of(layer)
+cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors, Py_ssize_t factors_row, real* sums,
+                    Py_ssize_t sums_row) noexcept nogil:
+    """Each list's sums over a patch, slice by slice."""
+    cdef Slices slices = slices_of(layer)
     cdef Py_ssize_t rows, vectors, row = 0, vector_at
-    cdef real* image_slice
-    cdef real* weights_slice
+    cdef const real* factors_slice
+    cdef real* sums_slice
     while row < layer.kernel_rows:
         rows = min(slices.rows, layer.kernel_rows - row)
         vector_at = 0
         while vector_at < slices.n_vectors:
             vectors = min(slices.vectors, slices.n_vectors - vector_at)
-            image_slice = image + row * padded_row + vector_at * LANES_WIDE
-            weights_slice = weights + row * stretch + vector_at * LANES_WIDE
+            factors_slice = factors + row * factors_row + vector_at * LANES_WIDE
+            sums_slice = sums + row * sums_row + vector_at * LANES_WIDE
             if rows == 1:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, of_input, image_slice, padded_row, offsets, values, n,
-                                         weights_slice, stretch)
+                sum_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             elif rows == 2:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, of_input, image_slice, padded_row, offsets, values, n,
-                                         weights_slice, stretch)
+                sum_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             else:
-                sparse_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, of_input, image_slice, padded_row, offsets, values, n,
-                                         weights_slice, stretch)
+                sum_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             vector_at += vectors
         row += rows
-
-
-cdef void weights_of_filter(const Layer* layer, const Slices* slices, real* padded, const int32_t* offsets,
-                            const real* values, Py_ssize_t n, real* d_weights) noexcept nogil:
-    sparse_filter(layer, slices, False, padded, offsets, values, n, d_weights)
-
-
-cdef void input_of_filter(const Layer* layer, const Slices* slices, real* d_padded, const int32_t* offsets,
-                          const real* values, Py_ssize_t n, real* weights) noexcept nogil:
-    sparse_filter(layer, slices, True, d_padded, offsets, values, n, weights)
 
 
 cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windows, int32_t* offset_in_window) noexcept nogil:
@@ -152,40 +130,101 @@ cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windo
                 n += 1
 
 
+cdef inline Py_ssize_t room_of(Py_ssize_t n) noexcept nogil:
+    return (n + LIST_MULTIPLE - 1) // LIST_MULTIPLE * LIST_MULTIPLE
+
+
+cdef void list_by_filter(const Layer* layer, const int32_t* windows, const int32_t* offset_in_window, const uint8_t* positions,
+                         const real* d_outputs, Py_ssize_t n_pixels, Py_ssize_t first, Py_ssize_t last,
+                         Lists* lists) noexcept nogil:
+    """Lists of filters first to last - 1, in the order of n_pixels pooled pixels."""
+    cdef Py_ssize_t n_positions = layer.pool_rows * layer.pool_columns
+    cdef Py_ssize_t f, i, k
+    cdef int32_t n
+    lists.n = last - first
+    for f in range(lists.n):
+        lists.begins[f] = <int32_t> (f * room_of(n_pixels))
+        lists.sums_at[f] = <int32_t> ((first + f) * layer.kernel_rows * stretch_of(layer))
+    if LISTS_IN_VECTORS and n_positions <= MOST_POSITIONS_OF_FILTERS:
+        f = 0
+        while f < lists.n:
+            list_filters(lists.values, lists.offsets, lists.begins + f, lists.ends + f, d_outputs + first + f,
+                         positions + first + f, layer.filters, min(<Py_ssize_t> LIST_MULTIPLE, lists.n - f), windows, n_pixels,
+                         offset_in_window, n_positions)
+            f += LIST_MULTIPLE
+        return
+    for f in range(lists.n):
+        n = lists.begins[f]
+        for i in range(n_pixels):
+            k = i * layer.filters + first + f
+            lists.offsets[n] = windows[i] + offset_in_window[positions[k]]
+            lists.values[n] = d_outputs[k]
+            n += is_not_zero(d_outputs[k])  # without a branch
+        lists.ends[f] = n
+
+
+cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_t* offset_in_window, const uint8_t* positions,
+                        const real* d_outputs, Py_ssize_t first, Py_ssize_t last, Lists* lists) noexcept nogil:
+    """Lists of each position in the windows of the pooled pixels first to last - 1, in the order of the filters."""
+    cdef Py_ssize_t n_positions = layer.pool_rows * layer.pool_columns
+    cdef int32_t filter_size = <int32_t> (layer.kernel_rows * stretch_of(layer))
+    cdef Py_ssize_t i, k, q, at = 0
+    cdef int32_t f, n
+    lists.n = (last - first) * n_positions
+    for i in range(first, last):
+        for q in range(n_positions):
+            lists.begins[at + q] = lists.ends[at + q] = <int32_t> ((at + q) * room_of(layer.filters))
+            lists.sums_at[at + q] = windows[i] + offset_in_window[q]
+        k = i * layer.filters
+        if LISTS_IN_VECTORS and n_positions <= MOST_POSITIONS_OF_PIXELS:
+            list_positions(lists.values, lists.offsets, lists.ends + at, d_outputs + k, positions + k, n_positions,
+                           layer.filters, filter_size)
+        else:
+            for f in range(<int32_t> layer.filters):
+                q = at + positions[k + f]
+                n = lists.ends[q]
+                lists.offsets[n] = f * filter_size
+                lists.values[n] = d_outputs[k + f]
+                lists.ends[q] = n + is_not_zero(d_outputs[k + f])
+        at += n_positions
+
+
 cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* images, const real* outputs,
                           const uint8_t* positions, real* d_outputs, real* d_images, real* d_by_filter, real* d_bias,
                           real* scratch, Py_ssize_t n_samples) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
-    cdef int32_t[256] offset_in_window
-    cdef Slices slices = slices_of(layer)
+    cdef int32_t[MOST_LISTS] offset_in_window
     cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
     cdef real* d_padded = scratch + layer.padded_gradient_at
     cdef Py_ssize_t n_pixels = n_samples * layer.out_rows * layer.out_columns
     cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
-    cdef Py_ssize_t padded_size = layer.padded_rows * layer.padded_columns * layer.channels
-    cdef Py_ssize_t filter_size = layer.kernel_rows * stretch_of(layer)
-    cdef real* values = scratch + layer.entries_at
-    cdef int32_t* offsets = <int32_t*> (values + n_pixels * layer.filters)
-    cdef int32_t* windows = offsets + n_pixels * layer.filters
-    cdef int32_t* ends = windows + n_pixels     # of each filter's list; the first begins at 0
-    cdef Py_ssize_t i, f
+    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
+    cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool_rows * layer.pool_columns)
+    cdef Py_ssize_t first = 0, last, i
+    cdef Lists lists
+    cdef int32_t* windows
+    lists.values = scratch + layer.entries_at
+    lists.offsets = <int32_t*> (lists.values + layer.n_entries)
+    windows = lists.offsets + layer.n_entries
     place_windows(layer, n_samples, windows, offset_in_window)
     activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
-    # One image after the other, not in turns: each fills most of the first-level cache.
-    ends[0] = 0
-    for f in range(layer.filters):
-        ends[f + 1] = <int32_t> list_gradients(n_pixels, layer.filters, windows, offset_in_window, positions + f, d_outputs + f,
-                                               offsets, values, ends[f])
-        weights_of_filter(layer, &slices, <real*> padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f],
-                          d_by_filter + f * filter_size)
+    while first < layer.filters:
+        last = min(first + MOST_LISTS, layer.filters)
+        list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
+        sum_lists(layer, &lists, padded, padded_row, d_by_filter, stretch_of(layer))
+        first = last
     if d_images == NULL:
         return
     memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
-    for f in range(layer.filters):
-        input_of_filter(layer, &slices, d_padded, offsets + ends[f], values + ends[f], ends[f + 1] - ends[f],
-                        by_filter + f * filter_size)
+    first = 0
+    while first < n_pixels:
+        last = min(first + at_once, n_pixels)
+        list_by_pixel(layer, windows, offset_in_window, positions, d_outputs, first, last, &lists)
+        sum_lists(layer, &lists, by_filter, stretch_of(layer), d_padded, padded_row)
+        first = last
     for i in range(n_samples):
         unpad(layer, runs, d_padded + i * padded_size, d_images + i * image_size)
 
