@@ -45,13 +45,25 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
     return shape
 
 
+cdef Content content_of(const Layer* layer) noexcept nogil:
+    # Padding that is not zero counts as content.
+    cdef Content content
+    content.first = layer.crop_row
+    content.beyond = layer.crop_row + layer.crop_rows
+    content.step = layer.stride_rows
+    return content
+
+
 cdef void convolve_filters(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t n_filters,
                            const real* parameters, const real* padded, real* target) noexcept nogil:
     """The first n_filters of the first n_columns of n_rows rows of the map, bias included."""
     cdef Product shape = convolution_product(layer)
+    cdef Content content = content_of(layer)
     cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
-    product_of_map(n_rows, n_columns, n_filters, &shape, a_jump, layer.map_columns * layer.filters, padded + first * a_jump,
-                   parameters + layer.weights_at, parameters + layer.bias_at, target)
+    content.first -= first * layer.stride_rows
+    content.beyond -= first * layer.stride_rows
+    product_of_map(n_rows, n_columns, n_filters, &shape, &content, a_jump, layer.map_columns * layer.filters,
+                   padded + first * a_jump, parameters + layer.weights_at, parameters + layer.bias_at, target)
 
 
 cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, const real* parameters,
@@ -192,10 +204,12 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
     Rows of it are taps and columns filters, or the other way round where that fills the vectors better."""
     cdef Product shape
     cdef real* d_kernel_row
-    cdef Py_ssize_t i
+    cdef const real* patches
+    cdef const real* d_rows
+    cdef Content content = content_of(layer)
+    cdef Py_ssize_t i, first, beyond
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    shape.n_outer = layer.map_rows
     shape.n_inner = layer.map_columns
     shape.a_row = 1
     shape.a_outer = layer.stride_rows * padded_row
@@ -207,11 +221,17 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
     if layer.filters_are_rows:
         exchange_factors(&shape, kernel_row)
     for i in range(layer.kernel_rows):
+        # the rows of the map at which this kernel row meets more than padding
+        first = (max(0, content.first - i) + content.step - 1) // content.step
+        beyond = min(layer.map_rows, (content.beyond - i + content.step - 1) // content.step)
+        shape.n_outer = beyond - first
+        patches = padded + (first * content.step + i) * padded_row
+        d_rows = d_map + first * d_map_row
         d_kernel_row = d_weights + i * kernel_row * layer.filters
         if layer.filters_are_rows:
-            product(layer.filters, kernel_row, &shape, d_map, padded + i * padded_row, d_kernel_row, d_kernel_row)
+            product(layer.filters, kernel_row, &shape, d_rows, patches, d_kernel_row, d_kernel_row)
         else:
-            product(kernel_row, layer.filters, &shape, padded + i * padded_row, d_map, d_kernel_row, d_kernel_row)
+            product(kernel_row, layer.filters, &shape, patches, d_rows, d_kernel_row, d_kernel_row)
 
 
 cdef void gradient_from_rows(const Layer* layer, const real* by_row, real* gradient) noexcept nogil:
@@ -249,6 +269,7 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
                          const real* flipped, const real* frame, real* d_target) noexcept nogil:
     """The first n_channels of the pixels whose distance to the frame's origin leaves the given remainders by the stride."""
     cdef Product shape
+    cdef Content content
     cdef Py_ssize_t n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
     cdef Py_ssize_t n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
@@ -268,13 +289,16 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     shape.b_inner = layer.channels
     shape.c_row = layer.stride_columns * layer.channels
     shape.start_row = 0
+    content.first = n_u - 1 - first_row // layer.stride_rows
+    content.beyond = content.first + layer.map_rows
+    content.step = 1
     frame += (first_column // layer.stride_columns + layer.lead_columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
     frame += (first_row // layer.stride_rows + layer.lead_rows - (n_u - 1)) * frame_row if n_u > 0 else 0
     d_target += ((first_row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column) * layer.channels
     c_jump = layer.stride_rows * layer.crop_columns * layer.channels
     while n < n_channels:
-        product_of_map(n_rows, n_columns, min(N_ZEROS, n_channels - n), &shape, frame_row, c_jump, frame, flipped + n, ZEROS,
-                       d_target + n)
+        product_of_map(n_rows, n_columns, min(N_ZEROS, n_channels - n), &shape, &content, frame_row, c_jump, frame, flipped + n,
+                       ZEROS, d_target + n)
         n += N_ZEROS
 
 

@@ -174,17 +174,23 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
     cdef Py_ssize_t n = layer.out_columns * layer.filters
     cdef const real* weights = parameters + layer.weights_at
     cdef const real* bias = parameters + layer.bias_at
+    cdef const real* patches
+    cdef const real* kernels
+    cdef Content content = content_of(layer)
+    cdef Product part = shape
     cdef Pooled row
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, first
     row.output, row.map, row.positions = output, kept_map, positions
     for r in range(layer.out_rows):
+        first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
+        patches = padded + 2 * r * below + first * shape.a_outer
+        kernels = weights + first * shape.b_outer
         if layer.pooling == MAXIMUM:
-            pooled_row(MAXIMUM, layer, &shape, below, padded, weights, bias, &row)
+            pooled_row(MAXIMUM, layer, &part, below, patches, kernels, bias, &row)
             if layer.activation != RELU:
                 activate(layer.activation, row.output, n)
         else:
-            pooled_row(AVERAGE, layer, &shape, below, padded, weights, bias, &row)
-        padded += 2 * below
+            pooled_row(AVERAGE, layer, &part, below, patches, kernels, bias, &row)
         row.output += n
         row.map = row.map + 2 * layer.map_columns * layer.filters if row.map != NULL else NULL
         row.positions = row.positions + n if row.positions != NULL else NULL

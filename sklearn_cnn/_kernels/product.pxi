@@ -187,6 +187,22 @@ cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Produ
         n += N_ZEROS
 
 
+# The rows of an image that hold anything, counted from where the patch of the map's first row begins. Around them is padding, and
+# its zeros need not be multiplied: on a map of 4 x 4 a kernel of 5 x 5 meets them with three of its rows in ten.
+ctypedef struct Content:
+    Py_ssize_t first
+    Py_ssize_t beyond
+    Py_ssize_t step         # from the patch of one row of the map to that of the next
+
+
+cdef inline Py_ssize_t leave_padding_out(Product* part, const Product* shape, const Content* content, Py_ssize_t row,
+                                         Py_ssize_t n_rows) noexcept nogil:
+    """Keep of the kernel rows (u) those that meet the content anywhere in n_rows rows of the map; return the first."""
+    cdef Py_ssize_t first = max(0, content.first - (row + n_rows - 1) * content.step)
+    part.n_outer = min(shape.n_outer, content.beyond - row * content.step) - first
+    return first
+
+
 cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t vectors, const Product* shape,
                           Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
                           Py_ssize_t second) noexcept nogil:
@@ -203,56 +219,67 @@ cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_colu
 
 
 cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows, Py_ssize_t map_columns, const Product* shape,
-                           Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
-                           Py_ssize_t second) noexcept nogil:
+                           const Content* content, Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b,
+                           const real* start, real* c, Py_ssize_t second) noexcept nogil:
     # Like `panel`, for a map of so few columns that a tile takes several of its rows.
     cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns)
     cdef Py_ssize_t n_tiles = (map_rows + limit - 1) // limit
     cdef Py_ssize_t size = map_rows // n_tiles
     cdef Py_ssize_t n_larger = map_rows - size * n_tiles
-    cdef Py_ssize_t t, rows
+    cdef Py_ssize_t t, rows, first, row = 0
+    cdef Product part = shape[0]
+    cdef const real* a_part
+    cdef const real* b_part
     for t in range(n_tiles):
         rows = size + 1 if t < n_larger else size
+        first = leave_padding_out(&part, shape, content, row, rows)
+        a_part = a + row * a_jump + first * shape.a_outer
+        b_part = b + first * shape.b_outer
         if map_columns == 3:
-            map_tile[vector](kind, rows, 3, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+            map_tile[vector](kind, rows, 3, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
         elif map_columns == 4:
-            map_tile[vector](kind, rows, 4, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+            map_tile[vector](kind, rows, 4, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
         elif map_columns == 5:
-            map_tile[vector](kind, rows, 5, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+            map_tile[vector](kind, rows, 5, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
         elif map_columns == 6:
-            map_tile[vector](kind, rows, 6, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+            map_tile[vector](kind, rows, 6, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
         elif TILE_ROWS_OF_ONE >= 14:
-            map_tile[vector](kind, rows, 7, vectors, shape, a_jump, c_jump, a, b, start, c, second)
-        a += rows * a_jump
+            map_tile[vector](kind, rows, 7, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+        row += rows
         c += rows * c_jump
 
 
 cdef inline void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py_ssize_t map_columns,
-                                Py_ssize_t n_columns, const Product* shape, Py_ssize_t a_jump, Py_ssize_t c_jump,
-                                const real* a, const real* b, const real* start, real* c) noexcept nogil:
+                                Py_ssize_t n_columns, const Product* shape, const Content* content, Py_ssize_t a_jump,
+                                Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `columns_of`; `start` is never `c` here.
     cdef Py_ssize_t n = 0, second
     if ((n_columns + lanes - 1) // lanes) % 2 == 1:
-        map_panel[vector](kind, 1, map_rows, map_columns, shape, a_jump, c_jump, a, b, start, c, 0)
+        map_panel[vector](kind, 1, map_rows, map_columns, shape, content, a_jump, c_jump, a, b, start, c, 0)
         n = lanes
     while n < n_columns:
         second = min(lanes, n_columns - n - lanes)
-        map_panel[vector](kind, 2, map_rows, map_columns, shape, a_jump, c_jump, a, b + n, start + n, c + n, second)
+        map_panel[vector](kind, 2, map_rows, map_columns, shape, content, a_jump, c_jump, a, b + n, start + n, c + n, second)
         n += 2 * lanes
 
 
 cdef void product_of_map(Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t n_columns, const Product* shape,
-                         Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start,
-                         real* c) noexcept nogil:
+                         const Content* content, Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b,
+                         const real* start, real* c) noexcept nogil:
     """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next; start_row is 0."""
-    cdef Py_ssize_t r
+    cdef Product part = shape[0]
+    cdef Py_ssize_t r, first
     cdef bint is_small = 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
     if map_rows <= 0:
         return
     if is_small and n_columns >= LANES_WIDE:
-        map_columns_of[vector_wide](NULL, LANES_WIDE, map_rows, map_columns, n_columns, shape, a_jump, c_jump, a, b, start, c)
+        map_columns_of[vector_wide](NULL, LANES_WIDE, map_rows, map_columns, n_columns, shape, content, a_jump, c_jump, a, b,
+                                    start, c)
     elif is_small:
-        map_columns_of[vector_half](NULL, LANES_HALF, map_rows, map_columns, n_columns, shape, a_jump, c_jump, a, b, start, c)
+        map_columns_of[vector_half](NULL, LANES_HALF, map_rows, map_columns, n_columns, shape, content, a_jump, c_jump, a, b,
+                                    start, c)
     else:
         for r in range(map_rows):
-            product(map_columns, n_columns, shape, a + r * a_jump, b, start, c + r * c_jump)
+            first = leave_padding_out(&part, shape, content, r, 1)
+            product(map_columns, n_columns, &part, a + r * a_jump + first * shape.a_outer, b + first * shape.b_outer, start,
+                    c + r * c_jump)
