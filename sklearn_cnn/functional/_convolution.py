@@ -108,6 +108,11 @@ def conv2d(X, kernels, bias=None, *, stride=1, padding=0, padding_mode="zeros"):
     TypeError
         If numbers are neither real nor integer.
 
+    Notes
+    -----
+    Kernels are expected to be finite. Products with zeros are left out where whole rows of padding can be, and minimal filtering
+    adds kernels up before it multiplies, so an infinite number in a kernel may or may not make its neighbours NaN.
+
     References
     ----------
     .. [1] V. Dumoulin and F. Visin (2016). A guide to convolution arithmetic for deep learning. arXiv:1603.07285.
