@@ -27,18 +27,19 @@ class Layer:
     """One layer as a network of its own, with a mini-batch in its workspace."""
 
     def __init__(self, layer, input_shape, n_samples, level, wants_input_gradient):
-        from sklearn_cnn import _network, _plan
+        from sklearn_cnn._network import network
+        from sklearn_cnn._network import plan as plans
 
         random = np.random.default_rng(0)
-        plan = _plan.build_plan((layer,), input_shape, wants_input_gradient)
-        workspace = _network._Workspace(plan, n_samples, 1, True, np.dtype(np.float32), level)
-        parameters = _network.aligned_copy(random.normal(0, 0.1, plan.parameter_size).astype(np.float32))
-        images = _network.aligned_copy(random.normal(0, 1, n_samples * plan.n_inputs).astype(np.float32))
-        rows = _network.readable_rows(images.reshape(n_samples, plan.n_inputs))
+        plan = plans.build_plan((layer,), input_shape, wants_input_gradient)
+        workspace = network._Workspace(plan, n_samples, 1, True, np.dtype(np.float32), level)
+        parameters = network.aligned_copy(random.normal(0, 0.1, plan.parameter_size).astype(np.float32))
+        images = network.aligned_copy(random.normal(0, 1, n_samples * plan.n_inputs).astype(np.float32))
+        rows = network.readable_rows(images.reshape(n_samples, plan.n_inputs))
         self._kernels = workspace.kernels
         self._fixed = *workspace.tables, parameters, workspace.numbers, workspace.positions
-        self._batch = *rows, np.arange(n_samples), *_network.scaling_arrays(None, None, np.dtype(np.float32))
-        self._gradient = _network.aligned_copy(np.zeros(plan.parameter_size, dtype=np.float32))
+        self._batch = *rows, np.arange(n_samples), *network.scaling_arrays(None, None, np.dtype(np.float32))
+        self._gradient = network.aligned_copy(np.zeros(plan.parameter_size, dtype=np.float32))
         self._n_samples = n_samples
         self.n_inputs, self.n_outputs = plan.n_inputs, plan.n_outputs
         self.forward()
@@ -72,7 +73,7 @@ def take_turns(calls, limit):
 
 def measure_convolution(geometry, level, limits):
     """Return the three directions as shares of the multiply-add limit; of a block, forward and all of backward."""
-    from sklearn_cnn._layers import ConvolutionBlock
+    from sklearn_cnn._network.layers import ConvolutionBlock
 
     layer = ConvolutionBlock(
         geometry.n_filters, (geometry.kernel_size,) * 2, (geometry.stride,) * 2, "same", "zeros",
@@ -104,7 +105,7 @@ def measure_pooling(geometry, level, limits):
 
     Forward includes the copy of the input into the workspace, which inside a network does not exist.
     """
-    from sklearn_cnn._layers import PoolingLayer
+    from sklearn_cnn._network.layers import PoolingLayer
 
     shape = (geometry.size, geometry.size, geometry.channels)
     n_samples = max(1, int(BYTES_OF_POOLING / (4 * np.prod(shape))))

@@ -7,12 +7,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
-from sklearn_cnn._base import BaseConvNet
-from sklearn_cnn._fitted import FittedAttribute
-from sklearn_cnn._fitting import Target
-from sklearn_cnn._labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes
-from sklearn_cnn._outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
-from sklearn_cnn._validation import check_labels
+from sklearn_cnn._estimator.base import BaseConvNet
+from sklearn_cnn._estimator.fitted import FittedAttribute
+from sklearn_cnn._estimator.fitting import Target
+from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes
+from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
+from sklearn_cnn._estimator.validation import check_labels
 
 
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import reference
 
-from sklearn_cnn import _outputs, functional
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network, Trainer
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn import functional
+from sklearn_cnn._estimator import outputs
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.plan import build_plan
 
 
 class Outside(Exception):
@@ -211,7 +212,7 @@ def softmax_cross_entropy(attributes, scores, labels, class_weight=None):
     identity = reference.pack(plan, [(np.eye(n_classes), 0.0)])
     trainer = Trainer(plan, identity, loss="softmax", solver="sgd", batch_size=len(rows))
     X = np.ascontiguousarray(rows, dtype=np.float64)
-    log_probabilities = np.moveaxis(_outputs.log_softmax(rows).reshape(np.moveaxis(scores, 1, -1).shape), -1, 1)
+    log_probabilities = np.moveaxis(outputs.log_softmax(rows).reshape(np.moveaxis(scores, 1, -1).shape), -1, 1)
     if attributes.get("reduction", b"mean") == b"none":
         losses = [trainer.loss_gradient(X, np.array([i]), targets, None)[0] for i in range(len(X))]
         return [(np.array(losses) * weight).reshape(labels.shape), log_probabilities]
@@ -235,8 +236,8 @@ OPERATORS = {
     "Relu": activation("relu"),
     "Tanh": activation("tanh"),
     "Sigmoid": activation("logistic"),
-    "Softmax": over_classes(_outputs.softmax, -1),
-    "LogSoftmax": over_classes(_outputs.log_softmax, -1),
+    "Softmax": over_classes(outputs.softmax, -1),
+    "LogSoftmax": over_classes(outputs.log_softmax, -1),
     "SoftmaxCrossEntropyLoss": softmax_cross_entropy,
     "BatchNormalization": batch_normalisation,
 }

@@ -9,9 +9,9 @@ import pytest
 from reference import network_backward, network_forward
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 
 LEVELS = _kernels.available_levels()
 DTYPES = (np.float32, np.float64)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
 
 # -------------------------------------------------------------------------------------------------------------- padding
 

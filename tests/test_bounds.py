@@ -12,9 +12,9 @@ import pytest
 from problems import LEVELS, gaussian_parameters, random_block, random_network, random_pooling
 from reference import LAYERS
 
-from sklearn_cnn import _network
-from sklearn_cnn._network import Network, Trainer
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.plan import build_plan
 
 TESTS = Path(__file__).resolve().parent
 N_NETWORKS = 150
@@ -73,7 +73,7 @@ def plans():
 
 def walk(level, dtype):
     """Forward, backward and a step of training through every plan, for each type of row."""
-    use_fences(_network)
+    use_fences(network_module)
     random_state = np.random.default_rng(1)
     n_plans = 0
     for plan in plans():

@@ -14,10 +14,11 @@ import pytest
 from problems import bits, each_dtype, each_level, gaussian_parameters, random_network
 from reference import LAYERS
 
-from sklearn_cnn import _kernels, _network
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network, Trainer
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn import _kernels
+from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.plan import build_plan
 
 THREADS = (1, 2, 3, 7)
 SERIAL_WORK = 500_000  # multiply-adds of a batch above which the kernels use threads at all
@@ -238,7 +239,7 @@ def test_addresses_of_bytes_do_not_matter(level):
 @pytest.fixture
 def poison(monkeypatch):
     """A switch: from then on, fresh memory is full of NaN, and positions of maxima point out of every window."""
-    create, initialise = _network.aligned_empty, _network._Workspace.__init__
+    create, initialise = network_module.aligned_empty, network_module._Workspace.__init__
 
     def poisoned_empty(n, dtype):
         array = create(n, dtype)
@@ -251,10 +252,10 @@ def poison(monkeypatch):
             self.positions[...] = 255
 
     def switch():
-        _network._idle_workspaces.cache_clear()
-        monkeypatch.setattr(_network, "aligned_empty", poisoned_empty)
-        monkeypatch.setattr(_network._Workspace, "__init__", poisoned_workspace)
-        assert np.isnan(_network.aligned_empty(3, np.float32)).all()
+        network_module._idle_workspaces.cache_clear()
+        monkeypatch.setattr(network_module, "aligned_empty", poisoned_empty)
+        monkeypatch.setattr(network_module._Workspace, "__init__", poisoned_workspace)
+        assert np.isnan(network_module.aligned_empty(3, np.float32)).all()
 
     return switch
 
@@ -292,7 +293,7 @@ def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, s
 @each_dtype
 def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
     """Guard zones around every array that the kernels write."""
-    create, rooms = _network.aligned_empty, []
+    create, rooms = network_module.aligned_empty, []
 
     def guarded_empty(n, dtype):
         room = create(n + 512, dtype)
@@ -301,7 +302,7 @@ def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
         return room[256 : 256 + n]
 
     random_state = np.random.default_rng(6)
-    monkeypatch.setattr(_network, "aligned_empty", guarded_empty)
+    monkeypatch.setattr(network_module, "aligned_empty", guarded_empty)
     for _ in range(30):
         plan = random_network(random_state)
         X = random_state.standard_normal((5, plan.n_inputs)).astype(dtype)

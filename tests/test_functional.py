@@ -10,7 +10,7 @@ from problems import bits, each_dtype, pair, random_padding, sparse_integers
 from scipy.signal import convolve2d
 
 from sklearn_cnn import functional
-from sklearn_cnn._layers import skipped_pixels
+from sklearn_cnn._network.layers import skipped_pixels
 from sklearn_cnn.functional import (
     average_pool2d,
     average_pool2d_backward,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from problems import bits, each_dtype, each_level
 
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 
 COLUMNS = (1, 2, 3, 5, 8, 16, 17, 33)
 CHANNELS = (1, 2, 3, 5, 16, 63, 64, 65, 130)  # on both sides of where the kernels change their way

@@ -8,7 +8,7 @@ import pytest
 import reference
 from problems import pair
 
-from sklearn_cnn._geometry import (
+from sklearn_cnn._network.geometry import (
     output_length,
     padding_runs,
     padding_sources,

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from sklearn_cnn._initializers import WEIGHT_BOUNDS, initial_parameters
-from sklearn_cnn._layers import ACTIVATIONS, ConvolutionBlock, DenseLayer
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ACTIVATIONS, ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._training.initializers import WEIGHT_BOUNDS, initial_parameters
 
 
 def draw(activation, seed=0):

@@ -20,9 +20,9 @@ from problems import (
 from reference import LAYERS
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 
 each_row = pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from sklearn_cnn._geometry import output_length
-from sklearn_cnn._layers import ACTIVATIONS, ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
+from sklearn_cnn._network.geometry import output_length
+from sklearn_cnn._network.layers import ACTIVATIONS, ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
 
 DEFAULTS = {
     "n_filters": 4, "kernel_size": 3, "stride": 1, "padding": "same", "padding_mode": "zeros", "pooling": "max",

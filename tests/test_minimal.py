@@ -11,9 +11,9 @@ import pytest
 import reference
 from problems import each_dtype, each_level
 
-from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ConvolutionBlock
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 
 SHAPES = [((4, 4, 16), 16), ((14, 14, 32), 64), ((6, 2, 48), 16), ((34, 32, 16), 32), ((2, 10, 16), 112)]
 

@@ -16,10 +16,10 @@ from problems import (
 )
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._arena import build_arena
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
-from sklearn_cnn._plan import build_plan, table
+from sklearn_cnn._network.arena import build_arena
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
+from sklearn_cnn._network.plan import build_plan, table
 
 STACK = (
     ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu"),

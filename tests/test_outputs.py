@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 from sklearn.metrics import log_loss
 
-from sklearn_cnn._outputs import log_logistic, log_softmax, logistic, sample_losses, softmax
+from sklearn_cnn._estimator.outputs import log_logistic, log_softmax, logistic, sample_losses, softmax
 
 FUNCTIONS = {"softmax": softmax, "log_softmax": log_softmax, "logistic": logistic, "log_logistic": log_logistic}
 

@@ -8,9 +8,9 @@ import pytest
 from problems import random_network
 from reference import LAYERS
 
-from sklearn_cnn._arena import build_arena, prediction_capacity
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._plan import ALIGNMENT, build_plan
+from sklearn_cnn._network.arena import build_arena, prediction_capacity
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.plan import ALIGNMENT, build_plan
 
 
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)

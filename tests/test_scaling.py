@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from images import bars, small_network
 
-from sklearn_cnn._scaling import channel_moments, channel_scaling
+from sklearn_cnn._training.scaling import channel_moments, channel_scaling
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, bool])

@@ -17,11 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import ConvNetClassifier
-from sklearn_cnn._diagram import network_html
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
-from sklearn_cnn._summary import layer_table, warn_of_skipped_pixels
+from sklearn_cnn._estimator.diagram import network_html
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.summary import layer_table, warn_of_skipped_pixels
 from sklearn_cnn.functional import conv2d, max_pool2d, parameter_count
 
 SIGHT = ("receptive_field", "effective_stride", "origin")
@@ -391,7 +391,7 @@ def test_html_inside_pipelines_and_searches():
 def test_html_without_the_table_of_parameters(monkeypatch):
     """As in scikit-learn 1.6, and in whatever comes: the public protocols add the network by themselves."""
     network = small_network().fit(*bars())
-    monkeypatch.setattr("sklearn_cnn._diagram.NetworkDiagram._get_params_html", lambda self, *_, **__: FakeParameters())
+    monkeypatch.setattr("sklearn_cnn._estimator.diagram.NetworkDiagram._get_params_html", lambda self, *_, **__: FakeParameters())
     assert network._repr_html_().count(MARK) == 1
     assert network._repr_mimebundle_()["text/html"].count(MARK) == 1
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
 
-from sklearn_cnn import ConvNetClassifier, _fitting, _training
-from sklearn_cnn._solvers import learning_rate_of_epoch, stops_when_stalled
-from sklearn_cnn._training import History, hold_out
+from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn._estimator import fitting
+from sklearn_cnn._training import epochs
+from sklearn_cnn._training.epochs import History, hold_out
+from sklearn_cnn._training.schedules import learning_rate_of_epoch, stops_when_stalled
 
 # ------------------------------------------------------------------------------------------------------------- resuming
 
@@ -409,7 +411,7 @@ def test_a_failure_leaves_the_estimator_as_it_was(monkeypatch, place, error, met
     def fail(*args, **kwargs):
         raise error("injected")
 
-    monkeypatch.setattr(_fitting, place, fail)
+    monkeypatch.setattr(fitting, place, fail)
     arguments = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
     with pytest.raises(error, match="injected"):
         getattr(network, method)(X, y, **arguments)
@@ -447,8 +449,8 @@ def test_ctrl_c_is_raised_and_leaves_the_old_model(monkeypatch, epoch):
             raise KeyboardInterrupt
         return run_epoch(*args)
 
-    run_epoch = _training.run_epoch
-    monkeypatch.setattr(_training, "run_epoch", interrupted)
+    run_epoch = epochs.run_epoch
+    monkeypatch.setattr(epochs, "run_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         network.fit(X, y)
     assert snapshot(network) == before

@@ -11,9 +11,9 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_cnn import ConvNetClassifier
-from sklearn_cnn._fitted import is_finite_float32
-from sklearn_cnn._images import resolve_input_shape
-from sklearn_cnn._parameters import RULES, InvalidParameterError, check_parameters, plain
+from sklearn_cnn._estimator.fitted import is_finite_float32
+from sklearn_cnn._estimator.images import resolve_input_shape
+from sklearn_cnn._estimator.parameters import RULES, InvalidParameterError, check_parameters, plain
 
 # ------------------------------------------------------------------------------------------------------------- parameters
 

@@ -77,8 +77,8 @@ def prepare_training(job):
 
 def build_plan_of(job):
     """Build the plan of the job's network from its layers."""
-    from sklearn_cnn._layers import build_layers
-    from sklearn_cnn._plan import build_plan
+    from sklearn_cnn._network.layers import build_layers
+    from sklearn_cnn._network.plan import build_plan
 
     layers = build_layers(
         job.network.input_shape,
@@ -100,7 +100,7 @@ def build_plan_of(job):
 
 def prepare_trainer(job):
     """Return a function that trains one epoch from the common weights, in the common order."""
-    from sklearn_cnn._network import Trainer
+    from sklearn_cnn._network.network import Trainer
 
     plan = build_plan_of(job)
     parameters = np.zeros(plan.parameter_size, dtype=np.float32)

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from sklearn_cnn._geometry import resolve_padding
+from sklearn_cnn._network.geometry import resolve_padding
 
 LARGEST_INTEGER = 1 << 40  # beyond any image; sums and products of a few of them are still far from overflowing Python
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sklearn_cnn._geometry import output_length
-from sklearn_cnn._layers import ConvolutionBlock
+from sklearn_cnn._network.geometry import output_length
+from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn.functional._arguments import (
     check_axes,
     check_shape,

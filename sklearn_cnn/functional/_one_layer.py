@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from sklearn_cnn._kernels import effective_n_threads
-from sklearn_cnn._network import Network
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn.functional._arguments import check_shape
 
 

@@ -6,8 +6,8 @@ import numbers
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._plan import build_plan, table
+from sklearn_cnn._network.layers import ConvolutionBlock
+from sklearn_cnn._network.plan import build_plan, table
 from sklearn_cnn.functional._arguments import (
     check_axes,
     check_shape,

@@ -1,6 +1,6 @@
 """Pooling layers: the maximum or the mean of every window."""
 
-from sklearn_cnn._layers import PoolingLayer
+from sklearn_cnn._network.layers import PoolingLayer
 from sklearn_cnn.functional._arguments import check_axes, check_window_fits, pair, real_arrays
 from sklearn_cnn.functional._one_layer import run_backward, run_forward
 

@@ -2,7 +2,7 @@
 
 import math
 
-from sklearn_cnn import _geometry
+from sklearn_cnn._network import geometry
 from sklearn_cnn.functional._arguments import check_window_fits, integer, is_sequence, pair, sides
 from sklearn_cnn.functional._padding import image_shape
 
@@ -58,14 +58,14 @@ def output_shape(input_shape, kernel_size, *, stride=1, padding=0):
     check_window_fits("a kernel", size, shape, padding)
     axes = list(zip(shape, size, stride, padding, strict=True))
     return (
-        tuple(_geometry.output_length(*axis)[0] for axis in axes),
+        tuple(geometry.output_length(*axis)[0] for axis in axes),
         tuple(_n_skipped(*axis) for axis in axes),
     )
 
 
 def _n_skipped(length, window, stride, padding):
     """Pixels of an axis that no window covers, in closed form: it may be long."""
-    n_positions, _ = _geometry.output_length(length, window, stride, padding)
+    n_positions, _ = geometry.output_length(length, window, stride, padding)
 
     def n_covered(end):
         # of the first `end` pixels of the padded axis
@@ -118,7 +118,7 @@ def receptive_field(kernel_sizes, strides):
     both = any(is_sequence(entry) for entry in kernel_sizes + strides)
     sizes = [pair("kernel_sizes", entry) for entry in kernel_sizes]
     steps = [pair("strides", entry) for entry in strides]
-    rows, columns = (_geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
+    rows, columns = (geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
     return tuple(zip(rows, columns, strict=True)) if both else rows
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn._validation import check_block
+from sklearn_cnn._estimator.validation import check_block
 from sklearn_cnn.inspection._drawing import (
     add_colorbar,
     axes_to_draw_on,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn._validation import check_block, check_stage
+from sklearn_cnn._estimator.validation import check_block, check_stage
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
 
 COLOURS = ("#e6a700", "#d1495b", "#2a9d8f", "#3d6fd9", "#9b5de5", "#f3722c", "#00a6d6", "#7a9e1f")

@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._arena import build_arena, prediction_capacity
-from sklearn_cnn._layers import ConvolutionBlock
-from sklearn_cnn._plan import build_plan, table
+from sklearn_cnn._network.arena import build_arena, prediction_capacity
+from sklearn_cnn._network.layers import ConvolutionBlock
+from sklearn_cnn._network.plan import build_plan, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 

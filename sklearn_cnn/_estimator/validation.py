@@ -10,9 +10,9 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import validate_data
 
-from sklearn_cnn._fitted import is_finite_float32
-from sklearn_cnn._images import flatten_images
-from sklearn_cnn._layers import ConvolutionBlock
+from sklearn_cnn._estimator.fitted import is_finite_float32
+from sklearn_cnn._estimator.images import flatten_images
+from sklearn_cnn._network.layers import ConvolutionBlock
 
 
 def unpublished_twin(estimator, fitted=None):

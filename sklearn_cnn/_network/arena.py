@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._ways import ALIGNMENT, aligned
+from sklearn_cnn._network.algorithms import ALIGNMENT, aligned
 
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
 CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while

@@ -11,9 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._geometry import output_length, padding_runs, resolve_padding
-from sklearn_cnn._layers import DenseLayer, PoolingLayer
-from sklearn_cnn._ways import (
+from sklearn_cnn._network.algorithms import (
     ALIGNMENT,
     aligned,
     backward_pass,
@@ -25,6 +23,8 @@ from sklearn_cnn._ways import (
     padded_size,
     plane_of,
 )
+from sklearn_cnn._network.geometry import output_length, padding_runs, resolve_padding
+from sklearn_cnn._network.layers import DenseLayer, PoolingLayer
 
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # small images taken up together: a group stays in the first-level cache
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_cnn._fitted import (
+from sklearn_cnn._estimator.fitted import (
     fitted_plan,
     fitted_scaling,
     fitted_solver,
@@ -15,15 +15,15 @@ from sklearn_cnn._fitted import (
     plan_from_records,
     unpack_random_state,
 )
-from sklearn_cnn._initializers import initial_parameters
+from sklearn_cnn._estimator.parameters import plain_geometry
+from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._kernels import effective_n_threads
-from sklearn_cnn._layers import build_layers
-from sklearn_cnn._network import Network, Trainer
-from sklearn_cnn._parameters import plain_geometry
-from sklearn_cnn._scaling import channel_scaling
-from sklearn_cnn._summary import warn_of_skipped_pixels
-from sklearn_cnn._training import Examples, History, TrainingOptions, hold_out, restore_solver, solver_state, train
-from sklearn_cnn._validation import check_memory
+from sklearn_cnn._network.layers import build_layers
+from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.summary import warn_of_skipped_pixels
+from sklearn_cnn._training.epochs import Examples, History, TrainingOptions, hold_out, restore_solver, solver_state, train
+from sklearn_cnn._training.initializers import initial_parameters
+from sklearn_cnn._training.scaling import channel_scaling
 
 # batch_size="auto": small batches learn small data in fewer and faster epochs; 500 steps an epoch are enough for large ones,
 # which then take fewer rounds through the parameters.

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from sklearn_cnn._parameters import plain
+from sklearn_cnn._estimator.parameters import plain
 
 IMAGE_FORMS = "(n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklearn_cnn._network import aligned_copy
-from sklearn_cnn._solvers import learning_rate_of_epoch, stops_when_stalled
+from sklearn_cnn._network.network import aligned_copy
+from sklearn_cnn._training.schedules import learning_rate_of_epoch, stops_when_stalled
 
 
 @dataclass(frozen=True)

@@ -219,8 +219,8 @@ def check_parameters(estimator):
     >>> check_parameters(ConvNetClassifier(pool_size=0))
     Traceback (most recent call last):
         ...
-    sklearn_cnn._parameters.InvalidParameterError: pool_size=0 is not valid for ConvNetClassifier: it must be an integer of \
-at least 1, a pair (rows, columns) of them, or a sequence of those with one per block; for example pool_size=2.
+    sklearn_cnn._estimator.parameters.InvalidParameterError: pool_size=0 is not valid for ConvNetClassifier: it must be an \
+integer of at least 1, a pair (rows, columns) of them, or a sequence of those with one per block; for example pool_size=2.
     """
     for name, value in estimator.get_params(deep=False).items():
         rule = RULES[name]

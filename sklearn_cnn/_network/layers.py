@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from sklearn_cnn._geometry import output_length, resolve_padding
+from sklearn_cnn._network.geometry import output_length, resolve_padding
 
 #: Names of the activations.
 ACTIVATIONS = ("identity", "relu", "logistic", "tanh")
@@ -174,7 +174,7 @@ def skipped_pixels(length, window, stride, padding):
 
     Examples
     --------
-    >>> from sklearn_cnn._layers import skipped_pixels
+    >>> from sklearn_cnn._network.layers import skipped_pixels
     >>> skipped_pixels(5, 3, 3, (0, 0))
     [3, 4]
     """

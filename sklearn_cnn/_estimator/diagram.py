@@ -10,8 +10,8 @@ import math
 
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn._fitted import fitted_plan
-from sklearn_cnn._summary import comparisons, layer_table, table_cells, times
+from sklearn_cnn._estimator.fitted import fitted_plan
+from sklearn_cnn._network.summary import comparisons, layer_table, table_cells, times
 
 MARK = "sklearn-cnn-network"
 

@@ -1,13 +1,13 @@
 """What a network consists of, layer by layer: sizes, parameters, what a unit sees, and which pixels nobody sees.
 
-Everything here is integer arithmetic on a plan. The recursion of receptive fields is that of `_geometry.receptive_field`.
+Everything here is integer arithmetic on a plan. The recursion of receptive fields is that of `geometry.receptive_field`.
 """
 
 import math
 import warnings
 
-from sklearn_cnn._geometry import output_length, resolve_padding
-from sklearn_cnn._layers import ConvolutionBlock, skipped_pixels
+from sklearn_cnn._network.geometry import output_length, resolve_padding
+from sklearn_cnn._network.layers import ConvolutionBlock, skipped_pixels
 
 NO_PADDING = ((0, 0), (0, 0))
 MOST_RANGES = 3  # ranges of pixels that a warning lists one by one

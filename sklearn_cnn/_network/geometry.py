@@ -28,7 +28,7 @@ def output_length(length, window, stride, padding=(0, 0)):
 
     Examples
     --------
-    >>> from sklearn_cnn._geometry import output_length
+    >>> from sklearn_cnn._network.geometry import output_length
     >>> output_length(5, 3, 1), output_length(5, 3, 3)
     ((3, 0), (1, 2))
     """
@@ -46,7 +46,7 @@ def same_padding(length, window, stride):
 
     Examples
     --------
-    >>> from sklearn_cnn._geometry import same_padding
+    >>> from sklearn_cnn._network.geometry import same_padding
     >>> same_padding(28, 3, 1), same_padding(28, 4, 1), same_padding(5, 2, 2)
     ((1, 1), (1, 2), (0, 1))
     """
@@ -95,7 +95,7 @@ def padding_sources(length, padding, mode):
 
     Examples
     --------
-    >>> from sklearn_cnn._geometry import padding_sources
+    >>> from sklearn_cnn._network.geometry import padding_sources
     >>> padding_sources(4, (2, 1), "reflect").tolist()
     [2, 1, 0, 1, 2, 3, 2]
     >>> padding_sources(2, (1, 1), "zeros").tolist()
@@ -130,7 +130,7 @@ def padding_runs(shape, padding, mode, channels):
     --------
     A row of three pixels with one zero on each side is one copy of three numbers to place 1:
 
-    >>> from sklearn_cnn._geometry import padding_runs
+    >>> from sklearn_cnn._network.geometry import padding_runs
     >>> padding_runs((1, 3), ((0, 0), (1, 1)), "zeros", channels=1).tolist()
     [[1, 0, 3]]
     """
@@ -177,7 +177,7 @@ def receptive_field(kernel_sizes, strides):
 
     Examples
     --------
-    >>> from sklearn_cnn._geometry import receptive_field
+    >>> from sklearn_cnn._network.geometry import receptive_field
     >>> receptive_field([3, 2, 3, 2], [1, 2, 1, 2])
     (10, 4)
     """

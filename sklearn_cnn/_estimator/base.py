@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from sklearn_cnn._diagram import NetworkDiagram
-from sklearn_cnn._fitted import (
+from sklearn_cnn._estimator.diagram import NetworkDiagram
+from sklearn_cnn._estimator.fitted import (
     FittedAttribute,
     fitted_network,
     fitted_plan,
@@ -17,12 +17,12 @@ from sklearn_cnn._fitted import (
     realigned,
     refuse_tainted,
 )
-from sklearn_cnn._fitting import Problem, advance_random_state, fit_network
-from sklearn_cnn._images import declared_shape, resolve_input_shape
+from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
+from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
+from sklearn_cnn._estimator.parameters import check_parameters
+from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._kernels import effective_n_threads
-from sklearn_cnn._parameters import check_parameters
-from sklearn_cnn._summary import block_receptive_field, layer_table, summary_text
-from sklearn_cnn._validation import check_map, check_X, check_X_predict, combine_weights
+from sklearn_cnn._network.summary import block_receptive_field, layer_table, summary_text
 from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.

@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from sklearn_cnn._layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network import Network, aligned_copy
-from sklearn_cnn._plan import build_plan
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.network import Network, aligned_copy
+from sklearn_cnn._network.plan import build_plan
 
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
