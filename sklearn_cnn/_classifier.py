@@ -8,7 +8,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
 from sklearn_cnn._estimator.base import BaseConvNet
-from sklearn_cnn._estimator.fitted import FittedAttribute
 from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
@@ -171,8 +170,6 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     >>> network.score(X_test, y_test) > 0.97
     True
     """
-
-    classes_ = FittedAttribute("Class labels, sorted.")
 
     def __init__(
         self,

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from sklearn_cnn._network.layers import ACTIVATIONS, ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.plan import build_plan
-from sklearn_cnn._training.initializers import WEIGHT_BOUNDS, initial_parameters
+from sklearn_cnn._training.initializers import initial_parameters
 
 
 def draw(activation, seed=0):
@@ -19,10 +19,6 @@ def draw(activation, seed=0):
         for block in plan.blocks
     }
     return plan, parameters, blocks
-
-
-def test_every_activation_has_a_bound():
-    assert set(WEIGHT_BOUNDS) == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from problems import (
 from reference import LAYERS
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
@@ -225,6 +226,10 @@ def test_activation_is_accurate_in_single_precision(level, activation, exact, ul
     result = run_layer(layer, x.reshape(1, 1, -1, 1), (1.0, 0.0), level=level).ravel()
     expected = exact(x.astype(np.float64))
     assert np.all(np.abs(result - expected) <= ulps * np.spacing(np.abs(expected).astype(np.float32)))
+
+
+def test_every_activation_has_a_twin():
+    assert reference.ACTIVATIONS.keys() == ACTIVATIONS.keys()
 
 
 @each_level

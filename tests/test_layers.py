@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from sklearn_cnn._network.geometry import output_length
-from sklearn_cnn._network.layers import ACTIVATIONS, ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
 
 DEFAULTS = {
     "n_filters": 4, "kernel_size": 3, "stride": 1, "padding": "same", "padding_mode": "zeros", "pooling": "max",
@@ -113,10 +113,6 @@ def test_skipped_pixels_are_those_no_window_covers():
         n_positions, at_the_end = output_length(length, window, stride, (before, after))
         skipped = skipped_pixels(length, window, stride, (before, after))
         assert len(skipped) >= min(at_the_end - after, length) if n_positions else len(skipped) == length
-
-
-def test_activations_are_named_once():
-    assert ACTIVATIONS == ("identity", "relu", "logistic", "tanh")
 
 
 def test_layers_are_values():

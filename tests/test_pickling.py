@@ -5,6 +5,8 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import cloudpickle
 import joblib
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 
 from sklearn_cnn import __version__
 from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, available_levels, default_level
@@ -133,3 +136,44 @@ def test_a_fresh_process_predicts_the_same(tmp_path, level):
     np.testing.assert_allclose(loaded, here, rtol=1e-4, atol=1e-6)
     if level in (None, default_level()):
         assert loaded.tobytes() == here.tobytes()
+
+
+GOLDEN = sorted((Path(__file__).parent / "pickles").glob("*.pickle"))
+
+
+def load_golden(path):
+    """A pickled estimator of an earlier state of the package, and what it answered there."""
+    golden = pickle.loads(path.read_bytes())
+    X, y = load_digits(return_X_y=True)
+    return golden, X[:200].astype(np.float32), y[:200]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_pickles_of_earlier_versions_load_predict_and_go_on(path):
+    golden, X, y = load_golden(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they say that another version has written them; the next test looks at that
+        network = pickle.loads(golden["estimator"])
+    # Written at one level of kernels and read at another: equal but for rounding.
+    np.testing.assert_allclose(network.predict_proba(X[:10]), golden["probabilities"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(network.partial_fit(X, y).loss_curve_, golden["losses"], rtol=1e-4)
+    assert network.get_params().keys() == type(network)().get_params().keys()
+    assert all((network.summary(), network.layer_table_, network.kernels_, repr(network)))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_pickles_of_another_version_warn(path, monkeypatch):
+    monkeypatch.setattr("sklearn_cnn._estimator.base.__version__", "999.0")
+    with pytest.warns(UserWarning, match=r"pickled by sklearn_cnn .* loaded by 999\.0"):
+        pickle.loads(load_golden(path)[0]["estimator"])
+
+
+def test_a_parameter_that_a_pickle_lacks_has_its_default():
+    X, y = bars()
+    network = small_network().fit(X, y)
+    state = network.__getstate__()
+    del state["scale_input"], state["n_jobs"]
+    restored = object.__new__(type(network))
+    restored.__setstate__(state)
+    assert restored.get_params() == {**network.get_params(), "scale_input": True, "n_jobs": None}
+    assert restored.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()

@@ -15,8 +15,8 @@ from images import bars, digits, fitted_arrays, small_network
 from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._estimator import fitting
 from sklearn_cnn._training import epochs
-from sklearn_cnn._training.epochs import History, hold_out
-from sklearn_cnn._training.schedules import learning_rate_of_epoch, stops_when_stalled
+from sklearn_cnn._training.holding_out import hold_out
+from sklearn_cnn._training.schedules import LearningRate
 
 # ------------------------------------------------------------------------------------------------------------- resuming
 
@@ -275,10 +275,12 @@ def test_hold_out_leaves_single_members_to_training():
 
 
 def test_schedules():
-    assert learning_rate_of_epoch("constant", 0.1, 0.5, 99, 3) == 0.1
-    assert learning_rate_of_epoch("invscaling", 0.1, 0.5, 0, 0) == 0.1
-    assert learning_rate_of_epoch("adaptive", 1.0, 0.5, 99, 2) == pytest.approx(0.04)
-    assert [stops_when_stalled("adaptive", rate) for rate in (1e-5, 1e-6)] == [False, True]
+    assert LearningRate("constant", 0.1, 0.5, 99, 3).of_epoch() == 0.1
+    assert LearningRate("invscaling", 0.1, 0.5).of_epoch() == 0.1
+    rate = LearningRate("adaptive", 1.0, 0.5)
+    assert [rate.falls_after_stall(0.5), rate.falls_after_stall(1e-5), rate.falls_after_stall(1e-6)] == [True, True, False]
+    assert rate.of_epoch() == pytest.approx(0.04)
+    assert not LearningRate("constant", 1.0, 0.5).falls_after_stall(1.0)
 
 
 def test_adaptive_learning_rate_goes_on_after_a_stall(capsys):
@@ -395,8 +397,8 @@ def snapshot(network):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize(
     "place",
-    ["check_memory", "initial_parameters", "channel_scaling", "build_trainer", "train", "solver_state", "history_attributes",
-     "pack_random_state"],
+    ["check_memory", "initial_parameters", "channel_scaling", "build_trainer", "train", "listen", "Watch",
+     "solver_state", "pack_random_state"],
 )  # fmt: skip
 def test_a_failure_leaves_the_estimator_as_it_was(monkeypatch, place, error, method, is_fitted):
     X, y = bars(20)
@@ -472,13 +474,3 @@ def test_divergence_is_an_error(parameters):
     with pytest.raises(ValueError, match=r"diverged in epoch \d+: the loss is .* learning rate of .*smaller learning_rate_init"):
         network.fit(X, y)
     assert snapshot(network)[1] is before
-
-
-def test_history_of_equal_scores_prefers_the_smaller_loss():
-    history = History()
-    best = [
-        history.add_epoch(1.0, 10, evaluation, stops_early=True, tol=1e-4)
-        for evaluation in [(0.5, 2.0), (0.9, 1.0), (0.9, 0.5), (0.8, 0.4), (0.9, 0.6)]
-    ]
-    assert best == [True, True, True, False, False]
-    assert (history.best_epoch, history.best_score, history.best_validation_loss) == (3, 0.9, 0.5)

@@ -2,80 +2,32 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from inspect import signature
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.diagram import NetworkDiagram
-from sklearn_cnn._estimator.fitted import (
-    FittedAttribute,
-    fitted_network,
-    fitted_plan,
-    kernel_views,
-    parameter_views,
-    realigned,
-    refuse_tainted,
-)
+from sklearn_cnn._estimator.fitted import fitted_network, fitted_plan, realigned, refuse_tainted
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._kernels import effective_n_threads
-from sklearn_cnn._network.summary import block_receptive_field, layer_table, summary_text
+from sklearn_cnn._network.summary import layer_table, summary_text
 from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
 
 
-class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
+class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
     """Skeleton of an estimator whose model is a convolutional network.
 
     The fitted model is the dictionary ``_fitted``. Everything public that ends in an underscore is read from it.
     """
-
-    n_features_in_ = FittedAttribute("Number of values per sample.")
-    feature_names_in_ = FittedAttribute("Names of the features, where X had string names.")
-    input_shape_ = FittedAttribute("Rows, columns and channels of a sample.")
-    n_iter_ = FittedAttribute("Number of epochs in the last call.")
-    n_layers_ = FittedAttribute("Number of layers, counting the input.")
-    n_outputs_ = FittedAttribute("Number of outputs of the network.")
-    n_parameters_ = FittedAttribute("Number of weights and biases.")
-    out_activation_ = FittedAttribute("Activation function of the output.")
-    loss_ = FittedAttribute("Training loss of the last epoch.")
-    best_loss_ = FittedAttribute("Smallest training loss of all epochs.")
-    loss_curve_ = FittedAttribute("Training loss of every epoch.")
-    validation_loss_curve_ = FittedAttribute("Validation loss of every epoch, or None.")
-    validation_scores_ = FittedAttribute("Validation score of every epoch, or None.")
-    best_validation_score_ = FittedAttribute("Largest validation score, or None.")
-    best_iter_ = FittedAttribute("Number of the best epoch, counted from 1 along the loss curve.")
-    t_ = FittedAttribute("Number of samples that training has gone through, with repetition.")
-
-    @property
-    def coefs_(self):
-        """Weights of every layer, as views of one vector: (rows, columns, channels, filters), dense ones (inputs, outputs)."""
-        return parameter_views(self._check_fitted(AttributeError), "weights")
-
-    @property
-    def intercepts_(self):
-        """Biases of every layer, as views of one vector."""
-        return parameter_views(self._check_fitted(AttributeError), "bias")
-
-    @property
-    def kernels_(self):
-        """Kernels of every block, as views: (filters, channels, rows, columns); of a locally connected one for each place."""
-        return kernel_views(self._check_fitted(AttributeError))
-
-    @property
-    def layer_table_(self):
-        """What each layer is: a list of dictionaries with plain Python values, one per layer."""
-        return layer_table(fitted_plan(self._check_fitted(AttributeError)))
-
-    @property
-    def receptive_field_(self):
-        """Rows and columns of the input that a unit after the last block sees, padding counted as pixels."""
-        return block_receptive_field(self.layer_table_)
 
     @abstractmethod
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
@@ -249,11 +201,11 @@ class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
         plan = fitted_plan(fitted)
         return summary_text(type(self).__name__, layer_table(plan), plan.input_shape)
 
-    def _check_fitted(self, error=NotFittedError):
+    def _check_fitted(self):
         """Return the fitted state, which one call reads only once."""
         fitted = vars(self).get("_fitted")
         if fitted is None:
-            raise error(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
+            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
         return fitted
 
     def __sklearn_is_fitted__(self):
@@ -277,4 +229,7 @@ class BaseConvNet(NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
             )
         if "_fitted" in state:
             state["_fitted"] = realigned(state["_fitted"])
-        super().__setstate__(state)
+        # What was no parameter yet when the estimator was pickled begins at its default.
+        defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
+        missing = set(self._get_param_names()) - set(state)
+        super().__setstate__({**{name: defaults[name] for name in missing}, **state})

@@ -19,30 +19,6 @@ FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
 LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, DenseLayer)}
 
 
-class FittedAttribute:
-    """A public attribute that is one entry of the fitted state.
-
-    Parameters
-    ----------
-    description : str
-        What the attribute is.
-    """
-
-    def __init__(self, description):
-        self.__doc__ = description
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, estimator, owner=None):
-        if estimator is None:
-            return self
-        fitted = estimator.__dict__.get("_fitted", {})
-        if self.name not in fitted:
-            raise AttributeError(f"This {type(estimator).__name__} has no attribute {self.name!r} before it is fitted.")
-        return fitted[self.name]
-
-
 def pack_layers(layers):
     """Describe layers by plain tuples, ``(type name, ((field, value), ...))`` each.
 

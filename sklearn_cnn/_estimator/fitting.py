@@ -1,7 +1,7 @@
 """From checked data to a fitted state: the parts of a fit, each a function that leaves the estimator alone."""
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -17,13 +17,17 @@ from sklearn_cnn._estimator.fitted import (
 )
 from sklearn_cnn._estimator.parameters import plain_geometry
 from sklearn_cnn._estimator.validation import check_memory
+from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers
 from sklearn_cnn._network.network import Network, Trainer
 from sklearn_cnn._network.summary import warn_of_skipped_pixels
-from sklearn_cnn._training.epochs import Examples, History, TrainingOptions, hold_out, restore_solver, solver_state, train
+from sklearn_cnn._training.epochs import Examples, train
+from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
+from sklearn_cnn._training.listeners import listen
 from sklearn_cnn._training.scaling import channel_scaling
+from sklearn_cnn._training.state import restore_solver, solver_state
 
 # batch_size="auto": small batches learn small data in fewer and faster epochs; 500 steps an epoch are enough for large ones,
 # which then take fewer rounds through the parameters.
@@ -112,15 +116,20 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
     examples = prepare_examples(estimator, plan, problem, earlier)
-    options = training_options(estimator, len(problem.rows), n_epochs, stops_early)
-    trainer = build_trainer(estimator, plan, problem, options.batch_size, random_state, earlier)
-    history = History() if earlier is None else History(**copy.deepcopy(earlier["history"]))
+    batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
+    trainer = build_trainer(estimator, plan, problem, batch_size, random_state, earlier)
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
-    n_epochs_done = train(trainer, examples, options, history, random_state, evaluate)
+    watch = Watch(estimator, earlier, stops_early)
+    epochs = train(
+        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
+        batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
+    )  # fmt: skip
+    start = evaluate(trainer.parameters) if evaluate is not None and stops_early and watch.n_epochs_before > 0 else None
+    n_epochs_done = listen(epochs, watch.listeners, trainer, start)
     return {
         **problem.features,
         **problem.target.attributes,
-        **history_attributes(history),
+        **watch.attributes(),
         "input_shape_": problem.input_shape,
         "n_iter_": n_epochs_done,
         "n_layers_": len(plan.layers) + 1,
@@ -137,19 +146,19 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
 
 def describe_network(estimator, problem, earlier):
     """Build the layers, as records, and the plan of the network; they have to be those of an earlier fit."""
-    plan = None if earlier is None else fitted_plan(earlier)
     n_outputs = problem.target.attributes["n_outputs_"]
-    layers = pack_layers(build_layers(problem.input_shape, n_outputs, **plain_geometry(estimator)))
-    if earlier is not None and layers != earlier["layers"]:
+    fitted = None if earlier is None else fitted_plan(earlier)
+    layers = build_layers(problem.input_shape, n_outputs, **plain_geometry(estimator))
+    plan = fitted or plan_from_records(pack_layers(layers), problem.input_shape)
+    if plan.layers != layers:  # compared as layers: records of an earlier version may lack what is new
         raise ValueError(
             "The network's layers have changed since the fit that is to be continued. Set the parameters back, or start anew "
             "with warm_start=False or with clone."
         )
-    plan = plan or plan_from_records(layers, problem.input_shape)
     check_memory(plan)
     if earlier is None:
         warn_of_skipped_pixels(plan)
-    return layers, plan
+    return pack_layers(layers), plan
 
 
 def random_streams(estimator, earlier):
@@ -219,21 +228,9 @@ def default_batch_size(n_rows):
     return min(max(n_rows // DEFAULT_STEPS_OF_EPOCH, SMALLEST_DEFAULT_BATCH), LARGEST_DEFAULT_BATCH)
 
 
-def training_options(estimator, n_rows, n_epochs, stops_early):
-    """Resolve the parameters that say how to train."""
-    batch_size = default_batch_size(n_rows) if estimator.batch_size == "auto" else int(estimator.batch_size)
-    return TrainingOptions(
-        n_epochs=int(n_epochs),
-        stops_early=stops_early,
-        batch_size=min(batch_size, n_rows),
-        shuffle=bool(estimator.shuffle),
-        schedule=estimator.learning_rate if estimator.solver == "sgd" else "constant",
-        learning_rate_init=float(estimator.learning_rate_init),
-        power_t=float(estimator.power_t),
-        tol=float(estimator.tol),
-        n_iter_no_change=estimator.n_iter_no_change,
-        verbose=estimator.verbose,
-    )
+def resolve_batch_size(batch_size, n_rows):
+    """Return the number of samples of a mini-batch: never more than there are."""
+    return min(default_batch_size(n_rows) if batch_size == "auto" else int(batch_size), n_rows)
 
 
 def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
@@ -268,19 +265,3 @@ def build_evaluate(estimator, plan, examples, watched):
         return estimator._evaluate(scores, watched.target, watched.sample_weight)
 
     return evaluate
-
-
-def history_attributes(history):
-    """Name what the history has to say as fitted attributes, and keep all of it for going on."""
-    was_watched = len(history.validation_scores) > 0
-    return {
-        "history": asdict(history),
-        "loss_": history.loss_curve[-1],
-        "best_loss_": history.best_loss,
-        "loss_curve_": history.loss_curve,
-        "validation_scores_": history.validation_scores if was_watched else None,
-        "validation_loss_curve_": history.validation_loss_curve if was_watched else None,
-        "best_validation_score_": max(history.validation_scores) if was_watched else None,
-        "best_iter_": history.best_epoch,
-        "t_": history.n_samples_seen,
-    }

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_cnn._network.activations import ACTIVATIONS
+from sklearn_cnn._network.geometry import PADDING_MODES
+from sklearn_cnn._network.network import SOLVERS
+from sklearn_cnn._training.schedules import SCHEDULES
+
 # Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.
 LARGEST_SIZE = 2**31 - 1
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
@@ -63,10 +68,10 @@ def real(allowed, example, *bounds, **open_ends):
     return Rule(lambda value: is_real(value, *bounds, **open_ends), allowed, example)
 
 
-def choice(*options):
+def choice(*options, example=None):
     """Build the rule for one of several values."""
     words = " or ".join(map(repr, options))
-    return Rule(lambda value: is_one_of(value, options), words, repr(options[0]))
+    return Rule(lambda value: is_one_of(value, options), words, repr(example or options[0]))
 
 
 def is_boolean(value):
@@ -146,7 +151,7 @@ GEOMETRY_RULES = {
     "kernel_size": sizes(1, "3"),
     "stride": sizes(1, "1"),
     "padding": sizes(0, "'same'", ("same", "valid"), "'same', 'valid', "),
-    "padding_mode": choice("zeros", "reflect"),
+    "padding_mode": choice(*PADDING_MODES),
     "pooling": per_block(
         lambda value: value is None or is_one_of(value, ("max", "average")), "'max', 'average' or None", "'max'"
     ),
@@ -154,16 +159,16 @@ GEOMETRY_RULES = {
     "pool_stride": none_or(sizes(1, "2")),
     "weight_sharing": per_block(lambda value: isinstance(value, bool), "True or False", "True"),
     "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
-    "activation": choice("relu", "identity", "logistic", "tanh"),
+    "activation": choice(*ACTIVATIONS, example="relu"),
 }
 
 SOLVER_RULES = {
-    "solver": choice("adam", "sgd"),
+    "solver": choice(*SOLVERS, example="adam"),
     "alpha": real("a number of at least 0", "1e-4", 0),
     "batch_size": Rule(
         lambda value: is_integer(value, 1) or is_one_of(value, ("auto",)), "'auto' or an integer of at least 1", "128"
     ),
-    "learning_rate": choice("constant", "invscaling", "adaptive"),
+    "learning_rate": choice(*SCHEDULES),
     "learning_rate_init": real("a number above 0", "1e-3", 0, above_low=True),
     "power_t": real("a number of at least 0", "0.5", 0),
     "max_iter": integer(1, "200"),

@@ -1,6 +1,12 @@
 # Losses of one sample on its scores (before the output activation): the value, and the gradient times `weight`.
 # Sums run in double precision and in one order.
 
+cpdef enum:
+    SOFTMAX_CROSS_ENTROPY = 0
+    LOGISTIC_CROSS_ENTROPY = 1
+    SQUARED_ERROR = 2
+
+
 cdef double softmax_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n,
                                   double weight) noexcept nogil:
     """-sum_k t_k log softmax(s)_k; d_scores = weight * (softmax(s) * sum(t) - t)."""

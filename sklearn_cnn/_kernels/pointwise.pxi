@@ -1,5 +1,12 @@
-# Activations, forward in place and backward from their own output. To add one: an enum value in records.pxi, a branch in
-# each of the two functions below, a row in `_layers.ACTIVATIONS` and in the tests' table.
+# Activations, forward in place and backward from their own output. To add one: a value here, a branch in each of the two
+# functions at the end, a row in `_network/activations.py` and one in the tests' table.
+
+cpdef enum:
+    IDENTITY = 0
+    RELU = 1
+    LOGISTIC = 2
+    TANH = 3
+
 
 cdef inline real exponential(real x) noexcept nogil:
     # Single precision: exp(x) = 2**n exp(r), |r| <= ln(2) / 2, with a degree-6 polynomial for exp(r) (Taylor coefficients

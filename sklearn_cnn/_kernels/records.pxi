@@ -1,5 +1,5 @@
-# The records that describe a network to the kernels. Python derives its dtypes from these structs (`layer_dtype`,
-# `arena_dtype`), fills them in `_plan.py`, and nothing else describes a layer. All fields are 64-bit integers.
+# The records that describe a network to the kernels. Python derives its dtypes from these structs (`layer_format`,
+# `arena_format`), fills them in `_network/plan.py`, and nothing else describes a layer. All fields are 64-bit integers.
 #
 # Legend: sizes count numbers (not bytes) of one sample; an image is rows x columns x channels, channels fastest;
 # `*_at` is an offset into a flat block. In a block kept for a mini-batch, sample i of something at offset `at` of size `n`
@@ -120,7 +120,6 @@ ctypedef struct Run:
     int64_t source
     int64_t length
 
-
 cpdef enum:
     MINIMAL_TILES = 16          # tiles of a group in minimal filtering, where a row of tiles has fewer
 
@@ -135,12 +134,6 @@ cpdef enum:
     DENSE = 3
 
 cpdef enum:
-    IDENTITY = 0
-    RELU = 1
-    LOGISTIC = 2
-    TANH = 3
-
-cpdef enum:
     NO_POOLING = 0
     MAXIMUM = 1
     AVERAGE = 2
@@ -149,12 +142,3 @@ cpdef enum:
     WHOLE_MAP = 0
     LISTED = 1
     SHALLOW = 2
-
-cpdef enum:
-    SOFTMAX_CROSS_ENTROPY = 0
-    LOGISTIC_CROSS_ENTROPY = 1
-    SQUARED_ERROR = 2
-
-cpdef enum:
-    SGD = 0
-    ADAM = 1

@@ -1,5 +1,10 @@
 # From gradients to new parameters. Every number is updated on its own, so threads may take any piece.
 
+cpdef enum:
+    SGD = 0
+    ADAM = 1
+
+
 ctypedef struct Solver:
     int64_t kind
     double learning_rate        # of this step; Adam's bias correction included

@@ -4,7 +4,12 @@ An axis of length ``n``, padded by ``before`` and ``after``, seen through a wind
 ``floor((n + before + after - k) / s) + 1`` positions (Dumoulin and Visin, 2016, *A guide to convolution arithmetic*).
 """
 
+from typing import Any
+
 import numpy as np
+
+#: Padding mode -> what it is to `numpy.pad`, for the numbers of the pixels; -1 is a zero.
+PADDING_MODES: dict[str, dict[str, Any]] = {"zeros": {"constant_values": -1}, "reflect": {"mode": "reflect"}}
 
 
 def output_length(length, window, stride, padding=(0, 0)):
@@ -101,10 +106,7 @@ def padding_sources(length, padding, mode):
     >>> padding_sources(2, (1, 1), "zeros").tolist()
     [-1, 0, 1, -1]
     """
-    pixels = np.arange(length, dtype=np.int64)
-    if mode == "reflect":
-        return np.pad(pixels, padding, mode="reflect")
-    return np.pad(pixels, padding, constant_values=-1)
+    return np.pad(np.arange(length, dtype=np.int64), padding, **PADDING_MODES[mode])
 
 
 def padding_runs(shape, padding, mode, channels):

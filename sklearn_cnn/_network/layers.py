@@ -4,9 +4,6 @@ from dataclasses import dataclass, fields
 
 from sklearn_cnn._network.geometry import output_length, resolve_padding
 
-#: Names of the activations.
-ACTIVATIONS = ("identity", "relu", "logistic", "tanh")
-
 
 @dataclass(frozen=True)
 class ConvolutionBlock:

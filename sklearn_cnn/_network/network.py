@@ -16,8 +16,9 @@ from sklearn_cnn._network.plan import build_plan, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
-_LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
-_SOLVERS = {"sgd": "SGD", "adam": "ADAM"}
+#: Names of the losses and solvers -> what the kernels call them.
+LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
+SOLVERS = {"sgd": "SGD", "adam": "ADAM"}
 _NUMBER_TYPES = {np.dtype(np.uint8): 0, np.dtype(bool): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 
 
@@ -285,10 +286,10 @@ class Trainer:
         self.alpha, self.n_threads, self.solver = alpha, n_threads, solver
         self._workspace = _Workspace(plan, batch_size, n_threads, True, self.dtype, level)
         kernels = self._workspace.kernels
-        self._loss = getattr(kernels, _LOSSES[loss])
+        self._loss = getattr(kernels, LOSSES[loss])
         self._beta_1, self._beta_2 = beta_1, beta_2
         self._settings = {
-            "kind": getattr(kernels, _SOLVERS[solver]),
+            "kind": getattr(kernels, SOLVERS[solver]),
             "learning_rate": 0.0,
             "momentum": beta_1 if solver == "adam" else momentum,
             "beta_2": beta_2,

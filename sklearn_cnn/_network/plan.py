@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.algorithms import (
     ALIGNMENT,
     aligned,
@@ -137,7 +138,7 @@ class _PlanBuilder:
 
     def _add_dense(self, layer, record):
         n_inputs = math.prod(self.shape)
-        record.update(kind=_kernel_names.DENSE, activation=_activation(layer), filters=layer.n_units)
+        record.update(kind=_kernel_names.DENSE, activation=ACTIVATIONS[layer.activation].kernel_name, filters=layer.n_units)
         record.update(map_rows=1, map_columns=1, out_rows=1, out_columns=1)
         self._add_parameters(record, (n_inputs, layer.n_units), (layer.n_units,), n_inputs, layer.n_units)
         self.totals["panel"] = max(self.totals["panel"], layer.n_units * _kernel_names.DENSE_COLUMNS)
@@ -146,7 +147,7 @@ class _PlanBuilder:
     def _add_convolution(self, layer, record):
         (kernel_rows, kernel_columns), (rows, columns, channels) = layer.kernel_size, self.shape
         padding = resolve_padding(layer.padding, (rows, columns), layer.kernel_size, layer.stride)
-        record.update(activation=_activation(layer), kind=_kernel_names.CONVOLUTION)
+        record.update(activation=ACTIVATIONS[layer.activation].kernel_name, kind=_kernel_names.CONVOLUTION)
         self._add_window(record, layer.kernel_size, layer.stride, padding, layer.n_filters)
         self._add_runs(record, padding, layer.padding_mode)
         self._add_pooling(layer, record)
@@ -353,13 +354,3 @@ def _record_dtype():
 @lru_cache(maxsize=1)
 def _run_dtype():
     return np.asarray(_kernel_names.run_format()).dtype
-
-
-def _activation(layer):
-    names = {
-        "identity": _kernel_names.IDENTITY,
-        "relu": _kernel_names.RELU,
-        "logistic": _kernel_names.LOGISTIC,
-        "tanh": _kernel_names.TANH,
-    }
-    return names[layer.activation]

@@ -4,15 +4,7 @@ import math
 
 import numpy as np
 
-# Bound of the uniform distribution that a layer's weights are drawn from, by its activation. ReLU halves the variance of what
-# passes it and gets it back from He et al. (2015), eq. 10; for the others Glorot & Bengio (2010), eq. 16, whose factor is
-# smaller for the logistic function, as in MLPClassifier.
-WEIGHT_BOUNDS = {
-    "relu": lambda fan_in, fan_out: math.sqrt(6.0 / fan_in),
-    "tanh": lambda fan_in, fan_out: math.sqrt(6.0 / (fan_in + fan_out)),
-    "logistic": lambda fan_in, fan_out: math.sqrt(2.0 / (fan_in + fan_out)),
-    "identity": lambda fan_in, fan_out: math.sqrt(6.0 / (fan_in + fan_out)),
-}
+from sklearn_cnn._network.activations import ACTIVATIONS
 
 
 def parameter_bound(activation, kind, fan_in, fan_out):
@@ -40,7 +32,7 @@ def parameter_bound(activation, kind, fan_in, fan_out):
     if kind == "bias":
         # A weight's natural size, so that the kinks of ReLU units lie apart also where there is only one input.
         return 1.0 / math.sqrt(fan_in)
-    return WEIGHT_BOUNDS[activation](fan_in, fan_out)
+    return ACTIVATIONS[activation].weight_bound(fan_in, fan_out)
 
 
 def initial_parameters(plan, random_state):

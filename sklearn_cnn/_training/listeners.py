@@ -1,0 +1,222 @@
+"""What watches training. A listener sees every epoch in order, knows no other listener, and may ask to stop.
+
+To add one: a class here with the methods of `Listener`, and a line in ``_estimator.watching.Watch``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sklearn_cnn._training.schedules import LearningRate
+from sklearn_cnn._training.state import restore_solver, solver_state
+
+
+class Listener:
+    """Something that watches training, and does nothing about it unless a method is overridden."""
+
+    #: Names of the fields that a fit that goes on gets back.
+    kept: ClassVar[tuple] = ()
+
+    def begin(self, trainer, evaluation):
+        """Meet the trainer before the first epoch of a call.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            In the state that this call begins with.
+        evaluation : tuple of (float, float) or None
+            Its score and loss on the validation data, where training goes on and validation decides.
+        """
+
+    def see(self, epoch):
+        """See one epoch.
+
+        Parameters
+        ----------
+        epoch : Epoch
+            The one that has just been done.
+
+        Returns
+        -------
+        reason : str or None
+            Why to stop, if that is what the listener asks for.
+        """
+
+    def end(self, trainer, reason):
+        """Take leave of the trainer after the last epoch, whose reason to stop may be None."""
+
+
+def listen(epochs, listeners, trainer, evaluation=None):
+    """Let listeners see a stream of epochs until it ends or one of them asks to stop.
+
+    Parameters
+    ----------
+    epochs : iterator of Epoch
+        What `train` yields.
+    listeners : sequence of Listener
+        All of them see every epoch, in this order, also the one at which one asks to stop.
+    trainer : Trainer
+        What the epochs train.
+    evaluation : tuple of (float, float) or None
+        For `Listener.begin`.
+
+    Returns
+    -------
+    n_epochs : int
+        Number of epochs that were done.
+    """
+    for listener in listeners:
+        listener.begin(trainer, evaluation)
+    reason = None
+    for epoch in epochs:
+        reasons = [listener.see(epoch) for listener in listeners]
+        reason = next((reason for reason in reasons if reason is not None), None)
+        if reason is not None:
+            break
+    for listener in listeners:
+        listener.end(trainer, reason)
+    return epoch.number
+
+
+@dataclass
+class Patience(Listener):
+    """The rule that stops training once nothing improves any more.
+
+    Parameters
+    ----------
+    learning_rate : LearningRate
+        Whether a stall ends training or makes the rate smaller is for the schedule to say.
+    watches_validation : bool
+        Whether score and loss on the validation data are watched, or the training loss.
+    tol : float
+        The least change that counts as an improvement.
+    n_iter_no_change : int or float
+        Number of epochs without one that are a stall.
+    best_loss, best_score, best_validation_loss : float
+        What has to be improved on.
+    n_without_improvement : int
+        Number of epochs since the last improvement.
+    has_converged : bool
+        Whether the last call was stopped by this rule.
+    """
+
+    learning_rate: LearningRate
+    watches_validation: bool
+    tol: float
+    n_iter_no_change: int | float
+    best_loss: float = math.inf
+    best_score: float = -math.inf
+    best_validation_loss: float = math.inf
+    n_without_improvement: int = 0
+    has_converged: bool = False
+
+    kept: ClassVar[tuple] = (
+        "best_loss",
+        "best_score",
+        "best_validation_loss",
+        "n_without_improvement",
+        "has_converged",
+    )
+
+    def begin(self, trainer, evaluation):
+        """Have new patience after convergence, and compare with the state that this call begins with."""
+        if self.has_converged:
+            self.n_without_improvement, self.has_converged = 0, False
+        if evaluation is not None:
+            # This validation set need not be the one of an earlier call, and its scores do not compare.
+            self.best_score, self.best_validation_loss = evaluation
+
+    def see(self, epoch):
+        """Count epochs without improvement."""
+        gain = self.best_loss - epoch.loss
+        if self.watches_validation:
+            score, loss = epoch.evaluation
+            # Accuracy on few samples soon reaches its ceiling; what is learnt beyond shows in the loss alone.
+            gain = max(score - self.best_score, self.best_validation_loss - loss)
+            if is_better(epoch.evaluation, (self.best_score, self.best_validation_loss)):
+                self.best_score, self.best_validation_loss = epoch.evaluation
+        self.best_loss = min(self.best_loss, epoch.loss)
+        self.n_without_improvement = 0 if gain > 0 and gain >= self.tol else self.n_without_improvement + 1
+        if self.n_without_improvement < self.n_iter_no_change:
+            return None
+        if self.learning_rate.falls_after_stall(epoch.learning_rate):
+            self.n_without_improvement = 0
+            return None
+        self.has_converged = True
+        watched = "validation score or loss" if self.watches_validation else "training loss"
+        return f"the {watched} has not improved by {self.tol:g} in {self.n_iter_no_change} epochs"
+
+
+@dataclass
+class BestEpoch(Listener):
+    """The keeper of the best epoch: it knows its number and, where validation decides, brings its state back in the end.
+
+    Parameters
+    ----------
+    watches_validation : bool
+        Whether the best epoch is the one with the best score on the validation data, whose state is kept, or the one with the
+        smallest training loss, whose number is all that is kept.
+    n_epochs_before : int
+        Number of epochs of earlier calls.
+    best_loss, best_score, best_validation_loss : float
+        What the best epoch has reached.
+    best_epoch : int
+        Its number, counted from 1 over all calls; 0 is the state before the first.
+    """
+
+    watches_validation: bool
+    n_epochs_before: int = 0
+    best_loss: float = math.inf
+    best_score: float = -math.inf
+    best_validation_loss: float = math.inf
+    best_epoch: int = 0
+    _state: dict | None = None
+
+    kept: ClassVar[tuple] = ("best_loss", "best_score", "best_validation_loss", "best_epoch")
+
+    def begin(self, trainer, evaluation):
+        """Keep the state that this call begins with: the epochs may all be worse."""
+        if evaluation is not None:
+            self.best_score, self.best_validation_loss = evaluation
+            self.best_epoch = self.n_epochs_before
+        if self.watches_validation:
+            self._state = solver_state(trainer)
+
+    def see(self, epoch):
+        """Compare one epoch with the best so far."""
+        is_best = epoch.loss < self.best_loss
+        if self.watches_validation:
+            is_best = is_better(epoch.evaluation, (self.best_score, self.best_validation_loss))
+        self.best_loss = min(self.best_loss, epoch.loss)
+        if is_best:
+            self.best_epoch = epoch.total_number
+            self.best_score, self.best_validation_loss = epoch.evaluation or (self.best_score, self.best_validation_loss)
+            if self.watches_validation:
+                self._state = epoch.state()
+
+    def end(self, trainer, reason):
+        """Bring the state of the best epoch back."""
+        if self._state is not None:
+            restore_solver(trainer, self._state)
+
+
+class Report(Listener):
+    """A line for every epoch, and one that says why training stopped."""
+
+    def see(self, epoch):
+        """Print what an epoch was."""
+        parts = [f"Epoch {epoch.number:{len(str(epoch.n_epochs))}d}/{epoch.n_epochs}", f"loss {epoch.loss:.6f}"]
+        if epoch.evaluation is not None:
+            score, loss = epoch.evaluation
+            parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
+        print(", ".join([*parts, f"{epoch.seconds:.2f} s"]))
+
+    def end(self, trainer, reason):
+        """Print why training stopped before its last epoch."""
+        if reason is not None:
+            print(f"Stopping: {reason}.")
+
+
+def is_better(evaluation, other):
+    """Say whether a score and loss are better than others; of equal scores the one with the smaller loss is better."""
+    return (evaluation[0], -evaluation[1]) > (other[0], -other[1])

@@ -1,0 +1,175 @@
+"""What watches training: each listener alone, on epochs that are made up."""
+
+import numpy as np
+import pytest
+from problems import gaussian_parameters
+
+from sklearn_cnn._network.layers import DenseLayer
+from sklearn_cnn._network.network import Trainer
+from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._training.epochs import Epoch, Examples, train
+from sklearn_cnn._training.history import History
+from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, Report, listen
+from sklearn_cnn._training.schedules import LearningRate
+
+
+def make_trainer():
+    plan = build_plan((DenseLayer(2),), (1, 3, 1))
+    parameters = gaussian_parameters(plan, np.random.default_rng(0), np.float32)
+    return Trainer(plan, parameters, loss="softmax", solver="adam", batch_size=4)
+
+
+def made_up(losses, evaluations=None, trainer=None, before=0):
+    evaluations = [None] * len(losses) if evaluations is None else evaluations
+    for number, (loss, evaluation) in enumerate(zip(losses, evaluations, strict=True), 1):
+        if trainer is not None:
+            trainer.parameters[:] = number
+        yield Epoch(number, len(losses), before + number, loss, 10, evaluation, 0.1, 0.25, trainer)
+
+
+def patience(n_iter_no_change=2, tol=0.1, *, watches_validation=False, schedule="constant"):
+    return Patience(LearningRate(schedule, 0.1, 0.5), watches_validation, tol, n_iter_no_change)
+
+
+class Witness(Listener):
+    def __init__(self, reason=None, at=None):
+        self.reason, self.at, self.seen = reason, at, []
+
+    def begin(self, trainer, evaluation):
+        self.seen.append(("begin", trainer, evaluation))
+
+    def see(self, epoch):
+        self.seen.append(epoch.number)
+        return self.reason if epoch.number == self.at else None
+
+    def end(self, trainer, reason):
+        self.seen.append(("end", trainer, reason))
+
+
+def test_every_listener_sees_every_epoch_in_order_even_the_last_one():
+    first, second, third = Witness(), Witness("enough", 2), Witness("too much", 2)
+    trainer, evaluation = object(), (0.5, 1.0)
+    assert listen(made_up([3.0, 2.0, 1.0]), [first, second, third], trainer, evaluation) == 2
+    for witness in (first, second, third):
+        assert witness.seen == [("begin", trainer, evaluation), 1, 2, ("end", trainer, "enough")]
+
+
+def test_a_stream_that_ends_by_itself_has_no_reason():
+    witness = Witness()
+    assert listen(made_up([3.0, 2.0, 1.0]), [witness], None) == 3
+    assert witness.seen == [("begin", None, None), 1, 2, 3, ("end", None, None)]
+
+
+def test_no_epoch_is_trained_that_nobody_asks_for():
+    trainer = make_trainer()
+    X, targets = np.zeros((4, 3), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    examples = Examples(X, targets, None, np.arange(4), None, None)
+    rate = LearningRate("constant", 0.1, 0.5)
+    stream = train(trainer, examples, rate, np.random.RandomState(0), n_epochs=100, n_epochs_before=7, batch_size=2)
+    assert listen(stream, [Witness("enough", 3)], trainer) == 3
+    assert trainer.t == 6
+    assert rate.n_samples_seen == 12
+
+
+def test_an_epoch_says_what_it_was():
+    trainer = make_trainer()
+    X, targets = np.eye(4, 3, dtype=np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    examples = Examples(X, targets, None, np.arange(3), None, None)
+    rate = LearningRate("invscaling", 0.1, 0.5)
+    stream = train(
+        trainer, examples, rate, np.random.RandomState(0), n_epochs=2, n_epochs_before=7, batch_size=2,
+        evaluate=lambda parameters: (float(parameters.sum()), 2.0),
+    )  # fmt: skip
+    first = next(stream)
+    assert (first.number, first.n_epochs, first.total_number, first.n_samples) == (1, 2, 8, 3)
+    assert first.evaluation == (float(trainer.parameters.sum()), 2.0)
+    assert first.learning_rate == 0.1
+    assert first.trainer is trainer
+    assert first.seconds > 0
+    state = first.state()
+    second = next(stream)
+    assert second.learning_rate == 0.1 / 2
+    assert state["t"] == 2  # a copy: the trainer has gone on
+    assert trainer.t == 4
+    assert not np.array_equal(state["parameters"], trainer.parameters)
+    assert next(stream, None) is None
+
+
+def test_history_records_and_decides_nothing():
+    history = History()
+    assert listen(made_up([3.0, 1.0, 2.0], [(0.5, 1.0), (0.4, 1.1), (0.6, 0.9)]), [history], None) == 3
+    assert history.loss_curve == [3.0, 1.0, 2.0]
+    assert history.best_loss == 1.0
+    assert history.validation_scores == [0.5, 0.4, 0.6]
+    assert history.validation_loss_curve == [1.0, 1.1, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("losses", "n_epochs"),
+    [
+        ([3.0, 2.0, 1.0, 0.5, 0.0], 5),
+        ([3.0, 2.95, 2.92, 1.0, 0.0], 3),  # gains below tol are none
+        ([3.0, 2.95, 2.8, 2.75, 2.74, 0.0], 5),  # 2.8 is 0.15 better than the best before
+        ([1.0, 5.0, 5.0, 0.0, 0.0], 3),
+    ],
+)
+def test_patience_ends_after_epochs_without_improvement(losses, n_epochs):
+    rule = patience()
+    assert listen(made_up(losses), [rule], None) == n_epochs
+    assert rule.has_converged == (n_epochs < len(losses))
+
+
+def test_patience_with_validation_is_content_with_either_score_or_loss():
+    rule = patience(watches_validation=True)
+    evaluations = [(0.5, 2.0), (0.5, 1.5), (0.5, 1.45), (0.9, 3.0), (0.9, 3.0), (0.9, 3.0), (1.0, 0.0)]
+    assert listen(made_up([1.0] * 7, evaluations), [rule], None) == 6
+
+
+def test_patience_lets_an_adaptive_rate_fall_first():
+    rule = patience(schedule="adaptive")
+    assert listen(made_up([1.0] * 6), [rule], None) == 6
+    assert rule.learning_rate.n_stalls == 2
+    assert rule.learning_rate.of_epoch() == pytest.approx(0.1 / 25)
+
+
+def test_patience_is_new_after_convergence_only():
+    rule = patience()
+    rule.n_without_improvement = 1
+    rule.begin(None, None)
+    assert rule.n_without_improvement == 1
+    rule.has_converged = True
+    rule.begin(None, None)
+    assert (rule.n_without_improvement, rule.has_converged) == (0, False)
+
+
+def test_of_equal_scores_the_smaller_loss_is_better():
+    keeper, trainer = BestEpoch(watches_validation=True), make_trainer()
+    evaluations = [(0.5, 2.0), (0.9, 1.0), (0.9, 0.5), (0.8, 0.4), (0.9, 0.6)]
+    listen(made_up([1.0] * 5, evaluations, trainer), [keeper], trainer)
+    assert keeper.best_epoch == 3
+    assert (keeper.best_score, keeper.best_validation_loss) == (0.9, 0.5)
+    assert (trainer.parameters == 3).all()
+
+
+def test_the_state_before_the_first_epoch_may_be_the_best():
+    keeper, trainer = BestEpoch(watches_validation=True, n_epochs_before=4), make_trainer()
+    before = trainer.parameters.copy()
+    listen(made_up([1.0] * 2, [(0.5, 2.0), (0.6, 1.0)], trainer, before=4), [keeper], trainer, (0.7, 1.0))
+    assert keeper.best_epoch == 4
+    np.testing.assert_array_equal(trainer.parameters, before)
+
+
+def test_without_validation_only_the_number_of_the_best_epoch_is_kept():
+    keeper, trainer = BestEpoch(watches_validation=False, n_epochs_before=4), make_trainer()
+    listen(made_up([3.0, 1.0, 2.0], None, trainer, before=4), [keeper], trainer)
+    assert keeper.best_epoch == 6
+    assert (trainer.parameters == 3).all()
+
+
+def test_report(capsys):
+    listen(made_up([3.0, 1.0], [(0.5, 2.0), (0.75, 1.0)]), [Report(), Witness("that will do", 2)], None)
+    assert capsys.readouterr().out.splitlines() == [
+        "Epoch 1/2, loss 3.000000, validation score 0.5000, validation loss 2.000000, 0.25 s",
+        "Epoch 2/2, loss 1.000000, validation score 0.7500, validation loss 1.000000, 0.25 s",
+        "Stopping: that will do.",
+    ]
