@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from sklearn_cnn._estimator.base import BaseConvNet
 from sklearn_cnn._estimator.fitting import Target
-from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes
+from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes, smoothed
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.validation import check_labels
 
@@ -47,18 +47,25 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Number of units of the dense layers between the last block and the output.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation function of the blocks and the hidden layers.
-    solver : {"adam", "sgd"}, default="adam"
-        Adam (Kingma & Ba, 2014) or stochastic gradient descent with momentum.
+    solver : {"sgd", "adam", "adamw"}, default="adam"
+        Stochastic gradient descent with momentum, Adam (Kingma & Ba, 2015), or Adam with decoupled weight decay (Loshchilov &
+        Hutter, 2019).
     alpha : float, default=1e-4
-        Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch.
+        Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch. For "adamw"
+        the weight decay: every update takes the share ``learning rate * alpha`` of each weight away, whatever the mini-batch;
+        values around 0.01 are usual there. Biases are not penalised and do not decay.
     batch_size : int or "auto", default="auto"
         Number of samples of a mini-batch; larger than the data means all of it. "auto" is 32 for up to 16,000 samples, then a
         500th of them, up to 200.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Schedule of the learning rate of "sgd". "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``; "adaptive" divides
-        the rate by 5 whenever training stalls.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="constant"
+        Schedule of the learning rate, for every solver. "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``, epoch by
+        epoch; "adaptive" divides the rate by 5 whenever training stalls. The last two change with every mini-batch and have an
+        end, which is `max_iter` epochs after the beginning of `fit`: "cosine" falls along half a cosine, "one_cycle" rises from
+        a twentieth of the rate for a fifth of the epochs and then falls in a straight line; both end at a thousandth. A stall
+        does not stop training before that end. Every `fit` begins a new cycle, also with `warm_start`; every `partial_fit` is
+        the next epoch of one, and beyond the end the rate stays where it is.
     learning_rate_init : float, default=1e-3
-        Initial step size.
+        Initial step size; for "one_cycle" the largest.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -84,8 +91,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "auto" does so where validation data are passed or there are more than 10,000 samples. `partial_fit` never does.
     validation_fraction : float, default=0.1
         Share of the samples to hold out, stratified, if early stopping is on and no validation data are passed.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of Adam's two moments.
+    beta_1 : float, default=0.9
+        Decay rate of Adam's first moment, the mean of the gradients.
+    beta_2 : float, default=0.999
+        Decay rate of Adam's second moment, the mean of their squares.
     epsilon : float, default=1e-8
         Numerical stability of Adam.
     n_iter_no_change : int, default=10
@@ -93,6 +102,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
         `partial_fit` that of the samples passed.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over all classes (Szegedy et al., 2016): of K classes the true one gets
+        ``1 - label_smoothing + label_smoothing / K``. With two classes, and for each label of a multilabel target, K is 2. The
+        training loss is that of the smoothed targets; validation loss and scores are those of the true ones.
     input_shape : tuple of int or None, default=None
         ``(rows, columns)`` or ``(rows, columns, channels)`` of the images that were flattened into `X`, ``(length,)`` of
         signals. None takes the shape of an image array `X`, and reads the rows of a flat one as signals.
@@ -157,6 +170,14 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
+    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
+
+    Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
+
+    Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -206,6 +227,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         epsilon=1e-8,
         n_iter_no_change=10,
         class_weight=None,
+        label_smoothing=0.0,
         input_shape=None,
         scale_input=True,
         n_jobs=None,
@@ -242,6 +264,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
         self.input_shape = input_shape
         self.scale_input = scale_input
         self.n_jobs = n_jobs
@@ -372,6 +395,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes)
         codes = encode_labels(y, attributes["classes_"], name)
         return Target(one_hot(codes, attributes["n_outputs_"]), codes, weight, attributes)
+
+    def _targets_to_learn(self, target):
+        """Smooth the labels."""
+        n_classes = target.attributes["n_outputs_"] if target.attributes["out_activation_"] == "softmax" else 2
+        return smoothed(target.matrix, float(self.label_smoothing), n_classes)
 
     def _evaluate(self, scores, target, sample_weight):
         """Compute accuracy and mean cross-entropy."""

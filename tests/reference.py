@@ -208,6 +208,15 @@ def sgd(parameters, gradient, velocity, learning_rate, momentum, nesterov):
     return parameters + change, velocity
 
 
+def decay(plan, parameters, share):
+    """-> parameters whose weights have lost a share of themselves. Loshchilov and Hutter (2019), algorithm 2."""
+    parameters = parameters.copy()
+    for block in plan.blocks:
+        if block.kind == "weights":
+            parameters[block.offset : block.offset + math.prod(block.shape)] *= 1 - share
+    return parameters
+
+
 def adam(parameters, gradient, first_moment, second_moment, t, learning_rate, beta_1, beta_2, epsilon):
     """-> parameters, first_moment, second_moment. Kingma and Ba (2014), in the order of their section 2."""
     first_moment = beta_1 * first_moment + (1 - beta_1) * gradient

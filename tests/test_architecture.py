@@ -33,8 +33,10 @@ FACES = {
 }
 ALLOWED = {**WINGS, **FACES}
 
-# The guide is 300 lines; where a file passes the ceiling, it has become two things and has to be cut.
-MAXIMUM_LINES = 400
+# The guide is 300 lines; where a file passes the ceiling, it has become two things and has to be cut. What a Python file says
+# in its docstrings is the reference that users read: it is as long as there are parameters, and does not count.
+MAXIMUM_LINES = {".py": 350}
+MAXIMUM_LINES_OF_OTHERS = 400
 MAXIMUM_LINES_OF_FIT = 20
 
 # What a distribution is called where it is required, and what it is called where it is imported.
@@ -165,8 +167,17 @@ def test_only_public_parts_of_scikit_learn(path):
 
 @pytest.mark.parametrize("path", SOURCE_FILES, ids=short)
 def test_files_stay_short(path):
-    n_lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert n_lines <= MAXIMUM_LINES, f"{short(path)} has {n_lines} lines; the guide is 300"
+    text = path.read_text(encoding="utf-8")
+    n_lines = len(text.splitlines()) - (n_lines_of_docstrings(text) if path.suffix == ".py" else 0)
+    maximum = MAXIMUM_LINES.get(path.suffix, MAXIMUM_LINES_OF_OTHERS)
+    assert n_lines <= maximum, f"{short(path)} has {n_lines} lines, docstrings not counted; at most {maximum}"
+
+
+def n_lines_of_docstrings(text):
+    with_docstrings = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, with_docstrings)]
+    firsts = [node.body[0] for node in nodes if ast.get_docstring(node, clean=False) is not None]
+    return sum(first.end_lineno - first.lineno + 1 for first in firsts)
 
 
 def test_fit_stays_a_table_of_contents():

@@ -129,7 +129,7 @@ def test_patience_lets_an_adaptive_rate_fall_first():
     rule = patience(schedule="adaptive")
     assert listen(made_up([1.0] * 6), [rule], None) == 6
     assert rule.learning_rate.n_stalls == 2
-    assert rule.learning_rate.of_epoch() == pytest.approx(0.1 / 25)
+    assert list(rule.learning_rate.of_steps(1)) == [pytest.approx(0.1 / 25)]
 
 
 def test_patience_is_new_after_convergence_only():

@@ -230,6 +230,7 @@ def test_scores_of_one_constant_leave_the_loss_as_it_is():
         ("sgd", {"momentum": 0.0, "nesterov": False}),
         ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
         ("adam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2}),
+        ("adamw", {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8}),
     ],
 )
 def test_updates(level, dtype, solver, options):
@@ -245,10 +246,13 @@ def test_updates(level, dtype, solver, options):
         rows = random_state.permutation(40)[: 16 if t < 5 else 7]
         rate = 0.05 / t
         loss = trainer.step(X.astype(dtype), rows, targets.astype(dtype), weight.astype(dtype), rate)
+        penalty = 0.0 if solver == "adamw" else 0.1
         expected, gradient = reference.network_loss(
-            plan, parameters, X[rows], targets[rows], weight[rows], "softmax", 0.1
+            plan, parameters, X[rows], targets[rows], weight[rows], "softmax", penalty
         )
-        if solver == "adam":
+        if solver == "adamw":
+            parameters = reference.decay(plan, parameters, rate * 0.1)
+        if solver != "sgd":
             parameters, first, second = reference.adam(parameters, gradient, first, second, t, rate, **options)
         else:
             parameters, first = reference.sgd(parameters, gradient, first, rate, **options)
@@ -257,7 +261,7 @@ def test_updates(level, dtype, solver, options):
         assert loss == pytest.approx(expected, rel=tolerance)
         np.testing.assert_allclose(trainer.parameters, parameters, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(trainer.first_moment, first, rtol=10 * tolerance, atol=tolerance)
-        if solver == "adam":
+        if solver != "sgd":
             np.testing.assert_allclose(trainer.second_moment, second, rtol=10 * tolerance, atol=tolerance)
 
 
@@ -322,7 +326,7 @@ def test_trainer_leaves_its_arguments_alone():
     assert bits(trainer.parameters) != bits(parameters)
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 def test_training_goes_on_from_what_a_trainer_exposes(solver):
     random_state = np.random.default_rng(12)
     plan = build_plan(STACK, STACK_SHAPE)
@@ -445,7 +449,8 @@ class Call:
             "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
             "second_moment": np.zeros(size, dtype), "n_threads": 1,
             "solver_settings": {
-                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "nesterov": 0
+                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "decay": 0.0,
+                "nesterov": 0,
             },
         }  # fmt: skip
 

@@ -26,6 +26,8 @@ SOLVERS = {
     "plain sgd": {"solver": "sgd", "momentum": 0.0, "nesterovs_momentum": False},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 0.3},
+    "adamw": {"solver": "adamw", "alpha": 0.1},
+    "smoothed": {"label_smoothing": 0.2},
 }
 
 
@@ -53,6 +55,38 @@ def test_partial_fit_is_one_epoch_of_fit(solver):
     for _ in range(4):
         stepwise = pickle.loads(pickle.dumps(stepwise)).partial_fit(X, y, classes=[0, 1, 2])
     assert fitted_arrays(stepwise) == {**fitted_arrays(whole), "n_iter_": 1}
+
+
+def test_decoupled_decay_does_not_depend_on_the_size_of_a_mini_batch():
+    # With a gradient of zero only the decay is left: every update keeps the same share of a weight, whatever the mini-batch.
+    X, y = np.zeros((60, 6, 6)), np.arange(60) % 3
+    kept = {}
+    for batch_size in (60, 20):
+        network = small_network(
+            solver="adamw", alpha=0.1, learning_rate_init=0.5, batch_size=batch_size, max_iter=1, warm_start=True, shuffle=False
+        )
+        before = network.fit(X, y).kernels_[0].copy()
+        kept[batch_size] = network.fit(X, y).kernels_[0] / before
+    np.testing.assert_allclose(kept[60], 0.95, rtol=1e-5)
+    np.testing.assert_allclose(kept[20], 0.95**3, rtol=1e-5)
+
+
+def test_decoupled_decay_refuses_to_take_more_than_all():
+    X, y = bars()
+    with pytest.raises(ValueError, match=r"alpha=20 with learning_rate_init=0\.05 and solver='adamw'.*below 1"):
+        small_network(solver="adamw", alpha=20, learning_rate_init=0.05).fit(X, y)
+
+
+def test_smoothed_labels_are_what_is_learnt_and_not_what_is_scored():
+    X, y = bars()
+    parameters = {"max_iter": 400, "alpha": 0.0, "learning_rate_init": 0.02, "n_iter_no_change": 400, "batch_size": 60}
+    network = small_network(label_smoothing=0.3, **parameters).fit(X, y, X_val=X, y_val=y)
+    # at best the true class gets 1 - 0.3 + 0.1 of the probability, and the loss is the entropy of the smoothed target
+    assert network.predict_proba(X).max(axis=1) == pytest.approx(0.8, abs=0.05)
+    assert network.loss_curve_[-1] == pytest.approx(-(0.8 * np.log(0.8) + 0.2 * np.log(0.1)), abs=0.02)
+    assert network.validation_loss_curve_[-1] == pytest.approx(-np.log(0.8), abs=0.05)
+    labels = small_network(label_smoothing=0.3, **parameters).fit(X, np.array(["a", "b"])[y % 2])
+    assert labels.predict_proba(X).max(axis=1) == pytest.approx(0.85, abs=0.05)
 
 
 def test_warm_start_keeps_the_state_of_adam():
@@ -274,13 +308,95 @@ def test_hold_out_leaves_single_members_to_training():
         assert len(held_out) == 5
 
 
-def test_schedules():
-    assert LearningRate("constant", 0.1, 0.5, 99, 3).of_epoch() == 0.1
-    assert LearningRate("invscaling", 0.1, 0.5).of_epoch() == 0.1
+def rates(schedule, n_steps=1, **arguments):
+    return list(LearningRate(schedule, 0.1, 0.5, **arguments).of_steps(n_steps))
+
+
+def test_schedules_by_epoch():
+    assert rates("constant", 2, n_samples_seen=99, n_stalls=3) == [0.1, 0.1]
+    assert rates("invscaling") == [0.1]
+    assert rates("invscaling", n_samples_seen=99) == [0.01]
     rate = LearningRate("adaptive", 1.0, 0.5)
-    assert [rate.falls_after_stall(0.5), rate.falls_after_stall(1e-5), rate.falls_after_stall(1e-6)] == [True, True, False]
-    assert rate.of_epoch() == pytest.approx(0.04)
-    assert not LearningRate("constant", 1.0, 0.5).falls_after_stall(1.0)
+    assert [rate.outlives_stall(0.5), rate.outlives_stall(1e-5), rate.outlives_stall(1e-6)] == [True, True, False]
+    assert list(rate.of_steps(1)) == [pytest.approx(0.04)]
+    assert not LearningRate("constant", 1.0, 0.5).outlives_stall(1.0)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_schedules_with_an_end_change_with_every_step(schedule):
+    rate = LearningRate(schedule, 0.1, 0.5, n_epochs_of_cycle=10)
+    cycle = []
+    for _ in range(10):
+        cycle += rate.of_steps(50)
+        rate.advance(1000)
+    top = 0 if schedule == "cosine" else int(np.argmax(cycle))
+    assert max(cycle) == pytest.approx(0.1, rel=0.01)
+    assert cycle[-1] < 0.1 * 0.003
+    assert (np.diff(cycle[:top]) > 0).all()
+    assert (np.diff(cycle[top:]) < 0).all()
+    if schedule == "one_cycle":
+        assert top == pytest.approx(100, abs=1)
+        assert cycle[0] == pytest.approx(0.005, rel=0.1)
+    else:
+        assert cycle[250] == pytest.approx(0.05, rel=0.01)
+    assert list(rate.of_steps(2)) == [pytest.approx(0.1 * 1e-3)] * 2  # beyond the end
+    assert rate.outlives_stall(0.1)
+
+
+def test_the_cuts_of_an_epoch_do_not_change_a_cycle():
+    whole = rates("cosine", 12, n_epochs_of_cycle=1)
+    cut = [rate for epoch in range(3) for rate in rates("cosine", 4, n_epochs_of_cycle=3, epoch_of_cycle=epoch)]
+    np.testing.assert_allclose(cut, whole)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+def test_every_solver_follows_the_schedule(solver):
+    X, y = bars()
+    constant, falling = (
+        small_network(solver=solver, learning_rate=schedule, power_t=3.0, max_iter=3).fit(X, y)
+        for schedule in ("constant", "invscaling")
+    )
+    moved = [np.abs(network._fitted["parameters"] - start(X, y)).sum() for network in (constant, falling)]
+    assert moved[1] < 0.8 * moved[0]
+
+
+def start(X, y):
+    return small_network(solver="sgd", learning_rate_init=1e-30, max_iter=1).fit(X, y)._fitted["parameters"]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_stall_does_not_stop_before_the_end_of_a_cycle(schedule):
+    X, y = bars()
+    parameters = {"tol": 10.0, "n_iter_no_change": 2, "max_iter": 9}
+    assert small_network(learning_rate=schedule, **parameters).fit(X, y).n_iter_ == 9
+    assert small_network(**parameters).fit(X, y).n_iter_ == 3
+
+
+def test_every_fit_is_a_cycle_and_partial_fit_goes_on_in_one():
+    X, y = bars()
+    network = small_network(learning_rate="one_cycle", max_iter=4, warm_start=True, batch_size=60)
+    seen = []
+    of_steps = LearningRate.of_steps
+
+    def noted(self, n_steps):
+        seen.extend(of_steps(self, n_steps))
+        return of_steps(self, n_steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LearningRate, "of_steps", noted)
+        network.fit(X, y)
+        first = seen.copy()
+        seen.clear()
+        network.fit(X, y)
+        assert seen == first
+        seen.clear()
+        network.partial_fit(X, y)
+        assert seen == [pytest.approx(1e-3 * network.learning_rate_init)]
+        seen.clear()
+        stepwise = small_network(learning_rate="one_cycle", max_iter=4, batch_size=60)
+        for _ in range(4):
+            stepwise = pickle.loads(pickle.dumps(stepwise)).partial_fit(X, y, classes=[0, 1, 2])
+        assert seen == first
 
 
 def test_adaptive_learning_rate_goes_on_after_a_stall(capsys):

@@ -33,6 +33,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
         """Return the Target for y; `attributes` are those of an earlier one to agree with."""
 
+    def _targets_to_learn(self, target):
+        """Return the targets that training sees; validation always sees the true ones."""
+        return target.matrix
+
     @abstractmethod
     def _evaluate(self, scores, target, sample_weight):
         """Return the score and the loss of scores."""
@@ -68,7 +72,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         problem = self._check_problem(X, y, sample_weight, earlier)
         watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
         stops_early = self._stops_early(problem, watched)
-        fitted = fit_network(self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early)
+        fitted = fit_network(
+            self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early, begins_cycle=True
+        )
         self._publish(fitted, earlier)
         return self
 
@@ -77,7 +83,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         check_parameters(self)
         earlier = vars(self).get("_fitted")
         problem = self._check_problem(X, y, sample_weight, earlier, classes)
-        self._publish(fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False), earlier)
+        fitted = fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False, begins_cycle=False)
+        self._publish(fitted, earlier)
         return self
 
     def _check_problem(self, X, y, sample_weight, earlier, classes=None):

@@ -88,7 +88,7 @@ class Problem:
     features: dict
 
 
-def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
+def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle):
     """Train a network, in local objects only.
 
     Parameters
@@ -105,6 +105,8 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
         Largest number of epochs.
     stops_early : bool
         Whether the score on validation data decides when to stop; if there are none, a part of `problem` is held out.
+    begins_cycle : bool
+        Whether a learning rate that falls towards an end begins anew or goes on.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early):
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, earlier)
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
-    watch = Watch(estimator, earlier, stops_early)
+    watch = Watch(estimator, earlier, stops_early, begins_cycle)
     epochs = train(
         trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
@@ -204,7 +206,7 @@ def prepare_examples(estimator, plan, problem, earlier):
     elif estimator.scale_input:
         shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         scaling = {"shift": shift, "factor": factor}
-    return Examples(problem.X, problem.target.matrix, problem.sample_weight, problem.rows, **scaling)
+    return Examples(problem.X, estimator._targets_to_learn(problem.target), problem.sample_weight, problem.rows, **scaling)
 
 
 def default_batch_size(n_rows):

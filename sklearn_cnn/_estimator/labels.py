@@ -93,6 +93,36 @@ def one_hot(codes, n_outputs):
     return targets
 
 
+def smoothed(targets, share, n_classes):
+    """Spread a share of every target evenly over all classes.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_samples, n_outputs), dtype float32
+        One-hot, or 0-1 where the outputs are independent.
+    share : float
+        From 0 to below 1.
+    n_classes : int
+        Among which it is spread: 2 where the outputs are independent.
+
+    Returns
+    -------
+    targets : ndarray of the same shape and dtype
+        Szegedy et al. (2016), section 7. The same array where there is nothing to spread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smoothed(np.array([[0, 0, 1, 0]], dtype=np.float32), 0.5, 4)
+    array([[0.125, 0.125, 0.625, 0.125]], dtype=float32)
+    >>> smoothed(np.array([[1]], dtype=np.float32), 0.5, 2)  # the probability of the second of two classes
+    array([[0.75]], dtype=float32)
+    """
+    if share == 0.0:
+        return targets
+    return (targets * np.float32(1.0 - share) + np.float32(share / n_classes)).astype(np.float32)
+
+
 def predicted_codes(scores, n_classes):
     """Say which class the scores speak for."""
     if n_classes == 1:

@@ -196,13 +196,17 @@ SOLVER_RULES = {
     ),
 }
 
+LOSS_RULES = {
+    "label_smoothing": real("a number from 0 to below 1", "0.1", 0, 1, below_high=True),
+}
+
 INPUT_RULES = {
     "input_shape": Rule(is_input_shape, "None, (length,), (rows, columns) or (rows, columns, channels)", "(28, 28)"),
     "scale_input": boolean(),
     "n_jobs": Rule(is_n_jobs, f"None or an integer from -{MOST_THREADS} to {MOST_THREADS} other than 0", "2"),
 }
 
-RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **INPUT_RULES}
+RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **LOSS_RULES, **INPUT_RULES}
 
 
 def check_parameters(estimator):
@@ -237,6 +241,11 @@ integer of at least 1, a pair (rows, columns) of them, or a sequence of those wi
             )
         if name in GEOMETRY_RULES:
             check_sizes(name, plain(value))
+    if estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
+        raise InvalidParameterError(
+            f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
+            "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
+        )
 
 
 def check_sizes(name, value):

@@ -18,13 +18,16 @@ class Watch:
         Fitted state to go on from.
     stops_early : bool
         Whether validation decides what is best and when to stop.
+    begins_cycle : bool
+        Whether a schedule with an end begins anew, as in every `fit`, or goes on, as in `partial_fit`.
     """
 
-    def __init__(self, estimator, earlier, stops_early):
+    def __init__(self, estimator, earlier, stops_early, begins_cycle):
         kept = {} if earlier is None else copy.deepcopy(earlier["history"])
-        schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
-        rates = schedule, float(estimator.learning_rate_init), float(estimator.power_t)
-        self.learning_rate = resumed(LearningRate, kept, *rates)
+        rates = estimator.learning_rate, float(estimator.learning_rate_init), float(estimator.power_t)
+        self.learning_rate = resumed(LearningRate, kept, *rates, int(estimator.max_iter))
+        if begins_cycle:
+            self.learning_rate.epoch_of_cycle = 0
         self.history = resumed(History, kept)
         self.n_epochs_before = len(self.history.loss_curve)
         self.best = resumed(BestEpoch, kept, stops_early, self.n_epochs_before)

@@ -276,6 +276,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
         solver.momentum = solver_settings["momentum"]
         solver.beta_2 = solver_settings["beta_2"]
         solver.epsilon = solver_settings["epsilon"]
+        solver.decay = solver_settings["decay"]
         solver.nesterov = solver_settings["nesterov"]
         if first_moment.shape[0] != parameters.shape[0] or (
                 solver.kind == ADAM and second_moment.shape[0] != parameters.shape[0]):

@@ -316,15 +316,18 @@ cdef void backward(const Network* network, real* gradient) noexcept nogil:
                 local_weights_chunk(network, layer, gradient, chunk)
 
 
-cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at, Py_ssize_t n, real strength,
+cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at, Py_ssize_t n, bint are_weights, real strength,
                            const Solver* solver, real* first_moment, real* second_moment) noexcept nogil:
+    """Penalty, decay and update of a piece of the parameters; only weights are penalised, and only they decay."""
     cdef uint64_t mode = enter_flush_to_zero()
     cdef double squares = 0.0
     cdef Py_ssize_t end = at + n
     while at < end:
         n = min(UPDATE_NUMBERS, end - at)
-        if strength != 0.0:
+        if are_weights and strength != 0.0:
             squares += add_penalty(parameters + at, gradient + at, n, strength)
+        if are_weights and solver != NULL and solver.decay != 0.0:
+            decay_weights(<real*> parameters + at, n, solver.decay)
         if solver != NULL:
             update(solver, <real*> parameters + at, gradient + at, first_moment + at,
                    second_moment + at if second_moment != NULL else NULL, n)
@@ -349,11 +352,11 @@ cdef double finish_step(const Network* network, real* gradient, real strength, c
         n_pieces = n_blocks(layer.n_weights, size)
         for piece in prange(n_pieces, schedule="static", num_threads=threads_for(network, 16 * layer.n_weights)):
             squares[piece] = penalise_piece(network.parameters, gradient, layer.weights_at + piece * size,
-                                            min(size, layer.n_weights - piece * size), strength, solver, first_moment,
+                                            min(size, layer.n_weights - piece * size), True, strength, solver, first_moment,
                                             second_moment)
         for piece in range(n_pieces):
             total += squares[piece]
-        penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, 0.0, solver, first_moment, second_moment)
+        penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, False, 0.0, solver, first_moment, second_moment)
     return total
 
 

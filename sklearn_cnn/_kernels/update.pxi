@@ -11,6 +11,7 @@ ctypedef struct Solver:
     double momentum             # beta_1 for Adam
     double beta_2
     double epsilon
+    double decay                # share that a weight loses in every update, whatever its gradient
     int64_t nesterov
 
 
@@ -75,6 +76,14 @@ cdef void update_adam(const Solver* solver, real* parameters, const real* gradie
         first_moment[i] = beta_1 * first_moment[i] + rest_1 * gradient[i]
         second_moment[i] = beta_2 * second_moment[i] + rest_2 * gradient[i] * gradient[i]
         parameters[i] -= rate * first_moment[i] / (square_root(second_moment[i]) + epsilon)
+
+
+cdef void decay_weights(real* weights, Py_ssize_t n, double decay) noexcept nogil:
+    """Decoupled weight decay (Loshchilov and Hutter, 2019): weights shrink by themselves, not through their gradient."""
+    cdef real kept = <real> (1.0 - decay)
+    cdef Py_ssize_t i
+    for i in range(n):
+        weights[i] *= kept
 
 
 cdef void update(const Solver* solver, real* parameters, const real* gradient, real* first_moment, real* second_moment,

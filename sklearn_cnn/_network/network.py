@@ -18,7 +18,7 @@ LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between p
 
 #: Names of the losses and solvers -> what the kernels call them.
 LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
-SOLVERS = {"sgd": "SGD", "adam": "ADAM"}
+SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
 _NUMBER_TYPES = {np.dtype(np.uint8): 0, np.dtype(bool): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 
 
@@ -253,7 +253,8 @@ class Trainer:
     loss : {"softmax", "logistic", "squared"}
         Cross-entropy of one class among all, of independent sigmoids, or half the squared error.
 
-    solver : {"adam", "sgd"}
+    solver : {"adam", "adamw", "sgd"}
+        For "adamw" `alpha` is no penalty: every update takes ``learning_rate * alpha`` of each weight away, before the step.
 
     batch_size : int
         Samples of the largest mini-batch.
@@ -283,7 +284,9 @@ class Trainer:
             aligned_copy(np.zeros(plan.parameter_size, dtype=self.dtype)) for _ in range(3)
         )
         self.t = 0
-        self.alpha, self.n_threads, self.solver = alpha, n_threads, solver
+        self.n_threads, self.solver = n_threads, solver
+        self.alpha = 0.0 if solver == "adamw" else alpha
+        self._decay = alpha - self.alpha
         self._workspace = _Workspace(plan, batch_size, n_threads, True, self.dtype, level)
         kernels = self._workspace.kernels
         self._loss = getattr(kernels, LOSSES[loss])
@@ -291,9 +294,10 @@ class Trainer:
         self._settings = {
             "kind": getattr(kernels, SOLVERS[solver]),
             "learning_rate": 0.0,
-            "momentum": beta_1 if solver == "adam" else momentum,
+            "momentum": momentum if solver == "sgd" else beta_1,
             "beta_2": beta_2,
             "epsilon": epsilon,
+            "decay": 0.0,
             "nesterov": int(nesterov),
         }
         self._unscaled = scaling_arrays(None, None, self.dtype)
@@ -326,10 +330,10 @@ class Trainer:
         """
         settings = self._settings
         rate = learning_rate
-        if self.solver == "adam":
+        if self.solver != "sgd":
             t = self.t + 1
             rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
-        settings["learning_rate"] = rate
+        settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
         loss = self._run(X, rows, targets, sample_weight, shift, factor, settings)
         if loss is None:
             return 0.0

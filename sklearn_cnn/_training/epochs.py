@@ -91,7 +91,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     examples : Examples
         The training data.
     learning_rate : LearningRate
-        Asked for the rate of every epoch when it begins.
+        Asked for the rates of all mini-batches of an epoch when it begins.
     random_state : numpy.random.RandomState
         Source of the order of the samples.
     n_epochs : int
@@ -117,9 +117,10 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     """
     for number in range(1, n_epochs + 1):
         started = time.perf_counter()
-        rate = learning_rate.of_epoch()
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
-        loss = run_epoch(trainer, examples, order, batch_size, rate, number)
+        rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))
+        rate = rates[-1]
+        loss = run_epoch(trainer, examples, order, batch_size, rates, number)
         check_parameters_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer.parameters)
         learning_rate.advance(len(order))
@@ -127,7 +128,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)
 
 
-def run_epoch(trainer, examples, order, batch_size, learning_rate, epoch):
+def run_epoch(trainer, examples, order, batch_size, rates, epoch):
     """Train on every sample once.
 
     Parameters
@@ -138,8 +139,8 @@ def run_epoch(trainer, examples, order, batch_size, learning_rate, epoch):
         Rows in the order they are met.
     batch_size : int
         Samples of a mini-batch.
-    learning_rate : float
-        The step size.
+    rates : list of float
+        Step size of every mini-batch.
     epoch : int
         Number of the epoch, for the error message.
 
@@ -158,10 +159,10 @@ def run_epoch(trainer, examples, order, batch_size, learning_rate, epoch):
     ones = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
     masses = np.add.reduceat(ones, starts).tolist()
     step, is_finite, total = trainer.step, math.isfinite, 0.0
-    for start, mass in zip(starts, masses, strict=True):
-        loss = step(X, order[start : start + batch_size], targets, weight, learning_rate, shift=shift, factor=factor)
+    for start, mass, rate in zip(starts, masses, rates, strict=True):
+        loss = step(X, order[start : start + batch_size], targets, weight, rate, shift=shift, factor=factor)
         if not is_finite(loss):
-            raise diverged(epoch, loss, learning_rate)
+            raise diverged(epoch, loss, rate)
         total += mass * loss
     return total / math.fsum(masses)
 

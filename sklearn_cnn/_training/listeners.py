@@ -139,7 +139,7 @@ class Patience(Listener):
         self.n_without_improvement = 0 if gain > 0 and gain >= self.tol else self.n_without_improvement + 1
         if self.n_without_improvement < self.n_iter_no_change:
             return None
-        if self.learning_rate.falls_after_stall(epoch.learning_rate):
+        if self.learning_rate.outlives_stall(epoch.learning_rate):
             self.n_without_improvement = 0
             return None
         self.has_converged = True

@@ -1,65 +1,108 @@
 """The learning rate in the course of training; the arithmetic of an update belongs to the kernels."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import ClassVar
 
 # An adaptive schedule divides its rate by this whenever training stalls, and gives up at the smallest one, as MLPClassifier does.
 ADAPTIVE_DIVISOR = 5.0
 SMALLEST_ADAPTIVE_RATE = 1e-6
 
-# schedule -> rate(initial rate, power, number of samples seen, number of times that training has stalled)
-SCHEDULES: dict[str, Callable[[float, float, int, int], float]] = {
+# A cycle ends at this share of the initial rate: nearly nothing, but not nothing, so that training beyond it still learns.
+FINAL_SHARE = 1e-3
+# One cycle begins at this share of its largest rate and reaches it after this part of the cycle.
+WARM_UP_FROM, WARM_UP_PART = 0.05, 0.2
+
+# schedule -> rate(initial rate, power, number of samples seen, number of times that training has stalled), for whole epochs
+RATES_OF_EPOCH: dict[str, Callable[[float, float, int, int], float]] = {
     "constant": lambda initial, power, n_samples_seen, n_stalls: initial,
     "invscaling": lambda initial, power, n_samples_seen, n_stalls: initial / (n_samples_seen + 1) ** power,
     "adaptive": lambda initial, power, n_samples_seen, n_stalls: initial / ADAPTIVE_DIVISOR**n_stalls,
 }
 
 
+def cosine_share(progress):
+    """Return the share of the initial rate after that part of a cycle: half a cosine (Loshchilov & Hutter, 2017, eq. 5)."""
+    return FINAL_SHARE + (1.0 - FINAL_SHARE) * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def one_cycle_share(progress):
+    """Return the share of the largest rate after that part of a cycle: up, then down to nearly nothing (Smith & Topin, 2018)."""
+    if progress < WARM_UP_PART:
+        return WARM_UP_FROM + (1.0 - WARM_UP_FROM) * progress / WARM_UP_PART
+    return FINAL_SHARE + (1.0 - FINAL_SHARE) * (1.0 - min(progress, 1.0)) / (1.0 - WARM_UP_PART)
+
+
+# schedule with an end -> share(part of the cycle that is over), asked for every mini-batch
+SHARES_OF_CYCLE: dict[str, Callable[[float], float]] = {"cosine": cosine_share, "one_cycle": one_cycle_share}
+
+#: Names of the schedules.
+SCHEDULES = (*RATES_OF_EPOCH, *SHARES_OF_CYCLE)
+
+
 @dataclass
 class LearningRate:
-    """The step size: what it begins with, how it falls, and how far training has come.
+    """The step size: what it begins with, how it changes, and how far training has come.
 
     Parameters
     ----------
-    schedule : {"constant", "invscaling", "adaptive"}
-        ``"invscaling"`` is ``initial / (n_samples_seen + 1) ** power``, ``"adaptive"`` is ``initial / 5 ** n_stalls``.
+    schedule : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"}
+        ``"invscaling"`` is ``initial / (n_samples_seen + 1) ** power``, ``"adaptive"`` is ``initial / 5 ** n_stalls``. The
+        last two change with every mini-batch, see `cosine_share` and `one_cycle_share`.
     initial : float
-        The rate at the very beginning.
+        The rate that all others are shares of.
     power : float
         Exponent of ``"invscaling"``.
+    n_epochs_of_cycle : int, default=1
+        Length of the cycle of a schedule that has an end.
     n_samples_seen : int, default=0
         Number of samples, counted with repetition, that training has gone through.
     n_stalls : int, default=0
         How often training has gone ``n_iter_no_change`` epochs without improving.
+    epoch_of_cycle : int, default=0
+        Number of epochs of the cycle that are over; beyond its end the rate stays what it is there.
 
     Examples
     --------
-    >>> LearningRate("invscaling", 0.1, 0.5, n_samples_seen=99).of_epoch()
-    0.01
-    >>> LearningRate("adaptive", 0.1, 0.5, n_stalls=1).of_epoch()
-    0.02
+    >>> list(LearningRate("invscaling", 0.1, 0.5, n_samples_seen=99).of_steps(2))
+    [0.01, 0.01]
+    >>> list(LearningRate("adaptive", 0.1, 0.5, n_stalls=1).of_steps(1))
+    [0.02]
+    >>> [round(rate, 4) for rate in LearningRate("cosine", 0.1, 0.5).of_steps(5)]
+    [0.0976, 0.0794, 0.05, 0.0207, 0.0025]
     """
 
     schedule: str
     initial: float
     power: float
+    n_epochs_of_cycle: int = 1
     n_samples_seen: int = 0
     n_stalls: int = 0
+    epoch_of_cycle: int = 0
 
     #: What a fit that goes on has to know.
-    kept: ClassVar[tuple] = ("n_samples_seen", "n_stalls")
+    kept: ClassVar[tuple] = ("n_samples_seen", "n_stalls", "epoch_of_cycle")
 
-    def of_epoch(self):
-        """Return the rate of the epoch that begins now."""
-        return SCHEDULES[self.schedule](self.initial, self.power, self.n_samples_seen, self.n_stalls)
+    def of_steps(self, n_steps) -> Iterator[float]:
+        """Yield the rate of every mini-batch of the epoch that begins now; in a cycle that of the middle of the step."""
+        if self.schedule in RATES_OF_EPOCH:
+            rate = RATES_OF_EPOCH[self.schedule](self.initial, self.power, self.n_samples_seen, self.n_stalls)
+            return repeat(rate, n_steps)
+        share, n_done = SHARES_OF_CYCLE[self.schedule], self.epoch_of_cycle
+        return (
+            self.initial * share((n_done + (step + 0.5) / n_steps) / self.n_epochs_of_cycle) for step in range(n_steps)
+        )
 
     def advance(self, n_samples):
-        """Note that training has gone through so many more samples."""
+        """Note that an epoch with so many samples is over."""
         self.n_samples_seen += n_samples
+        if self.schedule in SHARES_OF_CYCLE:
+            self.epoch_of_cycle += 1
 
-    def falls_after_stall(self, rate):
-        """Answer a stall: an adaptive schedule goes on with a smaller rate, until it is small enough.
+    def outlives_stall(self, rate):
+        """Answer a stall: say whether training goes on, in an adaptive schedule with a smaller rate.
 
         Parameters
         ----------
@@ -69,15 +112,17 @@ class LearningRate:
         Returns
         -------
         goes_on : bool
-            Whether training continues.
+            A schedule with an end is followed to its end, an adaptive one until its rate is small enough.
 
         Examples
         --------
-        >>> [LearningRate("adaptive", 0.1, 0.5).falls_after_stall(rate) for rate in (0.1, 1e-7)]
+        >>> [LearningRate("adaptive", 0.1, 0.5).outlives_stall(rate) for rate in (0.1, 1e-7)]
         [True, False]
-        >>> LearningRate("constant", 0.1, 0.5).falls_after_stall(0.1)
-        False
+        >>> LearningRate("constant", 0.1, 0.5).outlives_stall(0.1), LearningRate("cosine", 0.1, 0.5).outlives_stall(0.1)
+        (False, True)
         """
+        if self.schedule in SHARES_OF_CYCLE:
+            return True
         if self.schedule != "adaptive" or rate <= SMALLEST_ADAPTIVE_RATE:
             return False
         self.n_stalls += 1
