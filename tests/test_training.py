@@ -580,6 +580,8 @@ def test_ctrl_c_is_raised_and_leaves_the_old_model(monkeypatch, epoch):
         {"solver": "sgd", "learning_rate_init": 1e30},
         {"solver": "sgd", "learning_rate_init": 1e10, "activation": "identity"},
         {"solver": "adam", "learning_rate_init": 1e38},
+        {"solver": "adam", "learning_rate_init": 1e10},  # every number stays finite
+        {"solver": "adamw", "learning_rate_init": 1e10, "alpha": 0.0},
     ],
 )
 def test_divergence_is_an_error(parameters):

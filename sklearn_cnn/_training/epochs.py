@@ -12,6 +12,9 @@ import numpy as np
 from sklearn_cnn._network.network import Trainer
 from sklearn_cnn._training.state import solver_state
 
+# A loss this many times as large as before the first update is no longer one that training comes back from.
+ABSURD_GROWTH = 1e6
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -115,12 +118,13 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     ValueError
         If training diverges.
     """
+    first_loss = None
     for number in range(1, n_epochs + 1):
         started = time.perf_counter()
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
         rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))
         rate = rates[-1]
-        loss = run_epoch(trainer, examples, order, batch_size, rates, number)
+        loss, first_loss = run_epoch(trainer, examples, order, batch_size, rates, number, first_loss)
         check_parameters_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer.parameters)
         learning_rate.advance(len(order))
@@ -128,7 +132,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)
 
 
-def run_epoch(trainer, examples, order, batch_size, rates, epoch):
+def run_epoch(trainer, examples, order, batch_size, rates, epoch, first_loss=None):
     """Train on every sample once.
 
     Parameters
@@ -143,28 +147,39 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch):
         Step size of every mini-batch.
     epoch : int
         Number of the epoch, for the error message.
+    first_loss : float or None
+        Loss of the very first mini-batch, before any update; None if this is the first epoch.
 
     Returns
     -------
     loss : float
         Mean loss of the mini-batches, weighted by the sum of their sample weights.
+    first_loss : float
+        For the next epoch.
 
     Raises
     ------
     ValueError
-        If the loss is no longer finite.
+        If the loss is no longer finite, or has grown beyond all measure.
     """
     starts = range(0, len(order), batch_size)
     X, targets, weight, shift, factor = examples.X, examples.targets, examples.sample_weight, examples.shift, examples.factor
     ones = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
     masses = np.add.reduceat(ones, starts).tolist()
-    step, is_finite, total = trainer.step, math.isfinite, 0.0
+    step, total, largest = trainer.step, 0.0, None if first_loss is None else largest_loss(first_loss)
     for start, mass, rate in zip(starts, masses, rates, strict=True):
         loss = step(X, order[start : start + batch_size], targets, weight, rate, shift=shift, factor=factor)
-        if not is_finite(loss):
+        if largest is None:
+            first_loss, largest = loss, largest_loss(loss)
+        if not loss <= largest:  # also NaN
             raise diverged(epoch, loss, rate)
         total += mass * loss
-    return total / math.fsum(masses)
+    return total / math.fsum(masses), first_loss
+
+
+def largest_loss(first_loss):
+    """Return the loss beyond which training has diverged, though every number is finite still."""
+    return ABSURD_GROWTH * max(1.0, first_loss) if math.isfinite(first_loss) else -math.inf
 
 
 def check_parameters_finite(trainer, loss, learning_rate, epoch):
@@ -176,7 +191,6 @@ def check_parameters_finite(trainer, loss, learning_rate, epoch):
 def diverged(epoch, loss, learning_rate):
     """Build the error that says that training has diverged, and what to try."""
     return ValueError(
-        f"Training diverged in epoch {epoch}: the loss is {loss:g} with a learning rate of {learning_rate:g}, and the "
-        f"parameters are no longer finite. Try a smaller learning_rate_init (for example {learning_rate / 10:g}), keep "
-        "scale_input=True, or look for extreme values in X."
+        f"Training diverged in epoch {epoch}: the loss is {loss:g} with a learning rate of {learning_rate:g}. Try a smaller "
+        f"learning_rate_init (for example {learning_rate / 10:g}), keep scale_input=True, or look for extreme values in X."
     )

@@ -1,0 +1,1 @@
+"""How accurate networks become, and how long that takes: data, settings, and the runs over several seeds."""

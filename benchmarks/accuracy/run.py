@@ -1,0 +1,85 @@
+"""Train settings on data sets, over several seeds: mean and spread of the accuracy, seconds, and the level of the kernels.
+
+    python -m benchmarks.accuracy.run --list
+    python -m benchmarks.accuracy.run --data digits --setting defaults
+    python -m benchmarks.accuracy.run --data fashion --setting strong --test
+
+Without ``--test`` the accuracy is that on a fifth of the training part, held out with the seed: that is what settings are chosen
+by. With ``--test`` the network is trained on the whole training part and the test part is looked at.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.accuracy.data import DATA
+from benchmarks.accuracy.settings import SETTINGS
+
+
+def accuracy_of(data, parameters, seed, look_at_test):
+    """Train one network; return accuracy, seconds of the fit, epochs and parameters."""
+    from sklearn.model_selection import train_test_split
+
+    from sklearn_cnn import ConvNetClassifier
+
+    X, y, X_test, y_test = data.X, data.y, data.X_test, data.y_test
+    if not look_at_test:
+        X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=seed)
+    started = time.perf_counter()
+    network = ConvNetClassifier(**parameters, random_state=seed).fit(X, y)
+    seconds = time.perf_counter() - started
+    return {
+        "accuracy": float(network.score(X_test, y_test)), "seconds": seconds, "epochs": network.n_iter_,
+        "parameters": network.n_parameters_,
+    }  # fmt: skip
+
+
+def run(name, setting, seeds, look_at_test):
+    """Run one setting on one data set over all seeds, and print a line."""
+    from sklearn_cnn import _kernels
+
+    data = DATA[name]()
+    results = [accuracy_of(data, SETTINGS[setting], seed, look_at_test) for seed in seeds]
+    accuracies, seconds = ([result[key] for result in results] for key in ("accuracy", "seconds"))
+    row = {
+        "data": name, "setting": setting, "test": look_at_test, "level": _kernels.default_level(), "seeds": list(seeds),
+        "mean": statistics.mean(accuracies), "spread": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "seconds": statistics.mean(seconds), "runs": results,
+    }  # fmt: skip
+    print(
+        f"{name:24s} {setting:28s} {'test' if look_at_test else 'held out':8s} {row['mean']:.4f} +- {row['spread']:.4f}  "
+        f"{row['seconds']:8.1f} s  {results[0]['epochs']:4d} epochs  {results[0]['parameters']:9,d} parameters  {row['level']}",
+        flush=True,
+    )
+    return row
+
+
+def main():
+    """Read the command line, run, and append the rows to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="*", default=["digits"], choices=DATA)
+    parser.add_argument("--setting", nargs="*", default=["defaults"], choices=SETTINGS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--test", action="store_true", help="train on the whole training part and look at the test part")
+    parser.add_argument("--list", action="store_true", help="name data and settings")
+    parser.add_argument("--output", type=Path, help="append the rows to this file, one JSON object a line")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("data:", *DATA)
+        for name, parameters in SETTINGS.items():
+            print(f"{name}: {parameters}")
+        return 0
+    for name in arguments.data:
+        for setting in arguments.setting:
+            row = run(name, setting, range(arguments.seeds), arguments.test)
+            if arguments.output:
+                with arguments.output.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
