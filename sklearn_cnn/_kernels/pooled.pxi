@@ -158,12 +158,27 @@ cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes,
         n += 2 * lanes
 
 
-cdef inline void pooled_row(int64_t pooling, const Layer* layer, const Product* shape, Py_ssize_t below, const real* a,
-                            const real* b, const real* bias, const Pooled* row) noexcept nogil:
-    if layer.filters >= LANES_WIDE:
-        pooled_columns[vector_wide](NULL, pooling, LANES_WIDE, layer, shape, below, a, b, bias, row)
+cdef void maxima_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, Py_ssize_t below,
+                        const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
+    pooled_columns[vector](kind, MAXIMUM, lanes, layer, shape, below, a, b, bias, row)
+
+
+cdef void averages_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, Py_ssize_t below,
+                          const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
+    pooled_columns[vector](kind, AVERAGE, lanes, layer, shape, below, a, b, bias, row)
+
+
+cdef void pooled_row(const Layer* layer, const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
+                     const Pooled* row) noexcept nogil:
+    # Four functions rather than one that holds all their tiles, which would take the compiler longer.
+    if layer.pooling == MAXIMUM and layer.filters >= LANES_WIDE:
+        maxima_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
+    elif layer.pooling == MAXIMUM:
+        maxima_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
+    elif layer.filters >= LANES_WIDE:
+        averages_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
     else:
-        pooled_columns[vector_half](NULL, pooling, LANES_HALF, layer, shape, below, a, b, bias, row)
+        averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
 
 
 cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded, real* kept_map,
@@ -185,12 +200,9 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
         first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
         patches = padded + 2 * r * below + first * shape.a_outer
         kernels = weights + first * shape.b_outer
-        if layer.pooling == MAXIMUM:
-            pooled_row(MAXIMUM, layer, &part, below, patches, kernels, bias, &row)
-            if layer.activation != RELU:
-                activate(layer.activation, row.output, n)
-        else:
-            pooled_row(AVERAGE, layer, &part, below, patches, kernels, bias, &row)
+        pooled_row(layer, &part, below, patches, kernels, bias, &row)
+        if layer.pooling == MAXIMUM and layer.activation != RELU:
+            activate(layer.activation, row.output, n)
         row.output += n
         row.map = row.map + 2 * layer.map_columns * layer.filters if row.map != NULL else NULL
         row.positions = row.positions + n if row.positions != NULL else NULL

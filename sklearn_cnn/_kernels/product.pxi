@@ -119,8 +119,8 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
         m += rows
 
 
-cdef inline void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
-                            const real* a, const real* b, const real* start, real* c) noexcept nogil:
+cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
+                     const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
     # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
     cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
@@ -249,9 +249,9 @@ cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows
         c += rows * c_jump
 
 
-cdef inline void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py_ssize_t map_columns,
-                                Py_ssize_t n_columns, const Product* shape, const Content* content, Py_ssize_t a_jump,
-                                Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c) noexcept nogil:
+cdef void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py_ssize_t map_columns,
+                         Py_ssize_t n_columns, const Product* shape, const Content* content, Py_ssize_t a_jump,
+                         Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `columns_of`; `start` is never `c` here.
     cdef Py_ssize_t n = 0, second
     if ((n_columns + lanes - 1) // lanes) % 2 == 1:
