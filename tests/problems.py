@@ -10,7 +10,7 @@ from reference import network_backward, network_forward
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.network import Network, Trainer
 from sklearn_cnn._network.plan import build_plan
 
 LEVELS = _kernels.available_levels()
@@ -178,3 +178,33 @@ def random_network(random_state, *, largest_side=9, activations=("identity", "re
             return build_plan(tuple(layers), input_shape, True)
         except ValueError:
             continue
+
+
+def network_problem(layers, input_shape, n_samples, dtype, input_gradient=False):
+    """A plan, Gaussian parameters for it and Gaussian images."""
+    random_state = np.random.default_rng(0)
+    plan = build_plan(layers, input_shape, input_gradient)
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    return plan, parameters, random_state.standard_normal((n_samples, plan.n_inputs)).astype(dtype)
+
+
+def train(plan, parameters, X, *, solver, n_threads, level=None, n_steps=3):
+    """Some steps of training; the bits of everything that comes out of it."""
+    random_state = np.random.default_rng(1)
+    dtype, n = parameters.dtype, len(X)
+    targets = np.eye(plan.n_outputs, dtype=dtype)[random_state.integers(0, plan.n_outputs, n)]
+    weight = random_state.random(n).astype(dtype)
+    trainer = Trainer(
+        plan, parameters, loss="softmax", solver=solver, batch_size=n, n_threads=n_threads, level=level, alpha=0.1
+    )
+    losses = [
+        trainer.step(X, random_state.permutation(n)[: n - step], targets, weight, 0.01) for step in range(n_steps)
+    ]
+    return losses, bits(trainer.parameters), bits(trainer.first_moment), bits(trainer.second_moment)
+
+
+def regions_of(module, compute):
+    """What compute() returns, and the parallel regions of its calls: name -> (pieces of work, threads that shared them)."""
+    module.take_region_records()
+    results = compute()
+    return results, module.take_region_records()

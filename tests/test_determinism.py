@@ -1,27 +1,25 @@
-"""Results depend on the data alone: not on threads, batches, addresses, old memory, forks or floating-point modes."""
+"""Results depend on the data alone: not on batches, addresses, old memory, forks or floating-point modes.
+
+That they do not depend on threads either is tested in ``test_threads.py``.
+"""
 
 import ctypes
 import ctypes.util
 import hashlib
 import os
 import platform
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level, gaussian_parameters, random_network
+from problems import bits, each_dtype, each_level, gaussian_parameters, network_problem, random_network, regions_of, train
+from processes import run_python
 from reference import LAYERS
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
-
-THREADS = (1, 2, 3, 7)
-SERIAL_WORK = 500_000  # multiply-adds of a batch above which the kernels use threads at all
 
 STACK = (
     ConvolutionBlock(16, (3, 3), padding="same", pooling="max", activation="relu"),
@@ -32,63 +30,20 @@ STACK = (
 )
 SMALL_STACK = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
 
-
-def network_problem(layers, input_shape, n_samples, dtype, input_gradient=False):
-    random_state = np.random.default_rng(0)
-    plan = build_plan(layers, input_shape, input_gradient)
-    parameters = gaussian_parameters(plan, random_state, dtype)
-    return plan, parameters, random_state.standard_normal((n_samples, plan.n_inputs)).astype(dtype)
+#: Layers, the side of an image, samples, and whether they are worth threads
+SIZES = [(STACK, 16, 41, True), (SMALL_STACK, 6, 10, False)]
+each_size = pytest.mark.parametrize(("layers", "side", "n_samples", "worth_threads"), SIZES)
 
 
-def work_of(plan, n_samples):
-    return n_samples * plan.totals["work"]
-
-
-def train(plan, parameters, X, *, solver, n_threads, level=None, n_steps=3):
-    """Some steps of training; the bits of everything that comes out of it."""
-    random_state = np.random.default_rng(1)
-    dtype, n = parameters.dtype, len(X)
-    targets = np.eye(plan.n_outputs, dtype=dtype)[random_state.integers(0, plan.n_outputs, n)]
-    weight = random_state.random(n).astype(dtype)
-    trainer = Trainer(
-        plan, parameters, loss="softmax", solver=solver, batch_size=n, n_threads=n_threads, level=level, alpha=0.1
+def train_on(n_threads, plan, parameters, X, *, level=None, worth_threads=True):
+    """What training with Adam gives, after a look at whether so many threads computed it."""
+    module = _kernels.kernels(parameters.dtype, level)
+    results, records = regions_of(
+        module, lambda: train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
     )
-    losses = [
-        trainer.step(X, random_state.permutation(n)[: n - step], targets, weight, 0.01) for step in range(n_steps)
-    ]
-    return losses, bits(trainer.parameters), bits(trainer.first_moment), bits(trainer.second_moment)
-
-
-# -------------------------------------------------------------------------------------------------------------- threads
-
-
-@each_level
-@each_dtype
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize(("layers", "side", "n_samples"), [(STACK, 16, 41), (SMALL_STACK, 6, 10)])
-def test_training_does_not_depend_on_threads(level, dtype, solver, layers, side, n_samples):
-    plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
-    assert (work_of(plan, n_samples) > SERIAL_WORK) == (layers is STACK)
-    results = [train(plan, parameters, X, solver=solver, n_threads=n, level=level) for n in THREADS]
-    assert all(result == results[0] for result in results[1:])
-
-
-@each_level
-@each_dtype
-@pytest.mark.parametrize("input_gradient", [False, True])
-@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
-def test_no_layer_depends_on_threads(level, dtype, row, input_gradient):
-    plan = build_plan((row.layer,), row.input_shape)
-    n_samples = min(1000, 1_500_000 // max(1, plan.totals["work"]) + 3)
-    plan, parameters, X = network_problem((row.layer,), row.input_shape, n_samples, dtype, input_gradient)
-    d_outputs = np.random.default_rng(1).standard_normal((n_samples, plan.n_outputs)).astype(dtype)
-    network = Network(plan, parameters, level=level)
-    results = []
-    for n_threads in THREADS:
-        d_X, d_parameters = network.gradients(X, d_outputs, n_threads=n_threads)
-        results.append((bits(network.scores(X, n_threads=n_threads)), bits(d_parameters)))
-        results[-1] += (bits(d_X),) if input_gradient else ()
-    assert all(result == results[0] for result in results[1:])
+    expected = n_threads if worth_threads and module.describe()["openmp"] else 1
+    assert records["forward_chunks"][1] == records["backward_chunks"][1] == expected
+    return results
 
 
 # ----------------------------------------------------------------------------------------------------------------- rows
@@ -281,12 +236,12 @@ def test_old_memory_is_never_read_by_a_layer(level, dtype, row, input_gradient, 
 @each_level
 @each_dtype
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize(("layers", "side", "n_samples"), [(STACK, 16, 41), (SMALL_STACK, 6, 10)])
-def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, side, n_samples, poison):
-    plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
-    clean = train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+@each_size
+def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, side, n_samples, worth_threads, poison):
+    problem = network_problem(layers, (side, side, 3), n_samples, dtype)
+    clean = train_on(n_threads, *problem, level=level, worth_threads=worth_threads)
     poison()
-    assert train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level) == clean
+    assert train_on(n_threads, *problem, level=level, worth_threads=worth_threads) == clean
 
 
 @each_level
@@ -307,6 +262,7 @@ def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
         plan = random_network(random_state)
         X = random_state.standard_normal((5, plan.n_inputs)).astype(dtype)
         train(plan, gaussian_parameters(plan, random_state, dtype), X, solver="adam", n_threads=2, level=level)
+    train_on(3, *network_problem(STACK, (16, 16, 3), 41, dtype), level=level)
     assert rooms
     for room, n in rooms:
         assert np.all(room[:256] == 12345)
@@ -328,10 +284,10 @@ def control_word():
 @each_dtype
 def test_floating_point_modes_are_left_alone(level, dtype):
     before = control_word()
-    for layers, side, n_samples in ((STACK, 16, 41), (SMALL_STACK, 6, 10)):
+    for layers, side, n_samples, worth_threads in SIZES:
         plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
         for n_threads in (1, 2):
-            train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+            train_on(n_threads, plan, parameters, X, level=level, worth_threads=worth_threads)
             Network(plan, parameters, level=level).scores(X, n_threads=n_threads)
             assert control_word() == before
     assert before & 0x8040 == 0  # NumPy's and Python's own subnormal numbers live on
@@ -346,26 +302,14 @@ def test_numpy_sees_no_floating_point_errors(level, dtype):
     settings = np.geterr()
     with np.errstate(all="raise"):
         for n_threads in (1, 2):
-            train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level)
+            train_on(n_threads, plan, parameters, X, level=level)
             Network(plan, 1e30 * parameters, level=level).scores(X, n_threads=n_threads)
     assert np.geterr() == settings
 
 
-def run_python(code, timeout=120, **environment):
-    """Run a script in a process of its own; returns what it prints."""
-    path = [os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment},
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
-
-
-def digest(n_threads):
+def digest(n_threads, worth_threads=True):
     """What a process of its own prints of its training."""
-    plan, parameters, X = network_problem(STACK, (16, 16, 3), 41, np.float32)
-    trained = train(plan, parameters, X, solver="adam", n_threads=n_threads)
+    trained = train_on(n_threads, *network_problem(STACK, (16, 16, 3), 41, np.float32), worth_threads=worth_threads)
     return hashlib.sha256(repr(trained).encode()).hexdigest()
 
 
@@ -383,7 +327,7 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
             child = os.fork()
             if child == 0:
                 signal.alarm(60)                # a child that hangs ends itself
-                os.write(writer, digest(2).encode())
+                os.write(writer, digest(2, worth_threads=False).encode())  # it computes on one thread
                 os._exit(0)
             os.close(writer)
             assert os.waitpid(child, 0)[1] == 0

@@ -2,7 +2,7 @@
 # interpreter. The same file is built once for every number type and instruction set (see meson.build), each time as one
 # translation unit, which is why the bodies are included.
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 from libc.math cimport exp, fabs, floorf, log, log1p, tanh
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
@@ -83,11 +83,14 @@ cdef enum:
     N_ZEROS = 1024
     MAXIMUM_PIECES = 64
     UPDATE_NUMBERS = 1024       # of four arrays at once: penalty and update meet them in the first-level cache
+
+cpdef enum:
     SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves
 
 cdef real[N_ZEROS] ZEROS
 
 include "records.pxi"
+include "regions.pxi"
 include "product.pxi"
 include "transposition.pxi"
 include "padding.pxi"
@@ -332,29 +335,37 @@ def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1]
     """Copy images into padded frames; what padding does not copy keeps the number it had."""
     cdef Py_ssize_t i
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
-        pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
+    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
+        record_region(PADDED_IMAGES, images.shape[0])
+        for i in prange(images.shape[0]):
+            pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
 
 
 def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
     """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
     cdef Py_ssize_t i
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    for i in prange(images.shape[0], nogil=True, num_threads=threads_for_images(padded, n_threads)):
-        pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
+    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
+        record_region(UNPADDED_IMAGES, images.shape[0])
+        for i in prange(images.shape[0]):
+            pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
 
 
 def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
     """Copy the patches of padded images."""
     cdef Py_ssize_t i
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
-        copy_patches(layer, &padded[i, 0], &columns[i, 0])
+    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
+        record_region(PATCHES_OF_IMAGES, padded.shape[0])
+        for i in prange(padded.shape[0]):
+            copy_patches(layer, &padded[i, 0], &columns[i, 0])
 
 
 def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
     """The adjoint of `patches_of_images`: add patches to padded images."""
     cdef Py_ssize_t i
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    for i in prange(padded.shape[0], nogil=True, num_threads=threads_for_images(columns, n_threads)):
-        add_patches(layer, &columns[i, 0], &padded[i, 0])
+    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
+        record_region(IMAGES_OF_PATCHES, padded.shape[0])
+        for i in prange(padded.shape[0]):
+            add_patches(layer, &columns[i, 0], &padded[i, 0])

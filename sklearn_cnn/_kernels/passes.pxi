@@ -136,15 +136,18 @@ cdef void forward(const Network* network, const Batch* batch) noexcept nogil:
         if layer.kind == CONVOLUTION and is_minimal(layer):
             transform_weights(layer, network.parameters + layer.weights_at,
                               network.numbers + network.arena.transformed_at + layer.transformed_at)
-    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
-        forward_chunk(network, batch, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
+    with parallel(num_threads=network.n_threads):
+        record_region(FORWARD_CHUNKS, n_chunks)
+        for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
+            forward_chunk(network, batch, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == DENSE:
             n = n_blocks(network.n_samples, DENSE_ROWS) * n_blocks(layer.filters, forward_columns(network.n_samples))
-            for chunk in prange(n, schedule="dynamic", chunksize=1,
-                                num_threads=threads_for(network, network.n_samples * layer.n_weights)):
-                dense_forward(network, layer, chunk)
+            with parallel(num_threads=threads_for(network, network.n_samples * layer.n_weights)):
+                record_region(DENSE_FORWARD, n)
+                for chunk in prange(n, schedule="dynamic", chunksize=1):
+                    dense_forward(network, layer, chunk)
 
 
 cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:
@@ -176,9 +179,10 @@ cdef void dense_backward(const Network* network, const Layer* layer, real* gradi
                       network.n_samples * layer.filters)
     memset(gradient + layer.bias_at, 0, <size_t> layer.n_bias * sizeof(real))
     bias_gradient(d_outputs, network.n_samples, layer.filters, 1, layer.filters, gradient + layer.bias_at)
-    for block in prange(weight_blocks + input_blocks, schedule="dynamic", chunksize=1,
-                        num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
-        dense_backward_block(network, layer, gradient, block, weight_blocks)
+    with parallel(num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
+        record_region(DENSE_BACKWARD, weight_blocks + input_blocks)
+        for block in prange(weight_blocks + input_blocks, schedule="dynamic", chunksize=1):
+            dense_backward_block(network, layer, gradient, block, weight_blocks)
 
 
 cdef void backward_layer(const Network* network, const Layer* layer, Py_ssize_t first, Py_ssize_t last, real* gradient,
@@ -305,15 +309,19 @@ cdef void backward(const Network* network, real* gradient) noexcept nogil:
     if network.layers[0].kind == DENSE:
         return
     flip_all_weights(network)
-    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
-        backward_chunk(network, chunk, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
+    with parallel(num_threads=network.n_threads):
+        record_region(BACKWARD_CHUNKS, n_chunks)
+        for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
+            backward_chunk(network, chunk, chunk * network.n_samples // n_chunks, (chunk + 1) * network.n_samples // n_chunks)
     for k in range(n_layers):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION:
             sum_chunks(network, layer, n_chunks, gradient)
         elif layer.kind == LOCAL:
-            for chunk in prange(layer.map_rows, schedule="dynamic", chunksize=1, num_threads=network.n_threads):
-                local_weights_chunk(network, layer, gradient, chunk)
+            with parallel(num_threads=network.n_threads):
+                record_region(LOCAL_WEIGHTS, layer.map_rows)
+                for chunk in prange(layer.map_rows, schedule="dynamic", chunksize=1):
+                    local_weights_chunk(network, layer, gradient, chunk)
 
 
 cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at, Py_ssize_t n, bint are_weights, real strength,
@@ -350,10 +358,12 @@ cdef double finish_step(const Network* network, real* gradient, real strength, c
         # pieces of at least 4096 numbers, at most MAXIMUM_PIECES of them
         size = max(4096, ((layer.n_weights + MAXIMUM_PIECES - 1) // MAXIMUM_PIECES + 15) // 16 * 16)
         n_pieces = n_blocks(layer.n_weights, size)
-        for piece in prange(n_pieces, schedule="static", num_threads=threads_for(network, 16 * layer.n_weights)):
-            squares[piece] = penalise_piece(network.parameters, gradient, layer.weights_at + piece * size,
-                                            min(size, layer.n_weights - piece * size), True, strength, solver, first_moment,
-                                            second_moment)
+        with parallel(num_threads=threads_for(network, 16 * layer.n_weights)):
+            record_region(UPDATE_PIECES, n_pieces)
+            for piece in prange(n_pieces, schedule="static"):
+                squares[piece] = penalise_piece(network.parameters, gradient, layer.weights_at + piece * size,
+                                                min(size, layer.n_weights - piece * size), True, strength, solver,
+                                                first_moment, second_moment)
         for piece in range(n_pieces):
             total += squares[piece]
         penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, False, 0.0, solver, first_moment, second_moment)

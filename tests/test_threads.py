@@ -1,0 +1,294 @@
+"""No number depends on how many threads compute it.
+
+Every problem here is large enough for the kernels to use threads, and their own records say that they did: into how many pieces
+a region's work was cut, and how many threads shared these. All numbers are random floats, whose sums depend on their order.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from problems import bits, each_dtype, each_level, network_problem, regions_of, train
+from reference import LAYERS
+
+from sklearn_cnn import _kernels, functional
+from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
+
+KERNELS = _kernels.kernels()
+WITH_OPENMP = KERNELS.describe()["openmp"]
+THREADS = (2, 3, 7)  # compared with 1; OpenMP gives as many as it is asked for, where there are fewer processors too
+
+CHUNKS = {"forward_chunks", "backward_chunks"}
+DENSE = {"dense_forward", "dense_backward"}
+
+
+def assert_threads_change_nothing(module, compute, regions):
+    """compute(n_threads) returns the same on any number of threads, and in these regions that many do compute.
+
+    Returns the pieces that the work of every region is cut into.
+    """
+    expected, records = regions_of(module, lambda: compute(1))
+    assert {threads for _, threads in records.values()} == {1}
+    pieces = {name: n_pieces for name, (n_pieces, _) in records.items()}
+    for n_threads in THREADS:
+        results, records = regions_of(module, lambda: compute(n_threads))  # noqa: B023
+        assert {name: n_pieces for name, (n_pieces, _) in records.items()} == pieces
+        assert_on_threads(records, regions, n_threads)
+        assert results == expected, n_threads
+    return pieces
+
+
+def assert_on_threads(records, regions, n_threads):
+    for name in regions:
+        n_pieces, threads = records[name]
+        assert n_pieces > 1, f"{name}: a single piece, which one thread computes"
+        assert threads == (min(n_threads, n_pieces) if WITH_OPENMP else 1), f"{name}: not enough work for threads"
+
+
+def gradients_of(network, X):
+    """A function of n_threads: the bits of a pass forward and backward."""
+    d_outputs = np.random.default_rng(1).standard_normal((len(X), network.plan.n_outputs)).astype(network.dtype)
+
+    def gradients(n_threads):
+        d_X, d_parameters = network.gradients(X, d_outputs, n_threads=n_threads)
+        assert np.isfinite(d_parameters).all()  # one NaN has the bits of the other
+        assert np.any(d_parameters)
+        return bits(d_parameters), None if d_X is None else bits(d_X)
+
+    return gradients
+
+
+def scores_of(network, X):
+    """A function of n_threads: the bits of a prediction."""
+    return lambda n_threads: bits(network.scores(X, n_threads=n_threads))
+
+
+# --------------------------------------------------------------------------------------------------------- every layer
+
+
+def problem_of_row(row, dtype, input_gradient):
+    """A layer in a batch that is worth threads, and the regions that it shares among them."""
+    n_samples = 101
+    if isinstance(row.layer, DenseLayer):
+        # Alone, because a dense layer between others has threads of its own only where its own work is worth them.
+        layers, n_inputs = (row.layer,), math.prod(row.input_shape)
+        n_samples = -(-KERNELS.SERIAL_WORK // (n_inputs * row.layer.n_units))
+        regions = {"dense_forward"} | ({"dense_backward"} if input_gradient or n_inputs > KERNELS.DENSE_ROWS else set())
+    else:
+        # Behind it a dense layer, so wide that a hundred samples of the smallest layer are work enough for ten chunks.
+        layers = row.layer, DenseLayer(2 * KERNELS.SERIAL_WORK // (n_samples * math.prod(row.output_shape)))
+        regions = CHUNKS
+    plan, parameters, X = network_problem(layers, row.input_shape, n_samples, dtype, input_gradient)
+    if plan.records["kind"][0] == KERNELS.LOCAL and plan.records["map_rows"][0] > 1:
+        regions = CHUNKS | {"local_weights"}
+    return plan, parameters, X, regions
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("input_gradient", [False, True])
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+def test_no_layer_depends_on_threads(level, dtype, row, input_gradient, monkeypatch):
+    plan, parameters, X, regions = problem_of_row(row, dtype, input_gradient)
+    network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
+    assert_threads_change_nothing(module, gradients_of(network, X), regions)
+    # A prediction is one call: else the smallest layers would never come upon work enough.
+    monkeypatch.setattr(network_module, "prediction_capacity", lambda _, n_samples: n_samples)
+    assert_threads_change_nothing(module, scores_of(network, X), regions & {"forward_chunks", "dense_forward"})
+
+
+# ------------------------------------------------------------------------------------------------------ every algorithm
+
+
+@dataclass(frozen=True)
+class Case:
+    """Layers of a usual size whose first takes a certain way through the kernels."""
+
+    name: str
+    layers: tuple
+    input_shape: tuple
+    is_taken: Callable  # whether that layer's record says so
+    pieces: dict  # that the regions of a pass forward and backward are cut into; all numbers that threads share
+    n_samples: int = 59
+    input_gradient: bool = True
+
+
+def block(n_filters, **options):
+    return ConvolutionBlock(n_filters, **{"kernel_size": (3, 3), "padding": "same", "activation": "relu", **options})
+
+
+def chunks(n_chunks, **others):
+    return {"forward_chunks": n_chunks, "backward_chunks": n_chunks, **others}
+
+
+SCORES = (DenseLayer(5),)
+CASES = [
+    Case("product", (block(24), *SCORES), (7, 6, 12),
+         lambda layer: layer["backward"] == KERNELS.WHOLE_MAP and not layer["plane"] and layer["transformed_at"] < 0,
+         chunks(10)),
+    Case("product, strides", (block(32, stride=(2, 2)), *SCORES), (10, 9, 24),
+         lambda layer: layer["backward"] == KERNELS.WHOLE_MAP and layer["stride_rows"] == 2, chunks(15)),
+    Case("planes", (block(6), *SCORES), (20, 16, 6), lambda layer: layer["plane"] and layer["gradient_plane"], chunks(10)),
+    Case("filters as rows", (block(7, activation="tanh"), *SCORES), (8, 8, 32),
+         lambda layer: layer["filters_are_rows"] and not layer["gradient_plane"], chunks(11)),
+    Case("map kept for averages", (block(20, pooling="average", activation="tanh"), *SCORES), (8, 8, 10),
+         lambda layer: layer["map_at"] >= 0, chunks(10)),
+    Case("minimal filtering", (block(32), *SCORES), (4, 4, 16),
+         lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.WHOLE_MAP, chunks(6)),
+    Case("minimal filtering, lists", (block(32, pooling="max"), *SCORES), (4, 6, 16),
+         lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.LISTED, chunks(9)),
+    Case("lists", (block(24, pooling="max", padding_mode="reflect"), *SCORES), (8, 8, 8),
+         lambda layer: layer["backward"] == KERNELS.LISTED and layer["input_gradient_wanted"], chunks(9)),
+    Case("lists of a first layer", (block(24, pooling="max", kernel_size=(5, 5)), *SCORES), (8, 8, 4),
+         lambda layer: layer["backward"] == KERNELS.LISTED, chunks(13), input_gradient=False),
+    Case("few taps", (block(24, activation="tanh"), *SCORES), (18, 18, 1),
+         lambda layer: layer["backward"] == KERNELS.SHALLOW, chunks(9), input_gradient=False),
+    Case("few taps, maxima", (block(24, pooling="max"), *SCORES), (20, 18, 1),
+         lambda layer: layer["backward"] == KERNELS.SHALLOW, chunks(7), input_gradient=False),
+    Case("few taps, averages", (block(24, pooling="average"), *SCORES), (20, 18, 1),
+         lambda layer: layer["backward"] == KERNELS.SHALLOW, chunks(7), input_gradient=False),
+    Case("local", (block(12, padding="valid", weight_sharing=False, activation="tanh"), *SCORES), (13, 12, 6),
+         lambda layer: layer["kind"] == KERNELS.LOCAL, chunks(6, local_weights=11)),
+    Case("local, maxima", (block(12, pooling="max", weight_sharing=False), *SCORES), (10, 12, 6),
+         lambda layer: layer["kind"] == KERNELS.LOCAL, chunks(7, local_weights=10)),
+    Case("maximum", (PoolingLayer("max", (3, 2), (2, 2)), DenseLayer(90)), (14, 15, 20),
+         lambda layer: layer["kind"] == KERNELS.POOLING, chunks(6)),
+    Case("average", (PoolingLayer("average", (2, 2), (2, 2)), DenseLayer(90)), (14, 15, 20),
+         lambda layer: layer["kind"] == KERNELS.POOLING, chunks(7)),
+    Case("dense", (DenseLayer(450, "tanh"), *SCORES), (20, 40, 1),
+         lambda layer: layer["kind"] == KERNELS.DENSE, {"dense_forward": 18, "dense_backward": 34}, n_samples=123),
+]  # fmt: skip
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@each_level
+@each_dtype
+@each_case
+def test_no_pass_depends_on_threads(level, dtype, case):
+    plan, parameters, X = network_problem(
+        case.layers, case.input_shape, case.n_samples, dtype, case.input_gradient
+    )
+    network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
+    assert case.is_taken(plan.records[0])
+    pieces = assert_threads_change_nothing(module, gradients_of(network, X), set(case.pieces))
+    assert {name: pieces[name] for name in case.pieces} == case.pieces
+    assert_threads_change_nothing(module, scores_of(network, X), {"forward_chunks"})
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+NETWORK = (
+    block(16, pooling="max"),
+    block(20, padding_mode="reflect", pooling="average", activation="tanh"),
+    ConvolutionBlock(12, (2, 2), weight_sharing=False, activation="logistic"),
+    DenseLayer(450, "relu"),
+    DenseLayer(3),
+)
+#: Of one step with 19 samples: everything that can be cut is cut.
+PIECES_OF_A_STEP = {
+    "forward_chunks": 16, "backward_chunks": 16, "local_weights": 7, "dense_forward": 9, "dense_backward": 29, "update": 79,
+}  # fmt: skip
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
+def test_training_does_not_depend_on_threads(level, dtype, solver):
+    # Every parallel region at once, the penalty's sum of squares and the update among them.
+    plan, parameters, X = network_problem(NETWORK, (32, 32, 3), 19, dtype)
+
+    def two_steps(n_threads):
+        losses, *arrays = train(plan, parameters, X, solver=solver, n_threads=n_threads, level=level, n_steps=2)
+        assert np.isfinite(losses).all()
+        assert all(np.isfinite(np.frombuffer(data, dtype)).all() for _, _, data in arrays)
+        return losses, arrays
+
+    assert_threads_change_nothing(_kernels.kernels(dtype, level), two_steps, set(PIECES_OF_A_STEP))
+
+
+@each_level
+@each_dtype
+def test_a_step_is_cut_into_pieces_by_its_size(level, dtype):
+    plan, parameters, X = network_problem(NETWORK, (32, 32, 3), 19, dtype)
+    for n_threads in (1, *THREADS, 64):
+        _, records = regions_of(
+            _kernels.kernels(dtype, level),
+            lambda: train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level, n_steps=1),  # noqa: B023
+        )
+        assert {name: n_pieces for name, (n_pieces, _) in records.items()} == PIECES_OF_A_STEP
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_little_work_is_left_to_one_thread(level, dtype, solver):
+    layers = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
+    plan, parameters, X = network_problem(layers, (6, 6, 3), 10, dtype)
+    assert 10 * plan.totals["work"] < KERNELS.SERIAL_WORK
+
+    def steps(n_threads):
+        return train(plan, parameters, X, solver=solver, n_threads=n_threads, level=level)
+
+    module = _kernels.kernels(dtype, level)
+    assert steps(1) == steps(7)
+    _, records = regions_of(module, lambda: steps(7))
+    assert {name: threads for name, (_, threads) in records.items()} == dict.fromkeys([*CHUNKS, *DENSE, "update"], 1)
+
+
+@pytest.mark.parametrize("enough", [False, True])
+def test_threads_begin_at_the_named_work(enough):
+    work = build_plan((block(24), *SCORES), (18, 18, 1)).totals["work"]
+    n_samples = KERNELS.SERIAL_WORK // work + enough
+    plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), n_samples, np.float32)
+    _, records = regions_of(KERNELS, lambda: Network(plan, parameters).scores(X, n_threads=2))
+    assert records["forward_chunks"][1] == (2 if enough and WITH_OPENMP else 1)
+
+
+# ------------------------------------------------------------------------------------------ copies of `functional`
+
+
+@each_level
+@each_dtype
+def test_padding_and_patches_do_not_depend_on_threads(level, dtype, monkeypatch):
+    module = _kernels.kernels(dtype, level)
+    random_state = np.random.default_rng(2)
+    X = random_state.standard_normal((7, 170, 172, 20)).astype(dtype)
+    monkeypatch.setattr(_kernels, "kernels", lambda *_: module)
+
+    def check(regions, function, *arguments, **options):
+        def compute(n_threads):
+            monkeypatch.setattr(_kernels, "effective_n_threads", lambda: n_threads)
+            return function(*arguments, **options).tobytes()
+
+        assert_threads_change_nothing(module, compute, regions)
+
+    check({"pad_images"}, functional.pad, X, 2, mode="reflect")
+    check({"pad_images", "patches_of_images"}, functional.im2col, X, (1, 2), padding=2)
+    columns = random_state.standard_normal((7, 174 * 175, 40)).astype(dtype)
+    check({"images_of_patches", "unpad_images"}, functional.col2im, columns, X.shape[1:], (1, 2), padding=2)
+
+
+# ------------------------------------------------------------------------------------------------------------ records
+
+
+def test_each_calling_thread_has_a_record_of_its_own():
+    # Calls from several threads at once, each of them with a team of its own size, give the same bits too.
+    plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), 200, np.float32)
+    network = Network(plan, parameters)
+    expected = bits(network.scores(X))
+
+    def call(n_threads):
+        return n_threads, *regions_of(KERNELS, lambda: bits(network.scores(X, n_threads=n_threads)))
+
+    KERNELS.take_region_records()
+    with ThreadPoolExecutor(4) as pool:
+        for n_threads, scores, records in pool.map(call, [1, 2, 3, 5] * 10):
+            assert scores == expected
+            assert records["forward_chunks"] == (32, n_threads if WITH_OPENMP else 1)
+    assert KERNELS.take_region_records() == {}
