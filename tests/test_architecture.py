@@ -180,6 +180,14 @@ def n_lines_of_docstrings(text):
     return sum(first.end_lineno - first.lineno + 1 for first in firsts)
 
 
+def test_every_parallel_region_is_recorded():
+    """One that is not could run on a single thread in all tests of threads, and nobody would know."""
+    opening = re.compile(r" with .*\bparallel\(.*\):\n +record_region\((\w+), .*\)\n +for .* in prange\(")
+    texts = [path.read_text(encoding="utf-8") for path in SOURCE_FILES if path.suffix in {".pyx", ".pxi"}]
+    recorded = [region for text in texts for region in opening.findall(text)]
+    assert len(recorded) == len(set(recorded)) == sum(len(re.findall(r"\bprange\(", text)) for text in texts) > 0
+
+
 def test_fit_stays_a_table_of_contents():
     for path in PYTHON_FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
