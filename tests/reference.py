@@ -225,6 +225,100 @@ def adam(parameters, gradient, first_moment, second_moment, t, learning_rate, be
     return parameters - rate * first_moment / (np.sqrt(second_moment) + epsilon), first_moment, second_moment
 
 
+# --------------------------------------------------------------------------------------- random numbers, augmentation
+
+#: Draws by name, as in `random.pxi`.
+DRAWS = {"shift": 0, "flip": 1, "rotate": 2, "zoom": 3, "erase": 4, "brightness": 5, "contrast": 6}
+
+
+def draw_words(seed, place, time, name):
+    """Four words of Philox 4x32 with ten rounds, Salmon et al. (2011)."""
+    word = 2**32
+    key = [seed % word, seed // word]
+    counter = [place % word, place // word, time, name]
+    for _ in range(10):
+        (high_0, low_0), (high_2, low_2) = divmod(counter[0] * 0xD2511F53, word), divmod(counter[2] * 0xCD9E8D57, word)
+        counter = [high_2 ^ counter[1] ^ key[0], low_2, high_0 ^ counter[3] ^ key[1], low_0]
+        key = [(key[0] + 0x9E3779B9) % word, (key[1] + 0xBB67AE85) % word]
+    return counter
+
+
+def moved(image, zeros, change, padding_mode):
+    """Mirrored, continued on all sides, and cut out again."""
+    (down, right), (mirrored_rows, mirrored_columns) = change["shift"], change["flip"]
+    image = image[:: -1 if mirrored_rows else 1, :: -1 if mirrored_columns else 1]
+    rows, columns, _ = image.shape
+    continued = continue_image(image, zeros, abs(down), abs(right), padding_mode)
+    top, left = abs(down) - down, abs(right) - right
+    return continued[top : top + rows, left : left + columns]
+
+
+def continue_image(image, zeros, rows, columns, padding_mode):
+    """So many pixels on each side."""
+    widths = ((rows, rows), (columns, columns))
+    if padding_mode == "zeros":
+        return np.stack(
+            [np.pad(image[..., k], widths, constant_values=zero) for k, zero in enumerate(zeros)], axis=-1
+        )
+    return np.pad(image, (*widths, (0, 0)), mode=padding_mode)
+
+
+def turned(image, zeros, change, padding_mode):
+    """Every pixel a bilinear mean at the place it comes from: back by the shift, by the flip, by angle and zoom."""
+    rows, columns, _ = image.shape
+    middle = (rows - 1) / 2, (columns - 1) / 2
+    places = np.empty((rows, columns, 2))
+    for r, c in np.ndindex(rows, columns):
+        down, right = r - change["shift"][0] - middle[0], c - change["shift"][1] - middle[1]
+        down, right = (-down if change["flip"][0] else down), (-right if change["flip"][1] else right)
+        cosine, sine = math.cos(change["angle"]) / change["zoom"], math.sin(change["angle"]) / change["zoom"]
+        places[r, c] = middle[0] + (cosine * down + sine * right), middle[1] + (cosine * right - sine * down)
+    margins = [int(np.abs(places[..., axis]).max()) + 2 for axis in range(2)]
+    continued = continue_image(image, zeros, *margins, padding_mode)
+    result = np.empty_like(image)
+    for r, c in np.ndindex(rows, columns):
+        row, column = places[r, c] + margins
+        top, left = math.floor(row), math.floor(column)
+        down, right = image.dtype.type(row - top), image.dtype.type(column - left)
+        a, b, d, e = (continued[top + i, left + j] for i in range(2) for j in range(2))
+        a, d = a + right * (b - a), d + right * (e - d)
+        result[r, c] = a + down * (d - a)
+    return result
+
+
+def drawn_change(shape, seed, epoch, row, *, shift=(0, 0), flip=None, rotate=0.0, zoom=0.0, erase=0, brightness=0.0,
+                 contrast=0.0):  # fmt: skip
+    """What happens to the image in a row of X, in one epoch."""
+    words = {name: draw_words(seed, row, epoch, number) for name, number in DRAWS.items()}
+    around_zero = {name: word[0] / 2**31 - 1 for name, word in words.items()}
+    return {
+        "shift": [(words["shift"][k] * (2 * shift[k] + 1) >> 32) - shift[k] for k in range(2)],
+        "flip": (
+            flip in ("vertical", "both") and words["flip"][1] >= 2**31,
+            flip in ("horizontal", "both") and words["flip"][0] >= 2**31,
+        ),
+        "angle": math.radians(rotate) * around_zero["rotate"],
+        "zoom": 1 + zoom * around_zero["zoom"],
+        "square": [(words["erase"][k] * shape[k] >> 32) - erase // 2 for k in range(2)],
+        "brightness": brightness * around_zero["brightness"],
+        "gain": 1 + contrast * around_zero["contrast"],
+    }
+
+
+def augment(image, zeros, seed, epoch, row, *, padding_mode="zeros", **settings):
+    """image: (rows, columns, channels), scaled; zeros: what X's own zero has become in each channel."""
+    change = drawn_change(image.shape, seed, epoch, row, **settings)
+    change_place = turned if settings.get("rotate") or settings.get("zoom") else moved
+    image = change_place(image, zeros, change, padding_mode)
+    if settings.get("contrast") or settings.get("brightness"):
+        offset = change["brightness"] + (1 - change["gain"]) * image.astype(np.float64).mean()
+        image = image.dtype.type(change["gain"]) * image + image.dtype.type(offset)
+    image, side = image.copy(), settings.get("erase", 0)
+    top, left = change["square"]
+    image[max(top, 0) : top + side, max(left, 0) : left + side] = 0
+    return image
+
+
 # ------------------------------------------------------------------------------------------------------- whole networks
 
 

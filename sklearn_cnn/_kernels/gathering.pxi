@@ -8,6 +8,8 @@ cdef enum:
     LARGEST_VECTOR = 16         # numbers
     FEW_CHANNELS = 64           # more of them fill vectors pixel by pixel
 
+cdef struct Augmentation        # see augmentation.pxi
+
 ctypedef struct Batch:
     const char* rows            # first byte of X
     const int64_t* order        # row of X for each sample of the batch
@@ -16,6 +18,7 @@ ctypedef struct Batch:
     Py_ssize_t channels         # 1 where all are scaled alike
     const real* shift           # per channel
     const real* factor
+    const Augmentation* augmentation    # NULL: rows are taken as they are
     # of a few channels: repeated, so that a vector may begin with any of them
     real[FEW_CHANNELS + LARGEST_VECTOR] shift_pattern
     real[FEW_CHANNELS + LARGEST_VECTOR] factor_pattern
@@ -88,6 +91,17 @@ cdef inline void gather_numbers(int64_t number_type, const Batch* batch, const c
     for pixel in range(n // batch.channels):
         gather_stretch(number_type, batch, numbers + pixel * batch.channels * size, batch.channels,
                        target + pixel * batch.channels)
+
+
+cdef void gather_row(const Batch* batch, Py_ssize_t sample, Py_ssize_t n, real* target) noexcept nogil:
+    """The n numbers of one row of X, without any padding."""
+    cdef const char* row = batch.rows + batch.order[sample] * batch.row_bytes
+    if batch.number_type == BYTES:
+        gather_numbers(BYTES, batch, row, n, target)
+    elif batch.number_type == FLOATS:
+        gather_numbers(FLOATS, batch, row, n, target)
+    else:
+        gather_numbers(DOUBLES, batch, row, n, target)
 
 
 cdef inline void gather_image(int64_t number_type, const Batch* batch, const Layer* layer, const Run* runs, Py_ssize_t sample,

@@ -24,6 +24,11 @@ AVERAGE: int
 SOFTMAX_CROSS_ENTROPY: int
 LOGISTIC_CROSS_ENTROPY: int
 SQUARED_ERROR: int
+FLIP_HORIZONTAL: int
+FLIP_VERTICAL: int
+OUTSIDE_ZEROS: int
+OUTSIDE_REFLECT: int
+OUTSIDE_EDGE: int
 SGD: int
 ADAM: int
 DENSE_ROWS: int
@@ -81,8 +86,23 @@ def train(
     first_moment: _Reals,
     second_moment: _Reals | None,
     solver_settings: dict[str, float] | None,
+    augmentation_settings: dict[str, Any] | None,
     n_threads: int,
 ) -> float | None: ...
+def augment_images(
+    layers: _Table,
+    arena: _Table,
+    runs: _Table,
+    parameters: _Reals,
+    numbers: _Reals,
+    X: _Bytes,
+    number_type: int,
+    order: _Rows,
+    shift: _Reals,
+    factor: _Reals,
+    augmentation_settings: dict[str, Any],
+    n_threads: int,
+) -> None: ...
 def pad_images(layers: _Table, runs: _Table, images: _Reals, padded: _Reals, n_threads: int) -> None: ...
 def unpad_images(layers: _Table, runs: _Table, padded: _Reals, images: _Reals, n_threads: int) -> None: ...
 def patches_of_images(layers: _Table, padded: _Reals, columns: _Reals, n_threads: int) -> None: ...

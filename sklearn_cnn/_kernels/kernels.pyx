@@ -3,8 +3,8 @@
 # translation unit, which is why the bodies are included.
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport exp, fabs, floorf, log, log1p, tanh
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, sin, tanh
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "vectors.h" nogil:
@@ -95,6 +95,8 @@ include "product.pxi"
 include "transposition.pxi"
 include "padding.pxi"
 include "gathering.pxi"
+include "random.pxi"
+include "augmentation.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
 include "pooled.pxi"
@@ -211,6 +213,7 @@ cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, :
     batch.order = &order[0] if order.shape[0] > 0 else NULL
     batch.row_bytes = X.shape[1]
     batch.number_type = number_type
+    batch.augmentation = NULL
     set_scaling(batch, &shift[0], &factor[0], shift.shape[0])
     return 0
 
@@ -250,12 +253,13 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
           uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
           const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
           int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
-          dict solver_settings, int n_threads):
-    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update.
+          dict solver_settings, dict augmentation_settings, int n_threads):
+    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update; augmented unless those are None.
 
     Returns the loss, or None where the sample weights sum to zero and nothing was done."""
     cdef Network network
     cdef Batch batch
+    cdef Augmentation augmentation
     cdef Solver solver
     cdef const Solver* chosen = NULL
     cdef const real* weights = NULL
@@ -265,6 +269,9 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef Py_ssize_t i
     connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
+    if augmentation_settings is not None:
+        describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
+        batch.augmentation = &augmentation
     if targets.shape[0] != X.shape[0] or targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
         raise ValueError("targets or gradient do not fit the network")
     if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:
@@ -298,6 +305,24 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
         backward(&network, &gradient[0])
         squares = finish_step(&network, &gradient[0], <real> (alpha / weight_sum), chosen, first, second)
     return value + 0.5 * alpha / weight_sum * squares
+
+
+def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, real[::1] numbers, const uint8_t[:, ::1] X,
+                   int64_t number_type, const int64_t[::1] order, const real[::1] shift, const real[::1] factor,
+                   dict augmentation_settings, int n_threads):
+    """Gather the samples X[order] as `train` does; they are in the workspace `numbers` as the first layer's input."""
+    cdef Network network
+    cdef Batch batch
+    cdef Augmentation augmentation
+    cdef Py_ssize_t i
+    connect(&network, layers, arena, runs, parameters, numbers, None, order.shape[0], n_threads)
+    describe_batch(&batch, &network, X, number_type, order, shift, factor)
+    if network.arena.gradients_at < 0:
+        raise ValueError("this workspace was made for prediction only")
+    describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
+    batch.augmentation = &augmentation
+    for i in prange(order.shape[0], nogil=True, num_threads=network.n_threads):
+        gather_sample(&network, &batch, i, scratch_of(&network))
 
 
 cdef const Layer* layer_of_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,

@@ -105,6 +105,14 @@ cdef void forward_layer(const Network* network, const Layer* layer, Py_ssize_t f
                      values_of(network, layer.output_at, output_size(layer), i), positions_of(network, layer, i))
 
 
+cdef inline void gather_sample(const Network* network, const Batch* batch, Py_ssize_t sample, real* scratch) noexcept nogil:
+    cdef real* image = inputs_of(network, network.layers, sample)
+    if batch.augmentation == NULL:
+        gather(batch, network.layers, network.runs, sample, image)
+    else:  # the scratch behind the padded images belongs to nobody now
+        gather_augmented(batch, network.layers, network.runs, sample, image, scratch + network.arena.n_padded)
+
+
 cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef real* scratch = scratch_of(network)
     cdef uint64_t mode = enter_flush_to_zero()
@@ -113,7 +121,7 @@ cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t f
     while first < last:
         end = min(last, first + network.arena.n_together)
         for i in range(first, end):
-            gather(batch, &network.layers[0], network.runs, i, inputs_of(network, &network.layers[0], i))
+            gather_sample(network, batch, i, scratch)
         for k in range(network.arena.n_layers):
             forward_layer(network, &network.layers[k], first, end, scratch)
         first = end

@@ -48,7 +48,8 @@ def build_arena(plan, capacity, n_threads, training):
     scratch = totals["padded"] + totals["band"]
     if training:
         backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
-        scratch = max(scratch, backward, totals["panel"])
+        augmented = totals["padded"] + 2 * plan.n_inputs + plan.input_shape[2]
+        scratch = max(scratch, backward, totals["panel"], augmented)
     scratch = aligned(scratch + ALIGNMENT)
     arena = np.zeros(1, dtype=np.asarray(_kernels.kernels().arena_format()).dtype)
     fields = {

@@ -303,7 +303,7 @@ class Trainer:
         self._unscaled = scaling_arrays(None, None, self.dtype)
         self._readable = (None, None)
 
-    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None):
+    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
         """Train on one mini-batch.
 
         Parameters
@@ -323,6 +323,9 @@ class Trainer:
 
         shift, factor : ndarray of shape (channels,), default=None
 
+        augmentation : dict, default=None
+            What may happen to the images, in the words of `augmentation.augmentation_settings`; None takes them as they are.
+
         Returns
         -------
         float
@@ -334,7 +337,7 @@ class Trainer:
             t = self.t + 1
             rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
         settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, settings)
+        loss = self._run(X, rows, targets, sample_weight, shift, factor, settings, augmentation)
         if loss is None:
             return 0.0
         self.t += 1
@@ -353,8 +356,10 @@ class Trainer:
         loss = self._run(X, rows, targets, sample_weight, shift, factor, None)
         return loss or 0.0, self.gradient
 
-    def _run(self, X, rows, targets, sample_weight, shift, factor, settings):
+    def _run(self, X, rows, targets, sample_weight, shift, factor, settings, augmentation=None):
         readable = self._readable_rows(X)
+        if augmentation is not None:
+            augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
         if readable is None:
             X, targets = _converted(X, rows, self.dtype), targets[rows]
             sample_weight = None if sample_weight is None else sample_weight[rows]
@@ -365,7 +370,7 @@ class Trainer:
         return workspace.kernels.train(
             *workspace.tables, self.parameters, workspace.numbers, workspace.positions, *readable, rows, shift, factor,
             targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment, settings,
-            self.n_threads,
+            augmentation, self.n_threads,
         )  # fmt: skip
 
     def _readable_rows(self, X):

@@ -1,0 +1,116 @@
+"""Augmentation as the kernels take it: settings in plain numbers, and the images that come of them."""
+
+import math
+
+import numpy as np
+
+from sklearn_cnn import _kernels
+from sklearn_cnn._network.network import _Workspace, readable_rows, scaling_arrays
+
+IMAGES_AT_ONCE = 256
+N_EPOCHS = 1 << 32  # that have draws of their own
+
+_names = _kernels.kernels()
+FLIPS = {
+    None: 0,
+    "horizontal": _names.FLIP_HORIZONTAL,
+    "vertical": _names.FLIP_VERTICAL,
+    "both": _names.FLIP_HORIZONTAL | _names.FLIP_VERTICAL,
+}
+OUTSIDE = {"zeros": _names.OUTSIDE_ZEROS, "reflect": _names.OUTSIDE_REFLECT, "edge": _names.OUTSIDE_EDGE}
+
+
+def augmentation_settings(seed, epoch, *, shift=(0, 0), flip=None, rotate=0.0, zoom=0.0, erase=0, brightness=0.0, contrast=0.0,
+                          padding_mode="zeros"):  # fmt: skip
+    """Describe the augmentation of one epoch to the kernels.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1. What happens to an image is a function of the seed, the epoch and the image's row in X.
+
+    epoch : int
+
+    shift : (int, int)
+        Most rows and columns that an image is moved; fewer than it has.
+
+    flip : {None, "horizontal", "vertical", "both"}
+
+    rotate : float
+        Largest angle, in degrees.
+
+    zoom, contrast : float
+        An image is enlarged, and its distance from its mean multiplied, by 1 - zoom to 1 + zoom.
+
+    erase : int
+        Side of the square that becomes zero, behind the scaling.
+
+    brightness : float
+        Most that is added, behind the scaling.
+
+    padding_mode : {"zeros", "reflect", "edge"}
+
+    Returns
+    -------
+    dict
+        For `Trainer.step` and `augmented_images`.
+    """
+    return {
+        "seed": int(seed),
+        "epoch": epoch % N_EPOCHS,
+        "shift_rows": int(shift[0]),
+        "shift_columns": int(shift[1]),
+        "flip": FLIPS[flip],
+        "rotate": math.radians(rotate),
+        "zoom": float(zoom),
+        "erase": int(erase),
+        "brightness": float(brightness),
+        "contrast": float(contrast),
+        "outside": OUTSIDE[padding_mode],
+    }
+
+
+def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=np.float32, level=None, n_threads=1):
+    """Return what training with a plan would see of some rows of X.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its first layer says how the images are padded.
+
+    X : ndarray of shape (n_samples, n_inputs), uint8, float32 or float64, C-contiguous
+
+    rows : ndarray of shape (n_rows,), int64
+
+    settings : dict
+        Made by `augmentation_settings`.
+
+    shift, factor : ndarray of shape (channels,), default=None
+
+    dtype : numpy.float32 or numpy.float64, default=float32
+
+    level : str, default=None
+
+    n_threads : int, default=1
+
+    Returns
+    -------
+    ndarray of shape (n_rows, rows, columns, channels)
+        Scaled, and padded if the first layer takes its images so.
+    """
+    record = plan.records[0]
+    names = ("padded_rows", "padded_columns") if record["input_is_padded"] else ("rows", "columns")
+    shape = tuple(int(record[name]) for name in (*names, "channels"))
+    capacity = max(1, min(len(rows), IMAGES_AT_ONCE))
+    workspace = _Workspace(plan, capacity, n_threads, True, dtype, level)
+    numbers = np.zeros(plan.parameter_size, dtype=dtype), workspace.numbers  # no weight is looked at
+    shift, factor = scaling_arrays(shift, factor, np.dtype(dtype))
+    images = np.empty((len(rows), math.prod(shape)), dtype=dtype)
+    for start in range(0, len(rows), capacity):
+        order = rows[start : start + capacity]
+        own_settings = {**settings, "rows": order}
+        workspace.kernels.augment_images(
+            *workspace.tables, *numbers, *readable_rows(X), order, shift, factor, own_settings, n_threads
+        )
+        images[start : start + len(order)] = workspace.area("values_at", 0, len(order), math.prod(shape))
+    return images.reshape(len(rows), *shape)
