@@ -8,6 +8,7 @@ ORDER = (
     "equivariance",
     "invariance",
     "learned_filters",
+    "augmentation",
     "mnist1d",
     "grid_search",
 )

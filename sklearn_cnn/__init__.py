@@ -1,7 +1,8 @@
 """Convolutional networks as scikit-learn estimators, compiled for the CPU."""
 
+from sklearn_cnn._augmentation import ImageAugmentation
 from sklearn_cnn._classifier import ConvNetClassifier
 from sklearn_cnn._show_versions import show_versions
 from sklearn_cnn._version import __version__
 
-__all__ = ["ConvNetClassifier", "__version__", "show_versions"]
+__all__ = ["ConvNetClassifier", "ImageAugmentation", "__version__", "show_versions"]

@@ -102,6 +102,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
         `partial_fit` that of the samples passed.
+    augment : ImageAugmentation, callable or None, default=None
+        How the images of each epoch differ from `X`, in `fit` and `partial_fit` only. An `ImageAugmentation` says what is drawn
+        anew for each image and epoch; its parameters are searched as ``augment__shift`` and the like. A callable is called as
+        ``augment(batch, random_state)`` with a copy of each mini-batch, of shape (n_samples, rows, columns, channels) and the
+        dtype of `X`, and a ``numpy.random.RandomState``. It returns one of the same shape; training waits for it.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes (Szegedy et al., 2016): of K classes the true one gets
         ``1 - label_smoothing + label_smoothing / K``. With two classes, and for each label of a multilabel target, K is 2. The
@@ -227,6 +232,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         epsilon=1e-8,
         n_iter_no_change=10,
         class_weight=None,
+        augment=None,
         label_smoothing=0.0,
         input_shape=None,
         scale_input=True,
@@ -264,6 +270,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.augment = augment
         self.label_smoothing = label_smoothing
         self.input_shape = input_shape
         self.scale_input = scale_input

@@ -25,11 +25,12 @@ WINGS = {
 }
 # Face -> what it may import from. The functional interface runs the kernels without knowing that estimators exist.
 FACES = {
+    "_augmentation": ("_estimator",),
     "_classifier": ("_estimator",),
     "functional": ("_network", "_kernels"),
     "inspection": ("_estimator",),
     "_show_versions": ("_kernels",),
-    "__init__": ("_classifier", "_show_versions", "_version"),
+    "__init__": ("_augmentation", "_classifier", "_show_versions", "_version"),
 }
 ALLOWED = {**WINGS, **FACES}
 

@@ -13,6 +13,7 @@ from problems import LEVELS, gaussian_parameters, random_block, random_network, 
 from reference import LAYERS
 
 from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.augmentation import augmentation_settings
 from sklearn_cnn._network.network import Network, Trainer
 from sklearn_cnn._network.plan import build_plan
 
@@ -71,6 +72,13 @@ def plans():
         yield random_network(random_state)
 
 
+def augmentations(input_shape):
+    """The most that may happen to an image, copied and interpolated."""
+    rows, columns, _ = input_shape
+    moved = {"shift": (rows - 1, columns - 1), "flip": "both", "erase": max(rows, columns), "padding_mode": "reflect"}
+    return moved, {**moved, "rotate": 180, "zoom": 0.9, "brightness": 1, "contrast": 1, "padding_mode": "edge"}
+
+
 def walk(level, dtype):
     """Forward, backward and a step of training through every plan, for each type of row."""
     use_fences(network_module)
@@ -88,6 +96,9 @@ def walk(level, dtype):
         for solver in ("adam", "sgd"):
             trainer = Trainer(plan, parameters, loss="squared", solver=solver, batch_size=3, level=level)
             trainer.step(X, fenced(np.arange(3)), targets, fenced(np.ones(3, dtype)), 0.01)
+            for changes in augmentations(plan.input_shape):
+                settings = augmentation_settings(0, n_plans, **changes)
+                trainer.step(X, fenced(np.arange(3)), targets, None, 0.01, augmentation=settings)
     print(n_plans, "plans")
 
 

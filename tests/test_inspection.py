@@ -13,7 +13,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_cnn.inspection import FeatureMapDisplay, KernelDisplay, LossDisplay, OcclusionDisplay, ReceptiveFieldDisplay
+from sklearn_cnn import ImageAugmentation
+from sklearn_cnn.inspection import (
+    AugmentationDisplay,
+    FeatureMapDisplay,
+    KernelDisplay,
+    LossDisplay,
+    OcclusionDisplay,
+    ReceptiveFieldDisplay,
+)
 
 matplotlib.use("agg")
 
@@ -353,3 +361,58 @@ def test_the_image_is_not_changed(network):
     image = X[0].copy()
     OcclusionDisplay.from_estimator(network, image)
     np.testing.assert_array_equal(image, X[0])
+
+
+# ------------------------------------------------------------------------------------------------------------ augmentation
+
+
+def test_an_image_beside_its_versions():
+    augmentation = ImageAugmentation(shift=1, flip="horizontal")
+    display = AugmentationDisplay.from_augmentation(augmentation, X, sample=3, n_versions=5, random_state=2)
+    np.testing.assert_array_equal(display.image[..., 0], X[3])
+    for epoch, version in enumerate(display.versions, 1):
+        seen = augmentation.preview(X, epoch=epoch, random_state=2)[3]
+        np.testing.assert_array_equal(version[..., 0].astype(np.float32), seen)
+    assert len(display.images_) == 6
+    np.testing.assert_allclose(display.images_[0].get_array(), X[3])
+    assert len({image.get_clim() for image in display.images_}) == 1
+    assert [text.get_text() for text in display.ax_.texts][:3] == ["the image", "epoch 1", "epoch 2"]
+    assert display.ax_.get_title() == "ImageAugmentation(flip='horizontal', shift=1)"
+    first = display.ax_
+    assert display.plot() is display
+    assert display.ax_ is not first
+
+
+def test_versions_of_a_fit_have_its_scaling_and_its_draws():
+    network = small_network(augment=ImageAugmentation(brightness=1.0, erase=2)).fit(X, Y)
+    display = AugmentationDisplay.from_estimator(network, X[0])
+    expected = network.augment.preview(X, epoch=1, random_state=0)
+    np.testing.assert_allclose(display.versions[0][..., 0], expected[0], rtol=1e-5, atol=1e-6)
+    by_function = small_network(augment=lambda batch, random_state: batch + 1).fit(X, Y)
+    display = AugmentationDisplay.from_estimator(by_function, X[:1], n_versions=2)
+    np.testing.assert_allclose(display.versions[..., 0], np.stack([X[0] + 1] * 2), rtol=1e-6)
+
+
+def test_augmented_colours_and_signals(signals):
+    _, signal = signals
+    colours = np.random.RandomState(0).randint(0, 256, (5, 8, 9, 3)).astype(np.uint8)
+    display = AugmentationDisplay.from_augmentation(ImageAugmentation(contrast=0.5), colours, n_versions=3)
+    assert display.images_[1].get_array().shape == (8, 9, 3)
+    np.testing.assert_allclose(display.images_[0].get_array(), colours[0] / 255)
+    display = AugmentationDisplay.from_augmentation(ImageAugmentation(shift=4), signal, n_versions=3)
+    assert len(display.images_) == 4
+    _, ax = plt.subplots()
+    assert AugmentationDisplay.from_augmentation(ImageAugmentation(), colours, ax=ax).ax_ is ax
+    plain = np.zeros((2, 4, 4))
+    AugmentationDisplay.from_augmentation(ImageAugmentation(), plain).figure_.canvas.draw()
+
+
+def test_what_augmentation_cannot_be_drawn(network):
+    with pytest.raises(ValueError, match="augment=None"):
+        AugmentationDisplay.from_estimator(network, X[0])
+    with pytest.raises(NotFittedError):
+        AugmentationDisplay.from_estimator(small_network(augment=ImageAugmentation()), X[0])
+    for sample in (60, -61):
+        with pytest.raises(ValueError, match=r"sample=.* 60 samples"):
+            AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=sample)
+    assert AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=-1).image.shape == (6, 6, 1)

@@ -17,6 +17,7 @@ from problems import (
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena
+from sklearn_cnn._network.augmentation import augmentation_settings
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
 from sklearn_cnn._network.plan import build_plan, table
@@ -431,6 +432,9 @@ def test_readable_rows():
 # -------------------------------------------------------------------------------------------------------- bad arguments
 
 
+AUGMENTED = {"shift": (5, 5), "flip": "both", "rotate": 10, "zoom": 0.9, "erase": 3, "brightness": 1, "contrast": 1}
+
+
 class Call:
     """The arguments of one training step, to be spoilt one at a time."""
 
@@ -452,13 +456,16 @@ class Call:
                 "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "decay": 0.0,
                 "nesterov": 0,
             },
+            "augmentation_settings": {**augmentation_settings(0, 1, **AUGMENTED), "rows": np.arange(4)},
         }  # fmt: skip
 
     def make(self, name, module, **changes):
         arguments = {**self.arguments, **changes}
         order = {
             "train": "layers arena runs parameters numbers positions X number_type order shift factor targets "
-            "sample_weight loss alpha gradient first_moment second_moment solver_settings n_threads",
+            "sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings n_threads",
+            "augment_images": "layers arena runs parameters numbers X number_type order shift factor augmentation_settings "
+            "n_threads",
             "predict": "layers arena runs parameters numbers positions X number_type order shift factor n_threads",
             "backpropagate": "layers arena runs parameters numbers positions n_samples gradient n_threads",
         }[name]
@@ -487,6 +494,8 @@ def spoilt(call, dtype):
         yield "train", changes
         yield "predict", changes
         yield "backpropagate", changes | {"n_samples": 4}
+        if "positions" not in changes:
+            yield "augment_images", changes
     for changes in (
         {"X": np.zeros((5, 71 * 4), np.uint8)},
         {"X": np.zeros((5, 72), np.uint8)},
@@ -499,6 +508,15 @@ def spoilt(call, dtype):
     ):  # fmt: skip
         yield "train", changes
         yield "predict", changes
+        yield "augment_images", changes
+    for changes in (
+        {"shift_rows": 6}, {"shift_columns": 6}, {"shift_rows": -1}, {"shift_columns": 2**62}, {"flip": 4}, {"flip": -1},
+        {"erase": -1}, {"erase": 2**62}, {"outside": 3}, {"outside": -1}, {"zoom": 1.0}, {"zoom": math.nan}, {"zoom": -0.1},
+        {"rotate": 4.0}, {"rotate": math.nan}, {"rows": np.arange(3)}, {"rows": np.arange(5)},
+    ):  # fmt: skip
+        for name in ("train", "augment_images"):
+            yield name, {"augmentation_settings": call.arguments["augmentation_settings"] | changes}
+    yield "augment_images", {"arena": table(call.prediction)}
     for changes in (
         {"targets": np.zeros((4, 3), dtype)}, {"targets": np.zeros((5, 2), dtype)},
         {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
@@ -516,7 +534,9 @@ def spoilt(call, dtype):
 def test_boundary_refuses_wrong_sizes(level, dtype):
     module, call = _kernels.kernels(dtype, level), Call(dtype)
     call.make("train", module)
+    call.make("train", module, augmentation_settings=None)
     call.make("predict", module)
+    call.make("augment_images", module)
     call.make("backpropagate", module, n_samples=4)
     for name, changes in spoilt(call, dtype):
         with pytest.raises(ValueError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ImageAugmentation
 
 MINI_BATCHES = {
     "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is in one mini-batch, a row repeated may be in two",
@@ -17,6 +17,7 @@ SETTINGS = {
     "early_stopping": {"early_stopping": True},
     "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
     "locally_connected": {"weight_sharing": False, "padding_mode": "reflect", "pooling": "average"},
+    "augment": {"augment": ImageAugmentation(shift=1, zoom=0.1, erase=1, brightness=0.1, contrast=0.1, padding_mode="edge")},
     "hidden_layer": {"hidden_layer_sizes": (8,), "activation": "tanh", "n_jobs": 2},
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ImageAugmentation
 from sklearn_cnn._estimator import fitting
 from sklearn_cnn._training import epochs
 from sklearn_cnn._training.holding_out import hold_out
@@ -28,6 +28,7 @@ SOLVERS = {
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 0.3},
     "adamw": {"solver": "adamw", "alpha": 0.1},
     "smoothed": {"label_smoothing": 0.2},
+    "augmented": {"augment": ImageAugmentation(shift=2, flip="horizontal", rotate=10.0, erase=2)},
 }
 
 

@@ -15,13 +15,14 @@ from sklearn_cnn._estimator.fitted import (
     plan_from_records,
     unpack_random_state,
 )
-from sklearn_cnn._estimator.parameters import plain_geometry
+from sklearn_cnn._estimator.parameters import plain_augmentation, plain_geometry
 from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers
 from sklearn_cnn._network.network import Network, Trainer
 from sklearn_cnn._network.summary import warn_of_skipped_pixels
+from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Examples, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
@@ -117,7 +118,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
     random_state, split_seed = random_streams(estimator, earlier)
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
-    examples = prepare_examples(estimator, plan, problem, earlier)
+    examples = prepare_examples(estimator, plan, problem, earlier, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, earlier)
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
@@ -167,11 +168,16 @@ def random_streams(estimator, earlier):
     """Return this fit's own random stream and the seed of its split, both going on where an earlier fit stopped."""
     if earlier is not None:
         return unpack_random_state(earlier["random_state"]), earlier["split_seed"]
-    source = check_random_state(estimator.random_state)
-    if isinstance(estimator.random_state, np.random.RandomState):
+    return new_random_streams(estimator.random_state)
+
+
+def new_random_streams(random_state):
+    """Return the random stream of a fit that begins with ``random_state``, and the seed of its split and its augmentation."""
+    source = check_random_state(random_state)
+    if isinstance(random_state, np.random.RandomState):
         source = copy.deepcopy(source)  # the caller's own moves on only after the fit has succeeded
-    random_state = np.random.RandomState(source.randint(LARGEST_SEED))
-    return random_state, int(random_state.randint(LARGEST_SEED))
+    stream = np.random.RandomState(source.randint(LARGEST_SEED))
+    return stream, int(stream.randint(LARGEST_SEED))
 
 
 def advance_random_state(random_state):
@@ -198,15 +204,17 @@ def take_rows(problem, rows):
     return Problem(problem.X[rows], target, weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
-def prepare_examples(estimator, plan, problem, earlier):
-    """Put together what an epoch reads; the scaling is learnt in the first fit, on the rows to train on."""
+def prepare_examples(estimator, plan, problem, earlier, seed):
+    """Put together what an epoch reads; the scaling is learnt in the first fit, on the rows to train on, as they are."""
     scaling = {"shift": None, "factor": None}
     if earlier is not None:
         scaling = fitted_scaling(earlier, plan)
     elif estimator.scale_input:
         shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         scaling = {"shift": shift, "factor": factor}
-    return Examples(problem.X, estimator._targets_to_learn(problem.target), problem.sample_weight, problem.rows, **scaling)
+    augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
+    targets = estimator._targets_to_learn(problem.target)
+    return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)
 
 
 def default_batch_size(n_rows):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_cnn._network.activations import ACTIVATIONS
+from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
 from sklearn_cnn._network.network import SOLVERS
 from sklearn_cnn._training.schedules import SCHEDULES
@@ -146,6 +147,18 @@ def is_one_of(value, words):
     return isinstance(value, str) and value in words
 
 
+def is_augmentation(value):
+    """Say whether a value is an object with the parameters of an `ImageAugmentation`."""
+    is_object = hasattr(value, "get_params") and not isinstance(value, type)
+    return is_object and value.get_params(deep=False).keys() == AUGMENTATION_RULES.keys()
+
+
+def is_augment(value):
+    """Say whether a value is a way to augment images, or None for none."""
+    is_function = callable(value) and not isinstance(value, type)
+    return value is None or is_augmentation(value) or is_function
+
+
 GEOMETRY_RULES = {
     "n_filters": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(16, 32)", may_be_empty=True),
     "kernel_size": sizes(1, "3"),
@@ -196,7 +209,25 @@ SOLVER_RULES = {
     ),
 }
 
+AUGMENTATION_RULES = {
+    "shift": Rule(
+        lambda value: is_size_or_pair(plain(value), 0), "an integer of at least 0 or a pair (rows, columns) of them", "2"
+    ),
+    "flip": none_or(choice("horizontal", "vertical", "both")),
+    "rotate": real("a number of degrees from 0 to 180", "10.0", 0, 180),
+    "zoom": real("a number from 0 to 0.9", "0.1", 0, 0.9),
+    "erase": integer(0, "8"),
+    "brightness": real("a number of at least 0", "0.2", 0),
+    "contrast": real("a number from 0 to 1", "0.2", 0, 1),
+    "padding_mode": choice(*OUTSIDE),
+}
+
 LOSS_RULES = {
+    "augment": Rule(
+        is_augment,
+        "None, an ImageAugmentation or a function (batch, random_state) that returns a batch",
+        "ImageAugmentation(shift=2)",
+    ),
     "label_smoothing": real("a number from 0 to below 1", "0.1", 0, 1, below_high=True),
 }
 
@@ -210,7 +241,7 @@ RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **LOSS_RULES, **INPUT_RULES}
 
 
 def check_parameters(estimator):
-    """Check every parameter of an estimator against its rule.
+    """Check every parameter of an estimator against its rule, and those of the augmentation in it.
 
     Parameters
     ----------
@@ -231,21 +262,28 @@ def check_parameters(estimator):
     sklearn_cnn._estimator.parameters.InvalidParameterError: pool_size=0 is not valid for ConvNetClassifier: it must be an \
 integer of at least 1, a pair (rows, columns) of them, or a sequence of those with one per block; for example pool_size=2.
     """
+    check_rules(estimator, RULES)
+    for name in GEOMETRY_RULES:
+        check_sizes(name, plain(getattr(estimator, name)))
+    if is_augmentation(estimator.augment):
+        check_rules(estimator.augment, AUGMENTATION_RULES)
+    if estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
+        raise InvalidParameterError(
+            f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
+            "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
+        )
+
+
+def check_rules(estimator, rules):
+    """Check every parameter of a network or an `ImageAugmentation` against its rule, and raise what `check_parameters` does."""
     for name, value in estimator.get_params(deep=False).items():
-        rule = RULES[name]
+        rule = rules[name]
         if not rule.accepts(value):
             kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
             raise InvalidParameterError(
                 f"{name}={reprlib.repr(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
                 f"for example {name}={rule.example}."
             )
-        if name in GEOMETRY_RULES:
-            check_sizes(name, plain(value))
-    if estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
-        raise InvalidParameterError(
-            f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
-            "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
-        )
 
 
 def check_sizes(name, value):
@@ -274,3 +312,10 @@ def plain_geometry(estimator):
         Parameter names and values.
     """
     return {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}
+
+
+def plain_augmentation(augment):
+    """Read the parameters of an `ImageAugmentation` as plain Python values; None and functions stay what they are."""
+    if not is_augmentation(augment):
+        return augment
+    return {name: plain(getattr(augment, name)) for name in AUGMENTATION_RULES}

@@ -258,7 +258,9 @@ cdef void gather_augmented(const Batch* batch, const Layer* layer, const Run* ru
     else:
         move_image(layer, &change, augmentation.outside, original, zeros, changed)
     if augmentation.contrast > 0.0 or augmentation.brightness > 0.0:
-        offset = change.brightness + (1.0 - change.gain) * mean_of(changed, n) if augmentation.contrast > 0.0 else change.brightness
+        offset = change.brightness
+        if augmentation.contrast > 0.0:
+            offset += (1.0 - change.gain) * mean_of(changed, n)
         adjust_image(changed, n, <real> change.gain, <real> offset)
     if augmentation.erase > 0:
         erase_square(layer, &change, augmentation.erase, changed)

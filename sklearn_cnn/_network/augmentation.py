@@ -30,6 +30,7 @@ def augmentation_settings(seed, epoch, *, shift=(0, 0), flip=None, rotate=0.0, z
         From 0 to 2**64 - 1. What happens to an image is a function of the seed, the epoch and the image's row in X.
 
     epoch : int
+        Counted over all calls.
 
     shift : (int, int)
         Most rows and columns that an image is moved; fewer than it has.
@@ -40,7 +41,7 @@ def augmentation_settings(seed, epoch, *, shift=(0, 0), flip=None, rotate=0.0, z
         Largest angle, in degrees.
 
     zoom, contrast : float
-        An image is enlarged, and its distance from its mean multiplied, by 1 - zoom to 1 + zoom.
+        An image is enlarged by 1 - zoom to 1 + zoom, and its distance from its mean multiplied by 1 - contrast to 1 + contrast.
 
     erase : int
         Side of the square that becomes zero, behind the scaling.
@@ -78,7 +79,8 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     plan : Plan
         Its first layer says how the images are padded.
 
-    X : ndarray of shape (n_samples, n_inputs), uint8, float32 or float64, C-contiguous
+    X : ndarray of shape (n_samples, n_inputs)
+        Of any real type.
 
     rows : ndarray of shape (n_rows,), int64
 
@@ -98,6 +100,7 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     ndarray of shape (n_rows, rows, columns, channels)
         Scaled, and padded if the first layer takes its images so.
     """
+    readable = readable_rows(X) or readable_rows(np.ascontiguousarray(X, dtype=np.float64))
     record = plan.records[0]
     names = ("padded_rows", "padded_columns") if record["input_is_padded"] else ("rows", "columns")
     shape = tuple(int(record[name]) for name in (*names, "channels"))
@@ -110,7 +113,7 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
         order = rows[start : start + capacity]
         own_settings = {**settings, "rows": order}
         workspace.kernels.augment_images(
-            *workspace.tables, *numbers, *readable_rows(X), order, shift, factor, own_settings, n_threads
+            *workspace.tables, *numbers, *readable, order, shift, factor, own_settings, n_threads
         )
         images[start : start + len(order)] = workspace.area("values_at", 0, len(order), math.prod(shape))
     return images.reshape(len(rows), *shape)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_cnn._network.network import Trainer
+from sklearn_cnn._training.augmentation import CompiledAugmentation, FunctionAugmentation
 from sklearn_cnn._training.state import solver_state
 
 # A loss this many times as large as before the first update is no longer one that training comes back from.
@@ -32,6 +33,8 @@ class Examples:
         The rows to train on.
     shift, factor : ndarray of shape (n_channels,), dtype float32, or None
         Scaling of the input.
+    augmentation : CompiledAugmentation, FunctionAugmentation or None, default=None
+        How the images of each epoch differ from `X`.
     """
 
     X: np.ndarray
@@ -40,6 +43,28 @@ class Examples:
     rows: np.ndarray
     shift: np.ndarray | None
     factor: np.ndarray | None
+    augmentation: CompiledAugmentation | FunctionAugmentation | None = None
+
+    def mini_batch(self, rows, epoch, number):
+        """Return what the trainer takes: the rows where they stand, or what a function has made of a copy of them.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows,), dtype int64
+            The mini-batch.
+        epoch, number : int
+            Of the epoch over all calls and of the mini-batch in it, both counted from 1.
+
+        Returns
+        -------
+        X, rows, targets, sample_weight
+            As for ``Trainer.step``.
+        """
+        if not isinstance(self.augmentation, FunctionAugmentation):
+            return self.X, rows, self.targets, self.sample_weight
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        X = self.augmentation.mini_batch(self.X, rows, epoch, number)
+        return X, np.arange(len(rows)), self.targets[rows], weight
 
 
 @dataclass(frozen=True)
@@ -124,7 +149,9 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
         rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))
         rate = rates[-1]
-        loss, first_loss = run_epoch(trainer, examples, order, batch_size, rates, number, first_loss)
+        loss, first_loss = run_epoch(
+            trainer, examples, order, batch_size, rates, number, n_epochs_before + number, first_loss
+        )
         check_parameters_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer.parameters)
         learning_rate.advance(len(order))
@@ -132,7 +159,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)
 
 
-def run_epoch(trainer, examples, order, batch_size, rates, epoch, first_loss=None):
+def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, first_loss=None):
     """Train on every sample once.
 
     Parameters
@@ -146,7 +173,9 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, first_loss=Non
     rates : list of float
         Step size of every mini-batch.
     epoch : int
-        Number of the epoch, for the error message.
+        Number of the epoch in this call, for the error message.
+    total_number : int
+        Number of the epoch over all calls, which augmentation follows from.
     first_loss : float or None
         Loss of the very first mini-batch, before any update; None if this is the first epoch.
 
@@ -163,12 +192,16 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, first_loss=Non
         If the loss is no longer finite, or has grown beyond all measure.
     """
     starts = range(0, len(order), batch_size)
-    X, targets, weight, shift, factor = examples.X, examples.targets, examples.sample_weight, examples.shift, examples.factor
+    weight, augmentation = examples.sample_weight, examples.augmentation
     ones = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
     masses = np.add.reduceat(ones, starts).tolist()
+    options = {"shift": examples.shift, "factor": examples.factor}
+    if isinstance(augmentation, CompiledAugmentation):
+        options["augmentation"] = augmentation.settings(total_number)
     step, total, largest = trainer.step, 0.0, None if first_loss is None else largest_loss(first_loss)
-    for start, mass, rate in zip(starts, masses, rates, strict=True):
-        loss = step(X, order[start : start + batch_size], targets, weight, rate, shift=shift, factor=factor)
+    for number, (start, mass, rate) in enumerate(zip(starts, masses, rates, strict=True), 1):
+        mini_batch = examples.mini_batch(order[start : start + batch_size], total_number, number)
+        loss = step(*mini_batch, rate, **options)
         if largest is None:
             first_loss, largest = loss, largest_loss(loss)
         if not loss <= largest:  # also NaN

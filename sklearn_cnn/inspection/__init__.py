@@ -5,10 +5,18 @@ again, on an axes of one's own if one is passed. What has been drawn is kept in 
 end in an underscore. matplotlib is imported when something is drawn.
 """
 
+from sklearn_cnn.inspection._augmentation_display import AugmentationDisplay
 from sklearn_cnn.inspection._feature_map_display import FeatureMapDisplay
 from sklearn_cnn.inspection._kernel_display import KernelDisplay
 from sklearn_cnn.inspection._loss_display import LossDisplay
 from sklearn_cnn.inspection._occlusion_display import OcclusionDisplay
 from sklearn_cnn.inspection._receptive_field_display import ReceptiveFieldDisplay
 
-__all__ = ["FeatureMapDisplay", "KernelDisplay", "LossDisplay", "OcclusionDisplay", "ReceptiveFieldDisplay"]
+__all__ = [
+    "AugmentationDisplay",
+    "FeatureMapDisplay",
+    "KernelDisplay",
+    "LossDisplay",
+    "OcclusionDisplay",
+    "ReceptiveFieldDisplay",
+]

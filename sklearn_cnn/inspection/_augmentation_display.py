@@ -1,0 +1,169 @@
+"""One image beside what training sees of it."""
+
+import textwrap
+
+import numpy as np
+
+from sklearn_cnn._estimator.augmented import augmented_versions, versions_in_fit
+from sklearn_cnn.inspection._drawing import axes_to_draw_on, check_network, draw_tiles, grid_size, is_line, one_sample
+
+
+class AugmentationDisplay:
+    """An image, and what augmentation makes of it in one epoch after another.
+
+    All pictures share one scale.
+
+    Parameters
+    ----------
+    image : ndarray of shape (rows, columns, channels)
+        As it is.
+    versions : ndarray of shape (n_versions, rows, columns, channels)
+        What training sees, epoch by epoch.
+    title : str, default=None
+        Stands above the picture.
+
+    Attributes
+    ----------
+    figure_, ax_ : Figure, Axes
+        What it is drawn on.
+    images_ : list of AxesImage, or of Line2D for signals
+        The image, then its versions.
+
+    See Also
+    --------
+    sklearn_cnn.ImageAugmentation : What may happen to an image.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ImageAugmentation
+    >>> from sklearn_cnn.inspection import AugmentationDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = AugmentationDisplay.from_augmentation(ImageAugmentation(shift=1, rotate=15), X, input_shape=(8, 8))
+    >>> display.versions.shape
+    (11, 8, 8, 1)
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, image, versions, *, title=None):
+        self.image = image
+        self.versions = versions
+        self.title = title
+
+    @classmethod
+    def from_augmentation(cls, augmentation, X, *, sample=0, n_versions=11, input_shape=None, random_state=0, scale_input=True,
+                          ax=None, **options):  # fmt: skip
+        """Augment one of several images, and draw it.
+
+        Parameters
+        ----------
+        augmentation : ImageAugmentation
+            What may happen.
+        X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
+            Images or signals. All of them tell what a standard deviation is, which brightness is counted in.
+        sample : int, default=0
+            Number of the image to draw.
+        n_versions : int, default=11
+            Number of epochs.
+        input_shape : tuple of int, default=None
+            As for the estimator: the shape of flat images.
+        random_state : None, int or RandomState, default=0
+            As for the estimator: a fit to X with the same number sees the same.
+        scale_input : bool, default=True
+            As for the estimator.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : AugmentationDisplay
+            Drawn.
+        """
+        rows = np.arange(len(X))[sample : sample + 1 or None]
+        if len(rows) != 1:
+            raise ValueError(f"sample={sample!r} must be the number of one of the {len(X)} samples in X.")
+        images, versions = augmented_versions(
+            augmentation, X, input_shape=input_shape, rows=rows, epochs=range(1, n_versions + 1), random_state=random_state,
+            scale_input=scale_input,
+        )  # fmt: skip
+        return cls(images[0], versions[:, 0], title=_in_lines(augmentation)).plot(ax, **options)
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, n_versions=11, ax=None, **options):
+        """Draw what the fit of a network makes of one image.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier
+            Fitted. Its parameter ``augment`` is an `ImageAugmentation` or a function; scaling and draws are those of its fit, for
+            an image that is the first row there.
+        X : array-like
+            One image in any form that `predict` takes, with or without the axis of samples.
+        n_versions : int, default=11
+            Number of epochs.
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        **options
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : AugmentationDisplay
+            Drawn.
+        """
+        check_network(estimator, "augment")
+        if estimator.augment is None:
+            raise ValueError("augment=None: training sees images as they are. Set augment, for example to an ImageAugmentation.")
+        _, image = one_sample(estimator, X)
+        versions = versions_in_fit(estimator, image.reshape(1, -1), range(1, n_versions + 1))
+        return cls(image, versions, title=_in_lines(estimator.augment)).plot(ax, **options)
+
+    def plot(self, ax=None, *, cmap="gray", n_columns=None):
+        """Draw the image and its versions.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            What to draw on; None makes a figure.
+        cmap : str or Colormap, default="gray"
+            Colours of images that have none.
+        n_columns : int, default=None
+            Pictures side by side; None chooses.
+
+        Returns
+        -------
+        display : AugmentationDisplay
+            This one.
+        """
+        image = np.asarray(self.image)
+        tiles = np.concatenate([image[None].astype(np.float64), self.versions])
+        low, high = _limits(image, tiles)
+        if tiles.shape[-1] == 3 and not is_line(tiles.shape[1:]):
+            tiles = np.clip((tiles - low) / (high - low), 0, 1)
+        else:
+            tiles = tiles.mean(axis=-1)
+        _, _, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
+        scale = 1.6 if is_line(tiles.shape[1:]) else 1.0
+        self.figure_, self.ax_ = axes_to_draw_on(ax, (max(4.2, scale * width + 0.3), scale * height + 0.6))
+        labels = ["the image", *(f"epoch {number}" for number in range(1, len(tiles)))]
+        self.images_ = draw_tiles(self.ax_, tiles, labels, limits=(low, high), cmap=cmap, n_columns=n_columns)
+        if self.title is not None:
+            self.ax_.set_title(self.title, fontsize=10)
+        return self
+
+
+def _in_lines(augment):
+    """Write an augmentation in lines that are not wider than the pictures."""
+    name = augment.__name__ if callable(augment) and hasattr(augment, "__name__") else " ".join(repr(augment).split())
+    return textwrap.fill(name, 46)
+
+
+def _limits(image, tiles):
+    """Choose what is black and what is white: of bytes and of shares of one that is known."""
+    if image.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = (float(tiles.min()), float(tiles.max())) if image.min() < 0 or image.max() > 1 else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1.0)
