@@ -314,6 +314,7 @@ def augment_images(Table layers, Table arena, Table runs, const real[::1] parame
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
+    cdef uint64_t mode
     cdef Py_ssize_t i
     connect(&network, layers, arena, runs, parameters, numbers, None, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
@@ -321,8 +322,11 @@ def augment_images(Table layers, Table arena, Table runs, const real[::1] parame
         raise ValueError("this workspace was made for prediction only")
     describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
     batch.augmentation = &augmentation
-    for i in prange(order.shape[0], nogil=True, num_threads=network.n_threads):
-        gather_sample(&network, &batch, i, scratch_of(&network))
+    with nogil:
+        mode = enter_flush_to_zero()
+        for i in range(order.shape[0]):     # to be looked at: a few images, which need no threads
+            gather_sample(&network, &batch, i, scratch_of(&network))
+        leave_flush_to_zero(mode)
 
 
 cdef const Layer* layer_of_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,
