@@ -23,8 +23,8 @@ class ImageAugmentation(BaseEstimator):
         Most pixels that an image is moved along each axis, in both directions; a pair is for rows and columns. All whole
         numbers of pixels are equally likely. Signals are moved along their length.
     flip : {"horizontal", "vertical", "both"} or None, default=None
-        Mirrors half of the images: left and right, top and bottom, or each independently. "horizontal" turns signals back to
-        front.
+        Exchanges left and right, top and bottom, or each of them. An image and its mirror images take turns from epoch to
+        epoch; which of them begins is drawn, and drawn anew every eight epochs. "horizontal" turns signals back to front.
     rotate : float, default=0.0
         Largest angle in degrees, up to 180, in both directions, about the centre.
     zoom : float, default=0.0

@@ -289,13 +289,15 @@ def turned(image, zeros, change, padding_mode):
 def drawn_change(shape, seed, epoch, row, *, shift=(0, 0), flip=None, rotate=0.0, zoom=0.0, erase=0, brightness=0.0,
                  contrast=0.0):  # fmt: skip
     """What happens to the image in a row of X, in one epoch."""
-    words = {name: draw_words(seed, row, epoch, number) for name, number in DRAWS.items()}
+    times = {"flip": epoch // 8}
+    words = {name: draw_words(seed, row, times.get(name, epoch), number) for name, number in DRAWS.items()}
+    flip_rows, flip_columns = (words["flip"][1] >> 31) ^ (epoch // 2 % 2), (words["flip"][0] >> 31) ^ (epoch % 2)
     around_zero = {name: word[0] / 2**31 - 1 for name, word in words.items()}
     return {
         "shift": [(words["shift"][k] * (2 * shift[k] + 1) >> 32) - shift[k] for k in range(2)],
         "flip": (
-            flip in ("vertical", "both") and words["flip"][1] >= 2**31,
-            flip in ("horizontal", "both") and words["flip"][0] >= 2**31,
+            flip in ("vertical", "both") and flip_rows == 1,
+            flip in ("horizontal", "both") and flip_columns == 1,
         ),
         "angle": math.radians(rotate) * around_zero["rotate"],
         "zoom": 1 + zoom * around_zero["zoom"],

@@ -184,6 +184,25 @@ def test_every_change_that_is_allowed_happens(level):
     assert sum((count - expected) ** 2 / expected for count in seen.values()) < 59 + 5 * np.sqrt(2 * 59)
 
 
+@each_level
+@pytest.mark.parametrize("flip", ["horizontal", "vertical", "both"])
+def test_mirror_images_take_turns(level, flip):
+    """Within eight epochs nothing is repeated before everything has been seen; who begins is drawn, and drawn anew."""
+    n, n_epochs, period = 200, 400, 4 if flip == "both" else 2
+    X, shape = np.tile(np.arange(1.0, 13.0), (n, 1)), (3, 4, 1)
+    flips = np.array([compiled(X, shape, {"flip": flip}, epoch=epoch, level=level)[:, 0, 0, 0] for epoch in range(n_epochs)])
+    assert len(set(flips.ravel())) == period
+    if flip == "vertical":
+        flips = flips[::2]
+        n_epochs //= 2
+    blocks = flips.reshape(-1, 8 if flip != "vertical" else 4, n)
+    for start in range(blocks.shape[1] - period + 1):
+        assert all(len(set(blocks[b, start : start + period, row])) == period for b in range(5) for row in range(n))
+    begins = blocks[:, 0] == X[0, 0]
+    assert abs(begins.mean() - 1 / period) < 5 * np.sqrt(0.25 / begins.size)
+    assert abs(np.corrcoef(begins[:-1].ravel(), begins[1:].ravel())[0, 1]) < 5 / np.sqrt(begins.size)
+
+
 # --------------------------------------------------------------------------------------------------- what it depends on
 
 EVERYTHING = {

@@ -9,6 +9,12 @@ cpdef enum:
     FLIP_HORIZONTAL = 1
     FLIP_VERTICAL = 2
 
+# An image and its mirror image take turns, so that no epoch repeats the one before it (after Jordan, 2024, "94% on CIFAR-10 in
+# 3.29 seconds on a single GPU"). Which of them begins is drawn anew from time to time: in a stream that comes in chunks, one to
+# a call, a chunk may meet every other epoch only.
+cdef enum:
+    FLIP_EPOCHS = 8
+
 # What lies outside an image.
 cpdef enum:
     OUTSIDE_ZEROS = 0           # X's own zero, scaled like all of X
@@ -63,9 +69,9 @@ cdef void draw_change(const Augmentation* augmentation, const Layer* layer, Py_s
         change.shift_rows = integer_below(words[0], 2 * augmentation.shift_rows + 1) - augmentation.shift_rows
         change.shift_columns = integer_below(words[1], 2 * augmentation.shift_columns + 1) - augmentation.shift_columns
     if augmentation.flip > 0:
-        draw_words(seed, row, epoch, DRAW_FLIP, words)
-        change.flips_columns = augmentation.flip & FLIP_HORIZONTAL and words[0] >> 31
-        change.flips_rows = augmentation.flip & FLIP_VERTICAL and words[1] >> 31
+        draw_words(seed, row, epoch // FLIP_EPOCHS, DRAW_FLIP, words)
+        change.flips_columns = augmentation.flip & FLIP_HORIZONTAL and words[0] >> 31 != epoch & 1
+        change.flips_rows = augmentation.flip & FLIP_VERTICAL and words[1] >> 31 != epoch >> 1 & 1
     if augmentation.rotate > 0.0:
         draw_words(seed, row, epoch, DRAW_ROTATE, words)
         angle = around_zero(words[0], augmentation.rotate)
