@@ -1,16 +1,19 @@
 # The one door to everything that is run by hand; `make` alone lists the commands.
 #
-# Every environment is a directory .venv-<purpose> with a stamp file in it. The stamp is newer than the sources exactly when
-# the package installed in that environment is up to date, so a command installs again only after something has changed.
+# Every environment is a directory .venv-<purpose> with a stamp file in it. The kernels are compiled once for each state of the
+# sources, into the wheel in dist/, and that wheel is what every environment gets. A stamp is newer than what it depends on exactly
+# when nothing has to be done, so a command builds and installs again only after something has changed.
 
 PYTHON ?= python3
 # Arguments for the command behind a target, e.g.  make test ARGS="-k pickle -x"
 ARGS ?=
+# How many processes `make test` runs the tests in.
+JOBS ?= 2
 # Where `make demo` takes its images from: empty (look in the usual place), "digits", or a folder with Fashion-MNIST's four files.
 DATA ?=
 
 SOURCES := pyproject.toml README.md meson.build $(wildcard meson.options) \
-           $(shell find sklearn_cnn -not -name '*.pyc' -not -name __pycache__)
+           $(shell find sklearn_cnn -not -name '*.pyc' -not -name '*.so' -not -name __pycache__)
 
 # The requirements of the tools that are no part of the package stand in pyproject.toml, like everything else.
 GROUP = $(shell $(PYTHON) -c 'import tomllib; print(*map(repr, tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))')
@@ -23,12 +26,12 @@ QUIET_PIP := -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo         train, search, pickle and draw on real images             (ARGS=..., DATA=digits or a folder)"
-	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\")"
+	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
 	@echo "make bench-smoke  run every benchmark once, on tiny problems"
-	@echo "make wheel        source distribution -> wheel -> installed wheel, into dist/"
+	@echo "make wheel        build the wheel in dist/ that all of these install, and install it alone"
 	@echo "make dev          editable installation in .venv-dev, compiled again at import"
 	@echo "make clean        remove all of the above"
 
@@ -41,24 +44,44 @@ help:
 	@$(PYTHON) -m venv .venv-$*
 	@touch $@
 
-.venv-demo/installed.stamp: .venv-demo/created.stamp $(SOURCES)
-	@echo "installing sklearn_cnn and matplotlib into .venv-demo (this compiles the kernels, a minute or two the first time)"
-	@.venv-demo/bin/python $(QUIET_PIP) ".[demo]"
+# From a clean checkout by way of the source distribution: what that does not hold is missed here. With uncommitted changes
+# from this folder, since a source distribution holds what is committed.
+dist/wheel.stamp: .venv-wheel/created.stamp $(SOURCES)
+	@echo "building the wheel (this compiles the kernels, which takes a minute or two)"
+	@rm -rf dist
+	@.venv-wheel/bin/python $(QUIET_PIP) build
+	@if git diff --quiet HEAD 2> /dev/null && test -z "$$(git status --porcelain sklearn_cnn)"; then \
+	    .venv-wheel/bin/python -m build --quiet --outdir dist .; \
+	else \
+	    echo "note: built from this folder; there are uncommitted changes, which no source distribution holds"; \
+	    .venv-wheel/bin/python -m build --quiet --wheel --outdir dist .; \
+	fi
 	@touch $@
 
-.venv-test/installed.stamp: .venv-test/created.stamp $(SOURCES)
-	@echo "installing sklearn_cnn and its test requirements into .venv-test (this compiles the kernels)"
-	@.venv-test/bin/python $(QUIET_PIP) ".[test]"
+# $(call INSTALL,purpose,extras): the wheel's requirements where they are missing, then the wheel itself, also where one of the same
+# version is installed already.
+define INSTALL
+	@echo "installing sklearn_cnn$(2) into .venv-$(1)"
+	@.venv-$(1)/bin/python $(QUIET_PIP) "$$(echo $(CURDIR)/dist/*.whl)$(2)" $(3)
+	@.venv-$(1)/bin/python $(QUIET_PIP) --force-reinstall --no-deps dist/*.whl
 	@touch $@
+endef
+
+.venv-demo/installed.stamp: .venv-demo/created.stamp dist/wheel.stamp
+	$(call INSTALL,demo,[demo])
+
+.venv-test/installed.stamp: .venv-test/created.stamp dist/wheel.stamp
+	$(call INSTALL,test,[test])
+
+.venv-docs/installed.stamp: .venv-docs/created.stamp dist/wheel.stamp
+	$(call INSTALL,docs,[examples],$(call GROUP,docs))
+
+.venv-wheel/installed.stamp: .venv-wheel/created.stamp dist/wheel.stamp
+	$(call INSTALL,wheel)
 
 .venv-lint/installed.stamp: .venv-lint/created.stamp pyproject.toml
 	@echo "installing the linters into .venv-lint"
 	@.venv-lint/bin/python $(QUIET_PIP) $(call GROUP,lint)
-	@touch $@
-
-.venv-docs/installed.stamp: .venv-docs/created.stamp $(SOURCES)
-	@echo "installing sklearn_cnn and Sphinx into .venv-docs"
-	@.venv-docs/bin/python $(QUIET_PIP) ".[examples]" $(call GROUP,docs)
 	@touch $@
 
 # --------------------------------------------------------------------------------------------------------------- commands
@@ -68,7 +91,7 @@ demo: .venv-demo/installed.stamp
 
 # From inside the environment and with -P: the folder sklearn_cnn/ here has no compiled modules and must not be imported.
 test: .venv-test/installed.stamp
-	cd .venv-test && bin/python -P -m pytest ../tests $(ARGS)
+	cd .venv-test && bin/python -P -m pytest --numprocesses $(JOBS) ../tests $(ARGS)
 
 # All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp
@@ -90,13 +113,7 @@ docs: .venv-docs/installed.stamp
 bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py --smoke $(ARGS)
 
-# `build` makes the wheel from the unpacked source distribution, never from this folder: what is not in it is missed here.
-wheel: .venv-wheel/created.stamp
-	@test -z "$$(git status --porcelain)" || echo "note: a source distribution holds what is committed; there are uncommitted changes"
-	rm -rf dist
-	.venv-wheel/bin/python $(QUIET_PIP) build
-	.venv-wheel/bin/python -m build --quiet --outdir dist .
-	.venv-wheel/bin/python $(QUIET_PIP) --force-reinstall dist/*.whl
+wheel: .venv-wheel/installed.stamp
 	cd .venv-wheel && bin/python -P -c "import sklearn_cnn; sklearn_cnn.show_versions()"
 	@ls -l dist
 
