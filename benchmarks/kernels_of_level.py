@@ -32,12 +32,13 @@ class Layer:
 
         random = np.random.default_rng(0)
         plan = plans.build_plan((layer,), input_shape, wants_input_gradient)
-        workspace = network._Workspace(plan, n_samples, 1, True, np.dtype(np.float32), level)
+        workspace = network.Workspace(plan, n_samples, 1, True, np.dtype(np.float32), level)
         parameters = network.aligned_copy(random.normal(0, 0.1, plan.parameter_size).astype(np.float32))
         images = network.aligned_copy(random.normal(0, 1, n_samples * plan.n_inputs).astype(np.float32))
         rows = network.readable_rows(images.reshape(n_samples, plan.n_inputs))
         self._kernels = workspace.kernels
-        self._fixed = *workspace.tables, parameters, workspace.numbers, workspace.positions
+        statistics = plans.initial_statistics(plan)
+        self._fixed = *workspace.tables, parameters, statistics, workspace.numbers, workspace.positions
         self._batch = *rows, np.arange(n_samples), *network.scaling_arrays(None, None, np.dtype(np.float32))
         self._gradient = network.aligned_copy(np.zeros(plan.parameter_size, dtype=np.float32))
         self._n_samples = n_samples

@@ -13,8 +13,9 @@ import reference
 from sklearn_cnn import functional
 from sklearn_cnn._estimator import outputs
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 
 class Outside(Exception):

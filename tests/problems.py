@@ -1,7 +1,7 @@
 """Problems for the compiled kernels: modules to run, random geometries, random networks and random numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,8 +10,9 @@ from reference import network_backward, network_forward
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 LEVELS = _kernels.available_levels()
 DTYPES = (np.float32, np.float64)
@@ -38,6 +39,15 @@ def parameter_vector(plan, values, dtype=np.float64):
 
 def gaussian_parameters(plan, random_state, dtype=np.float64):
     return parameter_vector(plan, lambda size: 0.5 * random_state.standard_normal(size), dtype)
+
+
+def running_statistics(plan, random_state, dtype=np.float64):
+    """Means and variances as training might have left them; the gaps are zero."""
+    statistics = np.zeros(plan.statistics_size, dtype=dtype)
+    for _, means_at, variances_at, n_filters in plan.statistics:
+        statistics[means_at : means_at + n_filters] = random_state.standard_normal(n_filters)
+        statistics[variances_at : variances_at + n_filters] = random_state.random(n_filters) + 0.1
+    return statistics
 
 
 def sparse_integers(random_state, shape, largest=2, density=0.6):
@@ -104,6 +114,7 @@ class Problem:
 
     plan: object
     parameters: np.ndarray
+    statistics: np.ndarray
     X: np.ndarray
     d_outputs: np.ndarray
     outputs: np.ndarray
@@ -112,14 +123,14 @@ class Problem:
 
     def solve(self, dtype, level):
         """What the compiled kernels make of it: outputs, d_X, d_parameters."""
-        network = Network(self.plan, self.parameters.astype(dtype), level=level)
+        network = Network(self.plan, self.parameters.astype(dtype), self.statistics.astype(dtype), level=level)
         X = self.X.astype(dtype)
         return network.scores(X), *network.gradients(X, self.d_outputs.astype(dtype))
 
     def solve_first(self, dtype, level):
         """d_parameters of the same network without the gradient of its input: first layers have ways of their own."""
         plan = build_plan(self.plan.layers, self.plan.input_shape)
-        network = Network(plan, self.parameters.astype(dtype), level=level)
+        network = Network(plan, self.parameters.astype(dtype), self.statistics.astype(dtype), level=level)
         d_X, d_parameters = network.gradients(self.X.astype(dtype), self.d_outputs.astype(dtype))
         assert d_X is None
         return d_parameters
@@ -129,11 +140,12 @@ def make_problem(layers, input_shape, n_samples, numbers, parameters=None):
     """A problem whose inputs, parameters and output gradients are ``numbers(shape)``."""
     plan = build_plan(tuple(layers), input_shape, True)
     vector = parameter_vector(plan, parameters or numbers)
+    statistics = running_statistics(plan, np.random.default_rng(0))
     X = numbers((n_samples, plan.n_inputs))
     d_outputs = numbers((n_samples, plan.n_outputs))
-    outputs, trace = network_forward(plan, vector, X)
+    outputs, trace = network_forward(plan, vector, X, statistics)
     d_X, d_parameters = network_backward(plan, vector, trace, d_outputs)
-    return Problem(plan, vector, X, d_outputs, outputs, d_X, d_parameters)
+    return Problem(plan, vector, statistics, X, d_outputs, outputs, d_X, d_parameters)
 
 
 def integer_problem(make_layer, random_state):
@@ -159,8 +171,12 @@ def integer_problems(make_layer, n_problems, seed):
     return [integer_problem(make_layer, random_state) for _ in range(n_problems)]
 
 
-def random_network(random_state, *, largest_side=9, activations=("identity", "relu", "tanh", "logistic")):
-    """The plan of a small network: up to two blocks, perhaps a pooling layer, dense layers."""
+def random_network(
+    random_state, *, largest_side=9, activations=("identity", "relu", "tanh", "logistic"), batch_norm=False
+):
+    """The plan of a small network: up to two blocks, perhaps a pooling layer, dense layers.
+
+    batch_norm: some layers are normalised, one at least."""
     while True:
         layers = []
         input_shape = (*pair(random_state, 1, largest_side), int(random_state.integers(1, 4)))
@@ -173,6 +189,13 @@ def random_network(random_state, *, largest_side=9, activations=("identity", "re
             layers.append(random_pooling(random_state)[0])
         if random_state.random() < 0.4:
             layers.append(DenseLayer(int(random_state.integers(1, 6)), choose(random_state, *activations)))
+        if batch_norm:
+            layers = [
+                replace(layer, batch_norm=bool(random_state.random() < 0.7)) if not isinstance(layer, PoolingLayer) else layer
+                for layer in layers
+            ]
+            if not any(getattr(layer, "batch_norm", False) for layer in layers):
+                continue
         layers.append(DenseLayer(int(random_state.integers(2, 4))))
         try:
             return build_plan(tuple(layers), input_shape, True)
@@ -200,7 +223,7 @@ def train(plan, parameters, X, *, solver, n_threads, level=None, n_steps=3):
     losses = [
         trainer.step(X, random_state.permutation(n)[: n - step], targets, weight, 0.01) for step in range(n_steps)
     ]
-    return losses, bits(trainer.parameters), bits(trainer.first_moment), bits(trainer.second_moment)
+    return losses, *map(bits, (trainer.parameters, trainer.first_moment, trainer.second_moment, trainer.statistics))
 
 
 def regions_of(module, compute):

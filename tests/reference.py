@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, PoolingLayer, parts_of
 
 # -------------------------------------------------------------------------------------------------------------- padding
 
@@ -228,7 +228,7 @@ def adam(parameters, gradient, first_moment, second_moment, t, learning_rate, be
 # --------------------------------------------------------------------------------------- random numbers, augmentation
 
 #: Draws by name, as in `random.pxi`.
-DRAWS = {"shift": 0, "flip": 1, "rotate": 2, "zoom": 3, "erase": 4, "brightness": 5, "contrast": 6}
+DRAWS = {"shift": 0, "flip": 1, "rotate": 2, "zoom": 3, "erase": 4, "brightness": 5, "contrast": 6, "dropout": 7}
 
 
 def draw_words(seed, place, time, name):
@@ -320,6 +320,60 @@ def augment(image, zeros, seed, epoch, row, *, padding_mode="zeros", **settings)
     image[max(top, 0) : top + side, max(left, 0) : left + side] = 0
     return image
 
+# -------------------------------------------------------------------------------------------------- batch normalisation
+
+EPSILON = 1e-5
+
+
+def moments(X, sample_weight=None):
+    """Weighted mean and variance of each filter, over samples and pixels."""
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    weight = np.broadcast_to(weight.reshape(-1, *[1] * (X.ndim - 1)), (*X.shape[:-1], 1))
+    axes = tuple(range(X.ndim - 1))
+    mean = (weight * X).sum(axis=axes) / weight.sum()
+    return mean, (weight * (X - mean) ** 2).sum(axis=axes) / weight.sum()
+
+
+def normalise(X, gamma, beta, mean, variance):
+    return gamma * (X - mean) / np.sqrt(variance + EPSILON) + beta
+
+
+def normalise_backward(d_outputs, X, gamma, mean, variance, sample_weight=None, constant_moments=False):
+    """-> d_X, d_gamma, d_beta. By way of mean and variance, which are functions of X unless they are constants."""
+    axes, n_pixels = tuple(range(X.ndim - 1)), np.prod(X.shape[1:-1])
+    deviation = np.sqrt(variance + EPSILON)
+    d_gamma, d_beta = (d_outputs * (X - mean) / deviation).sum(axis=axes), d_outputs.sum(axis=axes)
+    d_X = gamma * d_outputs / deviation
+    if not constant_moments:
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        share = (weight / (weight.sum() * n_pixels)).reshape(-1, *[1] * (X.ndim - 1))
+        d_variance = (gamma * d_outputs * (X - mean)).sum(axis=axes) * -0.5 / deviation**3
+        d_mean = -(gamma * d_outputs).sum(axis=axes) / deviation
+        d_X = d_X + share * (d_mean + 2 * d_variance * (X - mean))
+    return d_X, d_gamma, d_beta
+
+
+# -------------------------------------------------------------------------------------------------------------- dropout
+
+
+def scramble(x):
+    """Wellons (2018), "lowbias32"."""
+    x ^= x >> 16
+    x = x * 0x7FEB352D % 2**32
+    x ^= x >> 15
+    x = x * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
+def dropout_factors(rate, whole_maps, shape, place, seed, step, number):
+    """What one sample, of shape (rows, columns, channels), is multiplied by. number: that of the layer among the records."""
+    first, second, *_ = draw_words(seed, place, step, DRAWS["dropout"] + 256 * number)
+    threshold = min(round(rate * 2**32), 2**32 - 1)
+    units = np.arange(shape[-1] if whole_maps else math.prod(shape))
+    words = np.array([scramble(scramble((int(unit) + first) % 2**32) ^ second) for unit in units])
+    factors = np.where(words >= threshold, 1 / (1 - threshold * 2.0**-32), 0.0)
+    return np.broadcast_to(factors if whole_maps else factors.reshape(shape), shape)
+
 
 # ------------------------------------------------------------------------------------------------------- whole networks
 
@@ -353,34 +407,129 @@ def layer_backward(layer, weights, X, kept, d_outputs):
     return convolution_backward(d_maps, X, weights, layer.stride, padding, layer.padding_mode)
 
 
-def unpack(plan, vector):
-    """The flat vector as one (weights, bias) for each layer."""
+def no_bias_is_zero(weights, bias):
+    return bias if bias.size else np.zeros(weights.shape[-1])
+
+
+def linear_forward(layer, weights, bias, X):
+    """What batch normalisation gets: a dense layer or a convolution, behind maximum pooling if there is any."""
+    bias = no_bias_is_zero(weights, bias)
+    if isinstance(layer, DenseLayer):
+        return dense(X, weights, bias)
+    padding = sides(layer.padding, X.shape[1:3], layer.kernel_size, layer.stride)
+    maps = convolution(X, weights, bias, layer.stride, padding, layer.padding_mode)
+    return max_pool(maps, layer.pool_size, layer.pool_stride) if layer.pooling == "max" else maps
+
+
+def linear_backward(layer, weights, bias, X, d_outputs):
+    """-> d_X, d_weights, d_bias"""
+    if isinstance(layer, DenseLayer):
+        return dense_backward(d_outputs, X, weights)
+    padding = sides(layer.padding, X.shape[1:3], layer.kernel_size, layer.stride)
+    if layer.pooling == "max":
+        maps = convolution(X, weights, no_bias_is_zero(weights, bias), layer.stride, padding, layer.padding_mode)
+        d_outputs = max_pool_backward(d_outputs, maps, layer.pool_size, layer.pool_stride)
+    return convolution_backward(d_outputs, X, weights, layer.stride, padding, layer.padding_mode)
+
+
+def normalised_forward(layer, weights, bias, normalisation, X):
+    """-> outputs, and what backward needs. normalisation: gamma, beta, mean, variance (None: of the batch), sample_weight."""
+    gamma, beta, mean, variance, sample_weight = normalisation
+    values = linear_forward(layer, weights, bias, X)
+    constant_moments = mean is not None
+    if not constant_moments:
+        mean, variance = moments(values, sample_weight)
+    outputs = ACTIVATIONS[layer.activation][0](normalise(values, gamma, beta, mean, variance))
+    kept = values, outputs, gamma, mean, variance, sample_weight, constant_moments
+    if getattr(layer, "pooling", None) == "average":
+        outputs = average_pool(outputs, layer.pool_size, layer.pool_stride)
+    return outputs, kept
+
+
+def normalised_backward(layer, weights, bias, X, kept, d_outputs):
+    """-> d_X, (d_weights, d_bias, d_gamma, d_beta)"""
+    values, outputs, gamma, mean, variance, sample_weight, constant_moments = kept
+    if getattr(layer, "pooling", None) == "average":
+        d_outputs = average_pool_backward(d_outputs, outputs, layer.pool_size, layer.pool_stride)
+    d_outputs = d_outputs * ACTIVATIONS[layer.activation][1](outputs)
+    d_values, *d_normalisation = normalise_backward(d_outputs, values, gamma, mean, variance, sample_weight, constant_moments)
+    d_X, d_weights, d_bias = linear_backward(layer, weights, bias, X, d_values)
+    return d_X, (d_weights, d_bias if bias.size else bias, *d_normalisation)
+
+
+#: What a layer may have, in the order of the flat vector.
+KINDS = ("weights", "bias", "gamma", "beta")
+
+
+def unpack_all(plan, vector):
+    """The flat vector as one list of `KINDS` for each layer; None is what it has not."""
     parameters = [{} for _ in plan.layers]
     for block in plan.blocks:
         values = vector[block.offset : block.offset + math.prod(block.shape)]
         parameters[block.layer][block.kind] = values.reshape(block.shape)
-    return [(entry.get("weights"), entry.get("bias")) for entry in parameters]
+    return [[entry.get(kind) for kind in KINDS] for entry in parameters]
+
+
+def unpack(plan, vector):
+    """The flat vector as one (weights, bias) for each layer. A bias that normalisation takes away has no numbers."""
+    return [tuple(entry[:2]) for entry in unpack_all(plan, vector)]
 
 
 def pack(plan, parameters):
-    """The flat vector of one (weights, bias) for each layer, gaps zero."""
+    """The flat vector of one (weights, bias), or as many of `KINDS` as there are, for each layer; gaps zero."""
     vector = np.zeros(plan.parameter_size)
-    for target, source in zip(unpack(plan, vector), parameters, strict=True):
-        for view, values in zip(target, source, strict=True):
+    for target, source in zip(unpack_all(plan, vector), parameters, strict=True):
+        for view, values in zip(target, source, strict=False):
             if view is not None:
                 view[...] = values
     return vector
 
 
-def network_forward(plan, vector, X):
-    """X: (n, n_inputs) -> outputs of the last layer (n, n_outputs), and the trace that backward needs."""
+def running_moments(plan, statistics):
+    """Layer -> (mean, variance)"""
+    return {
+        layer: (statistics[mean_at : mean_at + n], statistics[variance_at : variance_at + n])
+        for layer, mean_at, variance_at, n in plan.statistics
+    }
+
+
+def layer_with_moments(layer, parameters, X, running, sample_weight):
+    """Any layer: -> outputs, and what backward needs. running: (mean, variance) or None for those of the batch."""
+    weights, bias, gamma, beta = parameters
+    if gamma is None:
+        return layer_forward(layer, weights, bias, X)
+    normalisation = gamma, beta, *(running or (None, None)), sample_weight
+    return normalised_forward(layer, weights, bias, normalisation, X)
+
+
+def network_forward(plan, vector, X, statistics=None, sample_weight=None, draws=None):
+    """X: (n, n_inputs) -> outputs of the last layer (n, n_outputs), and the trace that backward needs.
+
+    statistics: running means and variances to normalise with, as in prediction; None takes those of the batch, weighted.
+    draws: (seed, step) of dropout; None drops nothing."""
     X = X.reshape(len(X), *plan.input_shape)
     trace = []
-    for layer, (weights, bias) in zip(plan.layers, unpack(plan, vector), strict=True):
-        outputs, kept = layer_forward(layer, weights, bias, X)
+    running = {} if statistics is None else running_moments(plan, statistics)
+    for k, (layer, parameters) in enumerate(zip(plan.layers, unpack_all(plan, vector), strict=True)):
+        if isinstance(layer, DropoutLayer):
+            kept = dropout_of_batch(plan, k, X.shape, draws)
+            outputs = X * kept
+        else:
+            outputs, kept = layer_with_moments(layer, parameters, X, running.get(k), sample_weight)
         trace.append((X, kept))
         X = outputs
     return flat(X), trace
+
+
+def dropout_of_batch(plan, k, shape, draws):
+    """What a whole mini-batch is multiplied by in layer k."""
+    if draws is None:
+        return np.ones(shape)
+    number = sum(len(parts_of(layer)) for layer in plan.layers[:k])
+    layer = plan.layers[k]
+    sizes = (1, 1, shape[1]) if len(shape) == 2 else shape[1:]
+    rows = [dropout_factors(layer.rate, layer.whole_maps, sizes, place, *draws, number) for place in range(shape[0])]
+    return np.array(rows).reshape(shape)
 
 
 def network_backward(plan, vector, trace, d_outputs):
@@ -388,22 +537,27 @@ def network_backward(plan, vector, trace, d_outputs):
     gradients = []
     d_X = d_outputs.reshape(len(d_outputs), *plan.output_shapes[-1])
     for k in reversed(range(len(plan.layers))):
-        layer, (weights, _), (X, kept) = plan.layers[k], unpack(plan, vector)[k], trace[k]
+        layer, (weights, bias, gamma, _), (X, kept) = plan.layers[k], unpack_all(plan, vector)[k], trace[k]
         d_X = flat(d_X) if isinstance(layer, DenseLayer) else d_X.reshape(len(d_X), *plan.output_shapes[k])
-        d_X, d_weights, d_bias = layer_backward(layer, weights, X, kept, d_X)
-        gradients.insert(0, (d_weights, d_bias))
+        if isinstance(layer, DropoutLayer):
+            d_X, gradient = d_X.reshape(kept.shape) * kept, ()
+        elif gamma is None:
+            d_X, *gradient = layer_backward(layer, weights, X, kept, d_X)
+        else:
+            d_X, gradient = normalised_backward(layer, weights, bias, X, kept, d_X)
+        gradients.insert(0, gradient)
     return flat(d_X), pack(plan, gradients)
 
 
-def network_loss(plan, vector, X, targets, sample_weight, loss, alpha):
-    """Weighted mean loss plus the L2 penalty of the weights -> loss, its gradient (flat)."""
-    scores, trace = network_forward(plan, vector, X)
+def network_loss(plan, vector, X, targets, sample_weight, loss, alpha, draws=None):
+    """Weighted mean loss plus the L2 penalty of the weights -> loss, its gradient (flat). draws: (seed, step) of dropout."""
+    scores, trace = network_forward(plan, vector, X, None, sample_weight, draws)
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     value, backward = LOSSES[loss]
     d_scores = backward(scores, targets) * weights[:, None] / weights.sum()
     _, gradient = network_backward(plan, vector, trace, d_scores)
     strength = alpha / weights.sum()
-    only_weights = pack(plan, [(w, None if b is None else 0 * b) for w, b in unpack(plan, vector)])
+    only_weights = pack(plan, [(w,) for w, _ in unpack(plan, vector)])
     total = (weights * value(scores, targets)).sum() / weights.sum() + 0.5 * strength * (only_weights**2).sum()
     return total, gradient + strength * only_weights
 
@@ -472,4 +626,24 @@ LAYERS = [
     Row("dense, one unit", DenseLayer(1, "logistic"), (1, 7, 1), (1, 1, 1)),
     Row("dense, 150 inputs, 67 units", DenseLayer(67, "relu"), (10, 5, 3), (1, 1, 67)),
     Row("dense, 70 inputs, 130 units", DenseLayer(130, "tanh"), (1, 70, 1), (1, 1, 130)),
+    Row("normalised convolution", Block(5, (3, 3), activation="tanh", batch_norm=True), (6, 5, 2), (4, 3, 5)),
+    Row("normalised convolution with one filter", Block(1, (2, 2), activation="relu", batch_norm=True), (5, 5, 3), (4, 4, 1)),
+    Row("normalised convolution of one pixel", Block(7, (1, 1), activation="tanh", batch_norm=True), (1, 1, 3), (1, 1, 7)),
+    Row("normalised convolution, many pixels", Block(24, (1, 1), activation="relu", batch_norm=True), (16, 16, 2), (16, 16, 24)),
+    Row("normalised convolution by minimal filtering", Block(16, (3, 3), padding="same", batch_norm=True),
+        (6, 4, 16), (6, 4, 16)),
+    Row("normalised maximum", Block(21, (3, 3), padding="same", pooling="max", activation="relu", batch_norm=True),
+        (6, 7, 4), (3, 3, 21)),
+    Row("normalised maximum, overlapping", Block(4, (3, 3), pooling="max", pool_size=(3, 2), pool_stride=(1, 1),
+        activation="logistic", batch_norm=True), (7, 7, 2), (3, 4, 4)),
+    Row("normalised maximum behind minimal filtering", Block(32, (3, 3), padding="same", pooling="max", activation="relu",
+        batch_norm=True), (4, 6, 16), (2, 3, 32)),
+    Row("normalised average", Block(10, (2, 2), pooling="average", pool_size=(3, 2), pool_stride=(2, 3), activation="relu",
+        batch_norm=True), (8, 8, 2), (3, 2, 10)),
+    Row("normalised local", Block(3, (3, 2), weight_sharing=False, activation="tanh", batch_norm=True), (5, 5, 2), (3, 4, 3)),
+    Row("normalised local, maximum", Block(4, (3, 3), padding="same", pooling="max", weight_sharing=False, activation="relu",
+        batch_norm=True), (5, 4, 2), (2, 2, 4)),
+    Row("normalised local, average", Block(4, (2, 2), pooling="average", weight_sharing=False, activation="tanh",
+        batch_norm=True), (5, 5, 2), (2, 2, 4)),
+    Row("normalised dense", DenseLayer(37, "relu", batch_norm=True), (1, 70, 1), (1, 1, 37)),
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from reference import DRAWS, augment, draw_words, pad
 
 from sklearn_cnn._network.augmentation import augmentation_settings, augmented_images
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Trainer, _Workspace, readable_rows, scaling_arrays
+from sklearn_cnn._network.network import Workspace, readable_rows, scaling_arrays
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 THREADS = (1, 2, 3, 7)
 
@@ -77,11 +78,11 @@ def test_the_generator_is_philox():
 def drawn_words(seed, epoch, places, level):
     """The first words of the compiled generator, read off what is added to a black pixel in double precision."""
     plan, X, order = plan_of((1, 1, 1)), np.zeros((1, 1)), np.zeros(len(places), dtype=np.int64)
-    workspace = _Workspace(plan, len(places), 1, True, np.float64, level)
+    workspace = Workspace(plan, len(places), 1, True, np.float64, level)
     settings = {**augmentation_settings(seed, epoch, brightness=1.0), "rows": np.array(places, dtype=np.int64)}
     parameters, (shift, factor) = np.zeros(plan.parameter_size), scaling_arrays(None, None, np.dtype(np.float64))
     workspace.kernels.augment_images(
-        *workspace.tables, parameters, workspace.numbers, *readable_rows(X), order, shift, factor, settings, 1
+        *workspace.tables, parameters, np.zeros(0), workspace.numbers, *readable_rows(X), order, shift, factor, settings, 1
     )
     added = workspace.area("values_at", 0, len(places), 1).ravel()
     return ((added + 1) * 2**31).astype(np.int64).tolist()
@@ -315,6 +316,7 @@ def test_settings_that_do_not_fit_are_refused():
     one_row = {**augmentation_settings(0, 0), "rows": np.arange(1)}
     with pytest.raises(ValueError, match="2 samples are to be augmented"):
         trainer._workspace.kernels.augment_images(
-            *trainer._workspace.tables, trainer.parameters, trainer._workspace.numbers, *readable_rows(X), np.arange(2),
+            *trainer._workspace.tables, trainer.parameters, trainer.statistics, trainer._workspace.numbers,
+            *readable_rows(X), np.arange(2),
             *scaling_arrays(None, None, np.dtype(np.float32)), one_row, 1,
         )  # fmt: skip

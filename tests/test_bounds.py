@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import LEVELS, gaussian_parameters, random_block, random_network, random_pooling
+from problems import LEVELS, gaussian_parameters, random_block, random_network, random_pooling, running_statistics
 from reference import LAYERS
 
 from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network import trainer as trainer_module
 from sklearn_cnn._network.augmentation import augmentation_settings
-from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parent
 N_NETWORKS = 150
@@ -43,7 +45,7 @@ def fenced(array):
 
 def use_fences(module):
     """Let workspaces, moments and positions end before fences."""
-    initialise = module._Workspace.__init__
+    initialise = module.Workspace.__init__
 
     def fenced_workspace(self, *arguments, **options):
         initialise(self, *arguments, **options)
@@ -51,9 +53,9 @@ def use_fences(module):
         if self.positions is not None:
             self.positions = before_a_fence(self.positions.nbytes)
 
-    module._Workspace.__init__ = fenced_workspace
+    module.Workspace.__init__ = fenced_workspace
     module.aligned_empty = lambda n, dtype: before_a_fence(n * np.dtype(dtype).itemsize).view(dtype)
-    module.aligned_copy = fenced
+    trainer_module.aligned_copy = fenced
 
 
 def plans():
@@ -70,6 +72,7 @@ def plans():
                 continue
     for _ in range(N_NETWORKS):
         yield random_network(random_state)
+        yield random_network(random_state, batch_norm=True)
 
 
 def augmentations(input_shape):
@@ -87,7 +90,7 @@ def walk(level, dtype):
     for plan in plans():
         n_plans += 1
         parameters = fenced(gaussian_parameters(plan, random_state, dtype))
-        network = Network(plan, parameters, level=level)
+        network = Network(plan, parameters, fenced(running_statistics(plan, random_state, dtype)), level=level)
         for number_type in (np.uint8, np.float32, np.float64):
             X = fenced(random_state.integers(0, 5, (3, plan.n_inputs)).astype(number_type))
             network.scores(X)

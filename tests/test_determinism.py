@@ -11,7 +11,17 @@ import platform
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level, gaussian_parameters, network_problem, random_network, regions_of, train
+from problems import (
+    bits,
+    each_dtype,
+    each_level,
+    gaussian_parameters,
+    network_problem,
+    random_network,
+    regions_of,
+    running_statistics,
+    train,
+)
 from processes import run_python
 from reference import LAYERS
 
@@ -28,10 +38,19 @@ STACK = (
     DenseLayer(150, "relu"),
     DenseLayer(3),
 )
+NORMALISED_STACK = (
+    ConvolutionBlock(16, (3, 3), padding="same", pooling="max", activation="relu", batch_norm=True),
+    ConvolutionBlock(20, (3, 3), padding="same", pooling="average", activation="tanh", batch_norm=True),
+    ConvolutionBlock(21, (2, 2), activation="relu", batch_norm=True),
+    ConvolutionBlock(3, (2, 2), weight_sharing=False, activation="logistic", batch_norm=True),
+    DenseLayer(150, "relu", batch_norm=True),
+    DenseLayer(400, "tanh", batch_norm=True),
+    DenseLayer(3),
+)
 SMALL_STACK = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
 
 #: Layers, the side of an image, samples, and whether they are worth threads
-SIZES = [(STACK, 16, 41, True), (SMALL_STACK, 6, 10, False)]
+SIZES = [(STACK, 16, 41, True), (NORMALISED_STACK, 16, 41, True), (SMALL_STACK, 6, 10, False)]
 each_size = pytest.mark.parametrize(("layers", "side", "n_samples", "worth_threads"), SIZES)
 
 
@@ -71,12 +90,14 @@ def test_a_row_does_not_depend_on_the_others(level, dtype, row):
 
 @each_level
 @each_dtype
-def test_a_row_does_not_depend_on_the_others_in_random_networks(level, dtype):
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_row_does_not_depend_on_the_others_in_random_networks(level, dtype, batch_norm):
     random_state = np.random.default_rng(2)
     for _ in range(30):
-        plan = random_network(random_state)
+        plan = random_network(random_state, batch_norm=batch_norm)
         X = random_state.standard_normal((11, plan.n_inputs)).astype(dtype)
-        assert_rows_are_independent(Network(plan, gaussian_parameters(plan, random_state, dtype), level=level), X)
+        parameters, statistics = gaussian_parameters(plan, random_state, dtype), running_statistics(plan, random_state, dtype)
+        assert_rows_are_independent(Network(plan, parameters, statistics, level=level), X)
 
 
 @each_level
@@ -194,7 +215,7 @@ def test_addresses_of_bytes_do_not_matter(level):
 @pytest.fixture
 def poison(monkeypatch):
     """A switch: from then on, fresh memory is full of NaN, and positions of maxima point out of every window."""
-    create, initialise = network_module.aligned_empty, network_module._Workspace.__init__
+    create, initialise = network_module.aligned_empty, network_module.Workspace.__init__
 
     def poisoned_empty(n, dtype):
         array = create(n, dtype)
@@ -209,7 +230,7 @@ def poison(monkeypatch):
     def switch():
         network_module._idle_workspaces.cache_clear()
         monkeypatch.setattr(network_module, "aligned_empty", poisoned_empty)
-        monkeypatch.setattr(network_module._Workspace, "__init__", poisoned_workspace)
+        monkeypatch.setattr(network_module.Workspace, "__init__", poisoned_workspace)
         assert np.isnan(network_module.aligned_empty(3, np.float32)).all()
 
     return switch
@@ -246,7 +267,8 @@ def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, s
 
 @each_level
 @each_dtype
-def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_nothing_is_written_outside_the_workspace(level, dtype, batch_norm, monkeypatch):
     """Guard zones around every array that the kernels write."""
     create, rooms = network_module.aligned_empty, []
 
@@ -259,7 +281,7 @@ def test_nothing_is_written_outside_the_workspace(level, dtype, monkeypatch):
     random_state = np.random.default_rng(6)
     monkeypatch.setattr(network_module, "aligned_empty", guarded_empty)
     for _ in range(30):
-        plan = random_network(random_state)
+        plan = random_network(random_state, batch_norm=batch_norm)
         X = random_state.standard_normal((5, plan.n_inputs)).astype(dtype)
         train(plan, gaussian_parameters(plan, random_state, dtype), X, solver="adam", n_threads=2, level=level)
     train_on(3, *network_problem(STACK, (16, 16, 3), 41, dtype), level=level)

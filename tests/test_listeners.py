@@ -5,8 +5,8 @@ import pytest
 from problems import gaussian_parameters
 
 from sklearn_cnn._network.layers import DenseLayer
-from sklearn_cnn._network.network import Trainer
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.epochs import Epoch, Examples, train
 from sklearn_cnn._training.history import History
 from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, Report, listen

@@ -12,6 +12,7 @@ from problems import (
     gaussian_parameters,
     parameter_vector,
     random_network,
+    running_statistics,
     sparse_integers,
 )
 
@@ -19,8 +20,9 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena
 from sklearn_cnn._network.augmentation import augmentation_settings
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Network, Trainer, aligned_copy, aligned_empty, readable_rows
-from sklearn_cnn._network.plan import build_plan, table
+from sklearn_cnn._network.network import Network, aligned_copy, aligned_empty, readable_rows
+from sklearn_cnn._network.plan import build_plan, initial_statistics, table
+from sklearn_cnn._network.trainer import Trainer
 
 STACK = (
     ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu"),
@@ -53,17 +55,19 @@ def make_trainer(plan, parameters, **options):
 
 @each_level
 @each_dtype
-def test_scores_and_gradients_of_random_networks(level, dtype):
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_scores_and_gradients_of_random_networks(level, dtype, batch_norm):
     random_state = np.random.default_rng(0)
     for _ in range(60):
-        plan = random_network(random_state)
+        plan = random_network(random_state, batch_norm=batch_norm)
+        statistics = running_statistics(plan, random_state).astype(dtype)
         parameters = gaussian_parameters(plan, random_state).astype(dtype)
         X = random_state.standard_normal((4, plan.n_inputs)).astype(dtype)
         d_outputs = random_state.standard_normal((4, plan.n_outputs)).astype(dtype)
         exact = parameters.astype(np.float64), X.astype(np.float64)
-        scores, trace = reference.network_forward(plan, *exact)
+        scores, trace = reference.network_forward(plan, *exact, statistics.astype(np.float64))
         gradients = reference.network_backward(plan, exact[0], trace, d_outputs.astype(np.float64))
-        network = Network(plan, parameters, level=level)
+        network = Network(plan, parameters, statistics, level=level)
         tolerance = {"rtol": 2e-3, "atol": 2e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-10}
         np.testing.assert_allclose(network.scores(X), scores, **tolerance, err_msg=str(plan.layers))
         for result, expected in zip(network.gradients(X, d_outputs), gradients, strict=True):
@@ -145,11 +149,12 @@ def check_gradient(plan, parameters, loss, random_state, level):
 
 
 @pytest.mark.parametrize("loss", reference.LOSSES)
-def test_gradients_of_random_networks_are_slopes(loss):
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_gradients_of_random_networks_are_slopes(loss, batch_norm):
     random_state = np.random.default_rng(3)
     kinks = 0
     for _ in range(100):
-        plan = random_network(random_state, largest_side=7)
+        plan = random_network(random_state, largest_side=7, batch_norm=batch_norm)
         kinks += check_gradient(plan, gaussian_parameters(plan, random_state), loss, random_state, None)
     assert kinks < 20
 
@@ -439,19 +444,20 @@ class Call:
     """The arguments of one training step, to be spoilt one at a time."""
 
     def __init__(self, dtype):
-        self.plan = build_plan((ConvolutionBlock(2, (2, 2), pooling="max"), DenseLayer(3)), (6, 6, 2))
+        self.plan = build_plan((ConvolutionBlock(2, (2, 2), pooling="max", batch_norm=True), DenseLayer(3)), (6, 6, 2))
         arena = build_arena(self.plan, 4, 2, True)
         self.prediction = build_arena(self.plan, 4, 2, False)
         size = self.plan.parameter_size
         X = np.zeros((5, 72), dtype=np.float32)
         self.arguments = {
             "layers": table(self.plan.records), "arena": table(arena), "runs": table(self.plan.runs),
-            "parameters": np.zeros(size, dtype), "numbers": np.zeros(int(arena["n_numbers"][0]), dtype),
+            "parameters": np.zeros(size, dtype), "statistics": initial_statistics(self.plan, dtype),
+            "numbers": np.zeros(int(arena["n_numbers"][0]), dtype),
             "positions": np.zeros(400, np.uint8),
             "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
             "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "sample_weight": np.ones(5, dtype),
             "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
-            "second_moment": np.zeros(size, dtype), "n_threads": 1,
+            "second_moment": np.zeros(size, dtype), "statistics_rate": 0.1, "seed": 0, "step": 0, "n_threads": 1,
             "solver_settings": {
                 "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "decay": 0.0,
                 "nesterov": 0,
@@ -462,12 +468,13 @@ class Call:
     def make(self, name, module, **changes):
         arguments = {**self.arguments, **changes}
         order = {
-            "train": "layers arena runs parameters numbers positions X number_type order shift factor targets "
-            "sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings n_threads",
-            "augment_images": "layers arena runs parameters numbers X number_type order shift factor augmentation_settings "
-            "n_threads",
-            "predict": "layers arena runs parameters numbers positions X number_type order shift factor n_threads",
-            "backpropagate": "layers arena runs parameters numbers positions n_samples gradient n_threads",
+            "train": "layers arena runs parameters statistics numbers positions X number_type order shift factor targets "
+            "sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
+            "statistics_rate seed step n_threads",
+            "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
+            "augmentation_settings n_threads",
+            "predict": "layers arena runs parameters statistics numbers positions X number_type order shift factor n_threads",
+            "backpropagate": "layers arena runs parameters statistics numbers positions n_samples gradient n_threads",
         }[name]
         return getattr(module, name)(*(arguments[key] for key in order.split()))
 
@@ -485,6 +492,9 @@ def spoilt(call, dtype):
         {"parameters": np.zeros(size - 1, dtype)},
         {"parameters": np.zeros(size + 1, dtype)},
         {"parameters": np.zeros(0, dtype)},
+        {"statistics": np.zeros(31, dtype)},
+        {"statistics": np.zeros(33, dtype)},
+        {"statistics": np.zeros(0, dtype)},
         {"numbers": np.zeros(10, dtype)},
         {"positions": np.zeros(3, np.uint8)},
         {"n_threads": 0},

@@ -8,9 +8,10 @@ import pytest
 from problems import random_network
 from reference import LAYERS
 
+from sklearn_cnn._network.algorithms import ALIGNMENT
 from sklearn_cnn._network.arena import build_arena, prediction_capacity
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
-from sklearn_cnn._network.plan import ALIGNMENT, build_plan
+from sklearn_cnn._network.plan import build_plan
 
 
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
@@ -39,14 +40,19 @@ def test_shapes_of_random_networks_follow_each_other():
         (ConvolutionBlock(7, (2, 3)), (2, 3, 4, 7), (7,), (24, 42)),
         (ConvolutionBlock(7, (2, 3), weight_sharing=False), (4, 4, 2, 3, 4, 7), (4, 4, 7), (24, 42)),
         (DenseLayer(9), (120, 9), (9,), (120, 9)),
+        (ConvolutionBlock(7, (2, 3), batch_norm=True), (2, 3, 4, 7), (0,), (24, 42)),
+        (ConvolutionBlock(7, (2, 3), weight_sharing=False, batch_norm=True), (4, 4, 2, 3, 4, 7), (4, 4, 7), (24, 42)),
+        (DenseLayer(9, batch_norm=True), (120, 9), (0,), (120, 9)),
     ],
 )
 def test_parameter_blocks(layer, weights, bias, fans):
     plan = build_plan((layer,), (5, 6, 4))
-    first, second = plan.blocks
+    first, second, *normalisation = plan.blocks
     assert (first.kind, first.shape, first.fan_in, first.fan_out) == ("weights", weights, *fans)
     assert (second.kind, second.shape) == ("bias", bias)
-    assert plan.n_parameters == math.prod(weights) + math.prod(bias)
+    assert [block.kind for block in normalisation] == (["gamma", "beta"] if layer.batch_norm else [])
+    assert {block.shape for block in normalisation} <= {weights[-1:]}
+    assert plan.n_parameters == math.prod(weights) + math.prod(bias) + 2 * layer.batch_norm * weights[-1]
 
 
 def test_pooling_has_no_parameters():
@@ -56,8 +62,8 @@ def test_pooling_has_no_parameters():
 
 def test_blocks_begin_on_cache_lines_and_do_not_overlap():
     random_state = np.random.default_rng(1)
-    for _ in range(100):
-        plan = random_network(random_state)
+    for n in range(100):
+        plan = random_network(random_state, batch_norm=n % 2 == 1)
         end = 0
         for block in plan.blocks:
             assert block.offset >= end
@@ -71,18 +77,21 @@ def test_blocks_begin_on_cache_lines_and_do_not_overlap():
 def test_areas_of_a_workspace_do_not_overlap(training):
     random_state = np.random.default_rng(2)
     for _ in range(50):
-        plan, capacity, n_threads = random_network(random_state), int(random_state.integers(1, 40)), 3
+        plan = random_network(random_state, batch_norm=bool(random_state.integers(2)))
+        capacity, n_threads = int(random_state.integers(1, 40)), 3
         arena = build_arena(plan, capacity, n_threads, training)[0]
         areas = [
             (arena["values_at"], arena["n_values"] * capacity),
             (arena["kept_at"], arena["n_kept"] * capacity),
             (arena["scratch_at"], arena["n_scratch"] * n_threads),
+            (arena["factors_at"], plan.totals["factors"]),
         ]
         if training:
             areas += [
                 (arena["gradients_at"], arena["n_values"] * capacity),
                 (arena["flipped_at"], arena["n_flipped"]),
                 (arena["chunk_gradients_at"], arena["n_shared"] * arena["n_chunks"]),
+                (arena["sums_at"], 2 * arena["n_sums"] * arena["n_chunks"]),
             ]
         areas = sorted((int(at), int(size)) for at, size in areas)
         for (at, size), (following, _) in itertools.pairwise(areas):

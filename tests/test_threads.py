@@ -7,7 +7,7 @@ a region's work was cut, and how many threads shared these. All numbers are rand
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -195,13 +195,22 @@ PIECES_OF_A_STEP = {
     "forward_chunks": 16, "backward_chunks": 16, "local_weights": 7, "dense_forward": 9, "dense_backward": 29, "update": 79,
 }  # fmt: skip
 
+#: The same normalised: a stage for every layer, and two for each dense one (its sums alone, and what is made of them).
+NORMALISED_NETWORK = tuple(replace(layer, batch_norm=True) for layer in NETWORK[:-1]) + NETWORK[-1:]
+PIECES_OF_A_NORMALISED_STEP = PIECES_OF_A_STEP | {"forward_chunks": 6 * 16, "backward_chunks": 6 * 16}
+each_network = pytest.mark.parametrize(
+    ("layers", "pieces"), [(NETWORK, PIECES_OF_A_STEP), (NORMALISED_NETWORK, PIECES_OF_A_NORMALISED_STEP)],
+    ids=["plain", "normalised"],
+)  # fmt: skip
+
 
 @each_level
 @each_dtype
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
-def test_training_does_not_depend_on_threads(level, dtype, solver):
+@each_network
+def test_training_does_not_depend_on_threads(level, dtype, solver, layers, pieces):
     # Every parallel region at once, the penalty's sum of squares and the update among them.
-    plan, parameters, X = network_problem(NETWORK, (32, 32, 3), 19, dtype)
+    plan, parameters, X = network_problem(layers, (32, 32, 3), 19, dtype)
 
     def two_steps(n_threads):
         losses, *arrays = train(plan, parameters, X, solver=solver, n_threads=n_threads, level=level, n_steps=2)
@@ -209,19 +218,20 @@ def test_training_does_not_depend_on_threads(level, dtype, solver):
         assert all(np.isfinite(np.frombuffer(data, dtype)).all() for _, _, data in arrays)
         return losses, arrays
 
-    assert_threads_change_nothing(_kernels.kernels(dtype, level), two_steps, set(PIECES_OF_A_STEP))
+    assert_threads_change_nothing(_kernels.kernels(dtype, level), two_steps, set(pieces))
 
 
 @each_level
 @each_dtype
-def test_a_step_is_cut_into_pieces_by_its_size(level, dtype):
-    plan, parameters, X = network_problem(NETWORK, (32, 32, 3), 19, dtype)
+@each_network
+def test_a_step_is_cut_into_pieces_by_its_size(level, dtype, layers, pieces):
+    plan, parameters, X = network_problem(layers, (32, 32, 3), 19, dtype)
     for n_threads in (1, *THREADS, 64):
         _, records = regions_of(
             _kernels.kernels(dtype, level),
             lambda: train(plan, parameters, X, solver="adam", n_threads=n_threads, level=level, n_steps=1),  # noqa: B023
         )
-        assert {name: n_pieces for name, (n_pieces, _) in records.items()} == PIECES_OF_A_STEP
+        assert {name: n_pieces for name, (n_pieces, _) in records.items()} == pieces
 
 
 @each_level

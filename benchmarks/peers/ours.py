@@ -100,7 +100,7 @@ def build_plan_of(job):
 
 def prepare_trainer(job):
     """Return a function that trains one epoch from the common weights, in the common order."""
-    from sklearn_cnn._network.network import Trainer
+    from sklearn_cnn._network.trainer import Trainer
 
     plan = build_plan_of(job)
     parameters = np.zeros(plan.parameter_size, dtype=np.float32)

@@ -20,8 +20,9 @@ from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers
-from sklearn_cnn._network.network import Network, Trainer
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.summary import warn_of_skipped_pixels
+from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Examples, train
 from sklearn_cnn._training.holding_out import hold_out

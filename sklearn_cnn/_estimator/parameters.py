@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
-from sklearn_cnn._network.network import SOLVERS
+from sklearn_cnn._network.trainer import SOLVERS
 from sklearn_cnn._training.schedules import SCHEDULES
 
 # Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.

@@ -335,9 +335,9 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
         memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
     map_gradient(layer, kept_map, output, positions, d_output, d_map, frame_row)
     weight_gradient(layer, padded, d_map, frame_row, d_weights)
-    if layer.pooling == MAXIMUM:    # the same sum over fewer numbers
+    if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
         bias_gradient(d_output, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
-    else:
+    elif layer.n_bias > 0:
         bias_gradient(d_map, layer.map_rows, frame_row, layer.map_columns, layer.filters, d_bias)
     if d_image != NULL:
         input_gradient(layer, runs, flipped, frame, d_image, scratch)

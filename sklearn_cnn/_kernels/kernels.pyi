@@ -14,6 +14,7 @@ CONVOLUTION: int
 LOCAL: int
 POOLING: int
 DENSE: int
+NORMALISATION: int
 IDENTITY: int
 RELU: int
 LOGISTIC: int
@@ -34,6 +35,7 @@ ADAM: int
 DENSE_ROWS: int
 DENSE_COLUMNS: int
 SERIAL_WORK: int
+EPSILON_OF_NORMALISATION: float
 
 def describe() -> dict[str, int | bool]: ...
 def max_threads() -> int: ...
@@ -46,6 +48,7 @@ def predict(
     arena: _Table,
     runs: _Table,
     parameters: _Reals,
+    statistics: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
     X: _Bytes,
@@ -60,6 +63,7 @@ def backpropagate(
     arena: _Table,
     runs: _Table,
     parameters: _Reals,
+    statistics: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
     n_samples: int,
@@ -71,6 +75,7 @@ def train(
     arena: _Table,
     runs: _Table,
     parameters: _Reals,
+    statistics: _Reals,
     numbers: _Reals,
     positions: _Bytes | None,
     X: _Bytes,
@@ -87,6 +92,9 @@ def train(
     second_moment: _Reals | None,
     solver_settings: dict[str, float] | None,
     augmentation_settings: dict[str, Any] | None,
+    statistics_rate: float,
+    seed: int,
+    step: int,
     n_threads: int,
 ) -> float | None: ...
 def augment_images(
@@ -94,6 +102,7 @@ def augment_images(
     arena: _Table,
     runs: _Table,
     parameters: _Reals,
+    statistics: _Reals,
     numbers: _Reals,
     X: _Bytes,
     number_type: int,

@@ -3,7 +3,7 @@
 # translation unit, which is why the bodies are included.
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, sin, tanh
+from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, sin, sqrt, tanh
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
@@ -54,17 +54,6 @@ cdef extern from "vectors.h" nogil:
         SPARSE_VECTORS
         SHALLOW_TAPS
 
-cdef extern from "lists.h" nogil:
-    enum:
-        LISTS_IN_VECTORS
-        MOST_POSITIONS_OF_FILTERS
-        MOST_POSITIONS_OF_PIXELS
-    void list_positions(real* values, int32_t* offsets, int32_t* ends, const real* gradient, const uint8_t* positions,
-                        Py_ssize_t n_positions, Py_ssize_t n_filters, int32_t filter_size)
-    void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const real* gradient,
-                      const uint8_t* positions, Py_ssize_t row, Py_ssize_t n_filters, const int32_t* windows,
-                      Py_ssize_t n_pixels, const int32_t* in_window, Py_ssize_t n_positions)
-
 cdef extern from "environment.h" nogil:
     uint64_t enter_flush_to_zero()
     void leave_flush_to_zero(uint64_t saved)
@@ -110,11 +99,19 @@ include "patches.pxi"
 include "dense.pxi"
 include "loss.pxi"
 include "update.pxi"
+include "normalisation.pxi"
+include "dropout.pxi"
+include "network.pxi"
 include "passes.pxi"
+include "step.pxi"
 
 memset(ZEROS, 0, sizeof(ZEROS))
 if watch_forks() != 0:
     raise ImportError("pthread_atfork failed: a forked child could hang in OpenMP")
+
+
+#: What is added to a variance before its square root is taken.
+EPSILON_OF_NORMALISATION = NORMALISATION_EPSILON
 
 
 def describe():
@@ -162,8 +159,8 @@ cdef inline bint holds(Table table, size_t record_size) noexcept nogil:
     return table.shape[1] * sizeof(int64_t) == record_size
 
 
-cdef int connect(Network* network, Table layers, Table arena, Table runs,
-                 const real[::1] parameters, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
+cdef int connect(Network* network, Table layers, Table arena, Table runs, const real[::1] parameters,
+                 const real[::1] statistics, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
                  int n_threads) except -1:
     """Check the sizes of the blocks against the plan and take their addresses."""
     cdef const Arena* sizes
@@ -175,6 +172,8 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs,
         raise ValueError("the arena does not belong to these layers and runs")
     if parameters.shape[0] != sizes.n_parameters:
         raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {sizes.n_parameters}")
+    if statistics.shape[0] != sizes.n_statistics:
+        raise ValueError(f"statistics has {statistics.shape[0]} numbers, the network has {sizes.n_statistics}")
     if numbers.shape[0] < sizes.n_numbers or n_samples > sizes.capacity or n_samples < 0:
         raise ValueError(f"the workspace has room for {sizes.capacity} samples, not {n_samples}")
     if positions is not None and positions.shape[0] < sizes.n_positions * sizes.capacity:
@@ -189,6 +188,14 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs,
     network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
     network.n_samples = n_samples
     network.n_threads = min(n_threads, <int> sizes.n_threads)
+    network.first_dense, network.direction = 0, -1
+    while network.first_dense < sizes.n_layers and network.layers[network.first_dense].kind != DENSE:
+        network.first_dense += 1
+    network.statistics = <real*> &statistics[0] if statistics.shape[0] > 0 else NULL
+    network.order, network.sample_weight = NULL, NULL
+    network.weight_sum = network.statistics_rate = 0.0
+    network.uses_batch_moments = False
+    network.seed, network.step, network.drops = 0, 0, False
     if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
         network.n_threads = 1
     return 0
@@ -218,13 +225,13 @@ cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, :
     return 0
 
 
-def predict(Table layers, Table arena, Table runs, const real[::1] parameters,
-            real[::1] numbers, uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
+def predict(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics, real[::1] numbers,
+            uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
             const real[::1] shift, const real[::1] factor, int n_threads):
     """Run the samples X[order] through the network; results are in the workspace `numbers`."""
     cdef Network network
     cdef Batch batch
-    connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
+    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if order.shape[0] == 0:
         return
@@ -232,12 +239,14 @@ def predict(Table layers, Table arena, Table runs, const real[::1] parameters,
         forward(&network, &batch)
 
 
-def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters,
+def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
                   real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
-    """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs."""
+    """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs.
+
+    The workspace must be that of the call of `predict` before."""
     cdef Network network
     cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
-    connect(&network, layers, arena, runs, parameters, numbers, positions, n_samples, n_threads)
+    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, n_samples, n_threads)
     if gradient.shape[0] != parameters.shape[0] or network.arena.gradients_at < 0:
         raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
     if network.positions == NULL and network.arena.n_positions > 0:
@@ -249,13 +258,15 @@ def backpropagate(Table layers, Table arena, Table runs, const real[::1] paramet
         backward(&network, d_parameters)
 
 
-def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] numbers,
+def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] numbers,
           uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
           const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
           int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
-          dict solver_settings, dict augmentation_settings, int n_threads):
+          dict solver_settings, dict augmentation_settings, double statistics_rate, uint64_t seed, uint32_t step, int n_threads):
     """One mini-batch: forward, loss, backward and (unless solver_settings is None) update; augmented unless those are None.
 
+    Masks of dropout are those of the step that the seed gives. Statistics go the part statistics_rate of the way to the
+    mini-batch's moments.
     Returns the loss, or None where the sample weights sum to zero and nothing was done."""
     cdef Network network
     cdef Batch batch
@@ -267,7 +278,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef real* second = NULL
     cdef double weight_sum = 0.0, value, squares
     cdef Py_ssize_t i
-    connect(&network, layers, arena, runs, parameters, numbers, positions, order.shape[0], n_threads)
+    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if augmentation_settings is not None:
         describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
@@ -299,6 +310,9 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     if not weight_sum > 0.0:
         gradient[:] = 0
         return None
+    network.order, network.sample_weight, network.weight_sum = &order[0], weights, weight_sum
+    network.statistics_rate, network.uses_batch_moments = statistics_rate, True
+    network.seed, network.step, network.drops = seed, step, True
     with nogil:
         forward(&network, &batch)
         value = loss_of_batch(&network, loss, &targets[0, 0], &order[0], weights, weight_sum, True)
@@ -307,16 +321,16 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     return value + 0.5 * alpha / weight_sum * squares
 
 
-def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, real[::1] numbers, const uint8_t[:, ::1] X,
-                   int64_t number_type, const int64_t[::1] order, const real[::1] shift, const real[::1] factor,
-                   dict augmentation_settings, int n_threads):
+def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
+                   real[::1] numbers, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
+                   const real[::1] shift, const real[::1] factor, dict augmentation_settings, int n_threads):
     """Gather the samples X[order] as `train` does; they are in the workspace `numbers` as the first layer's input."""
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
     cdef uint64_t mode
     cdef Py_ssize_t i
-    connect(&network, layers, arena, runs, parameters, numbers, None, order.shape[0], n_threads)
+    connect(&network, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if network.arena.gradients_at < 0:
         raise ValueError("this workspace was made for prediction only")
@@ -329,72 +343,4 @@ def augment_images(Table layers, Table arena, Table runs, const real[::1] parame
         leave_flush_to_zero(mode)
 
 
-cdef const Layer* layer_of_images(Table layers, Table runs, const real[:, ::1] images, const real[:, ::1] padded,
-                                  int n_threads) except NULL:
-    """Check images and padded images against one convolution layer, and return it; they may be empty together."""
-    cdef const Layer* layer = layer_of_rows(layers, images.shape[0], padded.shape[0], n_threads)
-    if (images.shape[1] != input_size(layer) or padded.shape[1] != padded_size(layer)
-            or not holds(runs, sizeof(Run)) or runs.shape[0] < layer.first_run + layer.n_runs):
-        raise ValueError(f"images of {images.shape[1]} and {padded.shape[1]} numbers, or the runs, do not fit the layer")
-    return layer
-
-
-cdef const Layer* layer_of_patches(Table layers, const real[:, ::1] padded, const real[:, ::1] columns,
-                                   int n_threads) except NULL:
-    """Check padded images and their patches against one convolution layer, and return it; they may be empty together."""
-    cdef const Layer* layer = layer_of_rows(layers, padded.shape[0], columns.shape[0], n_threads)
-    cdef Py_ssize_t n_patch = layer.kernel_rows * layer.kernel_columns * layer.channels
-    if padded.shape[1] != padded_size(layer) or columns.shape[1] != layer.map_rows * layer.map_columns * n_patch:
-        raise ValueError(f"images of {padded.shape[1]} numbers with patches of {columns.shape[1]} do not fit the layer")
-    return layer
-
-
-cdef const Layer* layer_of_rows(Table layers, Py_ssize_t n_before, Py_ssize_t n_after, int n_threads) except NULL:
-    """Check that there is one layer, and as many samples before it as after; return the layer."""
-    if layers.shape[0] != 1 or not holds(layers, sizeof(Layer)) or n_before != n_after or n_threads < 1:
-        raise ValueError(f"{layers.shape[0]} layers, {n_before} and {n_after} images, {n_threads} threads")
-    return layers_in(layers)
-
-
-cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) noexcept nogil:
-    return 1 if is_forked_child() or numbers.shape[0] * numbers.shape[1] < SERIAL_WORK else n_threads
-
-
-def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
-    """Copy images into padded frames; what padding does not copy keeps the number it had."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        record_region(PADDED_IMAGES, images.shape[0])
-        for i in prange(images.shape[0]):
-            pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
-
-
-def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
-    """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        record_region(UNPADDED_IMAGES, images.shape[0])
-        for i in prange(images.shape[0]):
-            pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
-
-
-def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
-    """Copy the patches of padded images."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        record_region(PATCHES_OF_IMAGES, padded.shape[0])
-        for i in prange(padded.shape[0]):
-            copy_patches(layer, &padded[i, 0], &columns[i, 0])
-
-
-def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
-    """The adjoint of `patches_of_images`: add patches to padded images."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        record_region(IMAGES_OF_PATCHES, padded.shape[0])
-        for i in prange(padded.shape[0]):
-            add_patches(layer, &columns[i, 0], &padded[i, 0])
+include "copies.pxi"

@@ -16,6 +16,7 @@ cdef enum:
     DRAW_ERASE = 4
     DRAW_BRIGHTNESS = 5
     DRAW_CONTRAST = 6
+    DRAW_DROPOUT = 7
 
 cdef uint32_t MULTIPLIER_0 = <uint32_t> 0xD2511F53
 cdef uint32_t MULTIPLIER_1 = <uint32_t> 0xCD9E8D57

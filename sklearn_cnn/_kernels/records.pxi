@@ -1,12 +1,12 @@
 # The records that describe a network to the kernels. Python derives its dtypes from these structs (`layer_format`,
-# `arena_format`), fills them in `_network/plan.py`, and nothing else describes a layer. All fields are 64-bit integers.
+# `arena_format`), fills them in `_network/records.py`, and nothing else describes a layer. All fields are 64-bit integers.
 #
 # Legend: sizes count numbers (not bytes) of one sample; an image is rows x columns x channels, channels fastest;
 # `*_at` is an offset into a flat block. In a block kept for a mini-batch, sample i of something at offset `at` of size `n`
 # stands at `at * capacity + i * n`.
 
 ctypedef struct Layer:
-    int64_t kind                # CONVOLUTION, LOCAL, POOLING or DENSE
+    int64_t kind                # CONVOLUTION, LOCAL, POOLING, DENSE, NORMALISATION or DROPOUT
     int64_t activation
     int64_t pooling
     # input image
@@ -41,8 +41,15 @@ ctypedef struct Layer:
     # in the flat parameter vector
     int64_t weights_at
     int64_t n_weights
-    int64_t bias_at
-    int64_t n_bias
+    int64_t bias_at             # of a normalisation: beta; before one: zeros, where it would take the bias away again
+    int64_t n_bias              # numbers that are learnt, so 0 before a normalisation
+    int64_t gamma_at
+    # of a normalisation: its running means and, after whole cache lines, variances in the vector of statistics; its `Factors`
+    int64_t statistics_at
+    int64_t factors_at
+    # of a dropout: 2**32 times the probability, and whether the units are whole maps
+    int64_t threshold
+    int64_t drops_maps
     # zeros around the map's gradient, so that every phase of the input gradient reads inside it
     int64_t lead_rows
     int64_t lead_columns
@@ -52,6 +59,8 @@ ctypedef struct Layer:
     # layers the padded images and map gradients
     int64_t input_at
     int64_t output_at
+    int64_t input_in_scratch    # values of samples that go together: normalised in front of the next layer, again on the way back
+    int64_t output_in_scratch
     int64_t map_at              # -1 where backward does not need the map
     int64_t positions_at
     int64_t kept_padded_at
@@ -93,13 +102,16 @@ ctypedef struct Arena:
     int64_t n_layers
     int64_t n_shared            # numbers of one chunk's gradient (convolutions only)
     int64_t n_parameters
+    int64_t n_statistics
     int64_t n_values            # numbers per sample in `values`
     int64_t n_kept              # numbers per sample in `kept`
     int64_t n_positions         # positions per sample
     int64_t n_scratch           # numbers of scratch per thread
+    int64_t in_scratch_at       # there: values of the samples that go together
     int64_t n_padded            # the first of them: padded images, whose borders stay zero
     int64_t n_zeroed            # then the frames of map gradients, likewise
     int64_t n_flipped
+    int64_t n_sums              # double-precision numbers of one chunk's sums over a layer to be normalised
     int64_t n_inputs
     int64_t n_outputs
     int64_t work                # multiply-adds of one sample's forward pass
@@ -111,6 +123,8 @@ ctypedef struct Arena:
     int64_t flipped_at
     int64_t transformed_at
     int64_t chunk_gradients_at
+    int64_t factors_at
+    int64_t sums_at
     int64_t n_numbers
 
 
@@ -132,6 +146,8 @@ cpdef enum:
     LOCAL = 1
     POOLING = 2
     DENSE = 3
+    NORMALISATION = 4
+    DROPOUT = 5
 
 cpdef enum:
     NO_POOLING = 0

@@ -15,6 +15,17 @@
 # What is left out are additions of zero. The order of a filter's list is that of the pooled map, the order of a pixel's list that
 # of the filters.
 
+cdef extern from "lists.h" nogil:
+    enum:
+        LISTS_IN_VECTORS
+        MOST_POSITIONS_OF_FILTERS
+        MOST_POSITIONS_OF_PIXELS
+    void list_positions(real* values, int32_t* offsets, int32_t* ends, const real* gradient, const uint8_t* positions,
+                        Py_ssize_t n_positions, Py_ssize_t n_filters, int32_t filter_size)
+    void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const real* gradient,
+                      const uint8_t* positions, Py_ssize_t row, Py_ssize_t n_filters, const int32_t* windows,
+                      Py_ssize_t n_pixels, const int32_t* in_window, Py_ssize_t n_positions)
+
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return (layer.kernel_columns * layer.channels + 15) // 16 * 16
 
@@ -26,14 +37,17 @@ ctypedef struct Slices:
     Py_ssize_t n_vectors        # of a stretch that hold anything
 
 
+cdef inline Py_ssize_t evenly(Py_ssize_t n, Py_ssize_t most) noexcept nogil:
+    # The size of the largest part where n are cut into parts of at most so many.
+    cdef Py_ssize_t n_parts = (n + most - 1) // most
+    return (n + n_parts - 1) // n_parts
+
+
 cdef Slices slices_of(const Layer* layer) noexcept nogil:
     cdef Slices slices
-    cdef Py_ssize_t n = (layer.kernel_rows + 2) // 3
     slices.n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
-    slices.rows = (layer.kernel_rows + n - 1) // n
-    slices.vectors = min(8, SPARSE_VECTORS // slices.rows)
-    n = (slices.n_vectors + slices.vectors - 1) // slices.vectors
-    slices.vectors = (slices.n_vectors + n - 1) // n
+    slices.rows = evenly(layer.kernel_rows, 3)
+    slices.vectors = evenly(slices.n_vectors, min(8, SPARSE_VECTORS // slices.rows))
     return slices
 
 
@@ -210,7 +224,8 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     windows = lists.offsets + layer.n_entries
     place_windows(layer, n_samples, windows, offset_in_window)
     activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_pixels * layer.filters)
-    bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
+    if layer.n_bias > 0:
+        bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
     while first < layer.filters:
         last = min(first + MOST_LISTS, layer.filters)
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)

@@ -50,23 +50,28 @@ def build_arena(plan, capacity, n_threads, training):
         backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
         augmented = totals["padded"] + 2 * plan.n_inputs + plan.input_shape[2]
         scratch = max(scratch, backward, totals["panel"], augmented)
-    scratch = aligned(scratch + ALIGNMENT)
+    in_scratch_at = aligned(scratch + ALIGNMENT)
+    n_together = _n_together(plan, capacity)
+    scratch = in_scratch_at + aligned(n_together * totals["in_scratch"])
     arena = np.zeros(1, dtype=np.asarray(_kernels.kernels().arena_format()).dtype)
     fields = {
         "capacity": capacity,
         "n_threads": n_threads,
         "n_chunks": _n_chunks(plan, capacity, training),
-        "n_together": _n_together(plan, capacity),
-        "n_layers": len(plan.layers),
+        "n_together": n_together,
+        "n_layers": len(plan.records),
         "n_shared": totals["shared"],
         "n_parameters": plan.parameter_size,
+        "n_statistics": plan.statistics_size,
         "n_values": totals["values"],
         "n_kept": kept,
         "n_positions": totals["positions"],
         "n_scratch": scratch,
+        "in_scratch_at": in_scratch_at,
         "n_padded": totals["padded"],
         "n_zeroed": totals["padded"] + totals["frames"],
         "n_flipped": totals["flipped"],
+        "n_sums": totals["sums"],
         "n_inputs": plan.n_inputs,
         "n_outputs": plan.n_outputs,
         "work": totals["work"],
@@ -80,6 +85,8 @@ def build_arena(plan, capacity, n_threads, training):
         ("flipped_at", totals["flipped"] if training else 0),
         ("transformed_at", totals["transformed"]),
         ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
+        ("factors_at", totals["factors"]),
+        ("sums_at", 2 * totals["sums"] * fields["n_chunks"] if training else 0),  # of eight bytes, whatever a number has
     ):
         fields[name] = at if training or name != "gradients_at" else -1
         at += aligned(size)

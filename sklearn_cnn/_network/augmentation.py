@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._network.network import _Workspace, readable_rows, scaling_arrays
+from sklearn_cnn._network.network import Workspace, readable_rows, scaling_arrays
 
 IMAGES_AT_ONCE = 256
 N_EPOCHS = 1 << 32  # that have draws of their own
@@ -105,8 +105,9 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     names = ("padded_rows", "padded_columns") if record["input_is_padded"] else ("rows", "columns")
     shape = tuple(int(record[name]) for name in (*names, "channels"))
     capacity = max(1, min(len(rows), IMAGES_AT_ONCE))
-    workspace = _Workspace(plan, capacity, n_threads, True, dtype, level)
-    numbers = np.zeros(plan.parameter_size, dtype=dtype), workspace.numbers  # no weight is looked at
+    workspace = Workspace(plan, capacity, n_threads, True, dtype, level)
+    # no weight is looked at
+    numbers = (*(np.zeros(n, dtype=dtype) for n in (plan.parameter_size, plan.statistics_size)), workspace.numbers)
     shift, factor = scaling_arrays(shift, factor, np.dtype(dtype))
     images = np.empty((len(rows), math.prod(shape)), dtype=dtype)
     for start in range(0, len(rows), capacity):

@@ -1,6 +1,6 @@
 """Layers as data: what a network consists of, in the order data meets it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from sklearn_cnn._network.geometry import output_length, resolve_padding
 
@@ -10,6 +10,7 @@ class ConvolutionBlock:
     """Padding, convolution (or local connection), bias, activation and pooling.
 
     ``padding`` is "same", "valid", a pair (rows, columns) or ``((top, bottom), (left, right))``. Pairs are (rows, columns).
+    `parts_of` says where ``batch_norm`` puts a normalisation.
     """
 
     n_filters: int
@@ -22,10 +23,11 @@ class ConvolutionBlock:
     pool_stride: tuple = (2, 2)
     weight_sharing: bool = True
     activation: str = "identity"
+    batch_norm: bool = False
 
 
 #: What one value per block is given for.
-BLOCK_FIELDS = tuple(field.name for field in fields(ConvolutionBlock) if field.name != "activation")
+BLOCK_FIELDS = tuple(field.name for field in fields(ConvolutionBlock) if field.name not in {"activation", "batch_norm"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,98 @@ class DenseLayer:
 
     n_units: int
     activation: str = "identity"
+    batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class NormalisationLayer:
+    """Batch normalisation of each filter of its input, and the activation behind it."""
+
+    activation: str
+
+
+@dataclass(frozen=True)
+class DropoutLayer:
+    """Dropout of single values, or of whole maps; it exists in training only."""
+
+    rate: float
+    whole_maps: bool = False
+
+
+def with_dropout(layers, dropout):
+    """Put dropout into a network, for training; no parameter changes its place.
+
+    Parameters
+    ----------
+    layers : tuple of layers
+        The network.
+    dropout : float or sequence of float
+        A number for the input of every dense layer, or a list with one number per block, for whole maps of its output, and
+        then one per dense layer, the output included.
+
+    Returns
+    -------
+    tuple of layers
+
+    Raises
+    ------
+    ValueError
+        If a list has not one entry per block and dense layer.
+
+    Examples
+    --------
+    >>> [type(layer).__name__ for layer in with_dropout((ConvolutionBlock(8), DenseLayer(10)), 0.5)]
+    ['ConvolutionBlock', 'DropoutLayer', 'DenseLayer']
+    """
+    n_blocks, n_dense = (sum(isinstance(layer, kind) for layer in layers) for kind in (ConvolutionBlock, DenseLayer))
+    if isinstance(dropout, (list, tuple)):
+        if len(dropout) != n_blocks + n_dense:
+            raise ValueError(
+                f"dropout={dropout!r} has {len(dropout)} entries, but the network has {n_blocks} "
+                f"block{'s' if n_blocks != 1 else ''} and {n_dense} dense layer{'s' if n_dense != 1 else ''}, the "
+                "output included. Give one number for the input of every dense layer, or a list with one "
+                "number per block and then one per dense layer."
+            )
+        rates = list(dropout)
+    else:
+        rates = [0.0] * n_blocks + [dropout] * n_dense
+    result = []
+    for layer in layers:
+        is_block = isinstance(layer, ConvolutionBlock)
+        rate = float(rates.pop(0)) if is_block or isinstance(layer, DenseLayer) else 0.0
+        dropouts = [DropoutLayer(rate, whole_maps=is_block)] if rate > 0.0 else []
+        result += [layer, *dropouts] if is_block else [*dropouts, layer]
+    return tuple(result)
+
+
+def parts_of(layer):
+    """Cut a layer into the parts that are computed one after another.
+
+    Batch normalisation stands between convolution and activation, but behind maximum pooling: a quarter of the numbers are
+    normalised, and the maxima are found where the map is computed. The order is part of the definition: a negative gamma turns
+    maxima into minima.
+
+    Parameters
+    ----------
+    layer : ConvolutionBlock, PoolingLayer or DenseLayer
+
+    Returns
+    -------
+    tuple of layers
+        The layer alone where nothing is normalised. Else a layer without activation comes first; its ``batch_norm`` says that
+        the mean takes its bias away (only a locally connected block, whose bias differs from place to place, keeps one).
+
+    Examples
+    --------
+    >>> [type(part).__name__ for part in parts_of(ConvolutionBlock(8, pooling="average", batch_norm=True))]
+    ['ConvolutionBlock', 'NormalisationLayer', 'PoolingLayer']
+    """
+    if not getattr(layer, "batch_norm", False):
+        return (layer,)
+    linear, normalisation = replace(layer, activation="identity"), NormalisationLayer(layer.activation)
+    if getattr(layer, "pooling", None) == "average":
+        return replace(linear, pooling=None), normalisation, PoolingLayer("average", layer.pool_size, layer.pool_stride)
+    return linear, normalisation
 
 
 def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,

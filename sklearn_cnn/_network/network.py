@@ -1,4 +1,4 @@
-"""A plan with one parameter vector: run it, train it, look inside.
+"""A plan with its parameters: run it, look inside.
 
 Everything here can be rebuilt from the layers, the input shape and the arrays a `Trainer` exposes; nothing is pickled.
 """
@@ -12,13 +12,10 @@ import numpy as np
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena, prediction_capacity
 from sklearn_cnn._network.layers import ConvolutionBlock
-from sklearn_cnn._network.plan import build_plan, table
+from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
-#: Names of the losses and solvers -> what the kernels call them.
-LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
-SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
 _NUMBER_TYPES = {np.dtype(np.uint8): 0, np.dtype(bool): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 
 
@@ -37,7 +34,7 @@ def aligned_copy(array):
     return copy
 
 
-class _Workspace:
+class Workspace:
     """One block of numbers and one of positions for mini-batches of a plan, and the call's fixed arguments."""
 
     def __init__(self, plan, capacity, n_threads, training, dtype, level):
@@ -77,7 +74,7 @@ def _borrow_workspace(plan, capacity, n_threads, dtype, level):
     try:
         return idle.pop(), idle
     except IndexError:
-        return _Workspace(plan, capacity, n_threads, False, dtype, level), idle
+        return Workspace(plan, capacity, n_threads, False, dtype, level), idle
 
 
 def readable_rows(X):
@@ -88,7 +85,8 @@ def readable_rows(X):
     return np.asarray(X).view(np.uint8).reshape(X.shape[0], X.shape[1] * X.itemsize), number_type
 
 
-def _converted(X, rows, dtype):
+def converted_rows(X, rows, dtype):
+    """Return a copy of some rows in a type that the kernels read."""
     # 64-bit integers keep their low digits until the channel's mean is subtracted
     wide = (X.dtype.kind in "iu" and X.dtype.itemsize > 2) or (X.dtype.kind == "f" and X.dtype.itemsize > 4)
     return np.require(X[rows], np.float64 if wide else dtype, ["C_CONTIGUOUS", "ALIGNED"])
@@ -104,14 +102,18 @@ class Network:
     parameters : ndarray of shape (plan.parameter_size,), float32 or float64
         Their type is the type of all arithmetic. Read-only and unaligned arrays are accepted.
 
+    statistics : ndarray of shape (plan.statistics_size,), default=None
+        Running means and variances of the normalised layers, in the same type; None is zeros and ones.
+
     level : str, default=None
         Instruction-set level; None is the one in use.
     """
 
-    def __init__(self, plan, parameters, *, level=None):
+    def __init__(self, plan, parameters, statistics=None, *, level=None):
         self.plan = plan
         self.parameters = np.ascontiguousarray(parameters)
         self.dtype = self.parameters.dtype
+        self.statistics = initial_statistics(plan, self.dtype) if statistics is None else np.ascontiguousarray(statistics)
         self.level = level
 
     def weights(self, layer):
@@ -156,12 +158,13 @@ class Network:
             stop = min(start + capacity, n_samples)
             order = workspace.order[: stop - start]
             if readable is None:
-                block = readable_rows(_converted(X, slice(start, stop), self.dtype))
+                block = readable_rows(converted_rows(X, slice(start, stop), self.dtype))
             else:
                 block, order = readable, order + start if start > 0 else order
             workspace.kernels.predict(
-                *workspace.tables, self.parameters, workspace.numbers, None, *block, order, shift, factor, n_threads
-            )
+                *workspace.tables, self.parameters, self.statistics, workspace.numbers, None, *block, order, shift, factor,
+                n_threads,
+            )  # fmt: skip
             results[start:stop] = workspace.outputs("values_at", stop - start)
         if workspace.numbers.nbytes <= LARGEST_IDLE_BYTES and len(idle) < LARGEST_IDLE_COUNT:
             idle.append(workspace)
@@ -178,7 +181,8 @@ class Network:
         layer : int
 
         stage : {"conv", "pool"}
-            "conv" is the activated feature map, "pool" what pooling leaves of it.
+            "conv" is the activated feature map, "pool" what pooling leaves of it. Where batch normalisation stands behind maximum
+            pooling, so does the activation: there "conv" is the bare convolution, and "pool" what the block hands on.
 
         Returns
         -------
@@ -186,15 +190,19 @@ class Network:
         """
         layers = self.plan.layers[: layer + 1]
         if stage == "conv" and isinstance(layers[-1], ConvolutionBlock):
-            layers = (*layers[:-1], replace(layers[-1], pooling=None))
+            block = layers[-1]
+            if block.batch_norm and block.pooling == "max":  # a bare convolution; its bias is the zeros that stand in its place
+                block = replace(block, batch_norm=False, activation="identity")
+            layers = (*layers[:-1], replace(block, pooling=None))
         plan = build_plan(layers, self.plan.input_shape)
-        scores = Network(plan, self.parameters[: plan.parameter_size], level=self.level).scores(
-            X, shift=shift, factor=factor, n_threads=n_threads
+        network = Network(
+            plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level
         )
+        scores = network.scores(X, shift=shift, factor=factor, n_threads=n_threads)
         return scores.reshape(X.shape[0], *plan.output_shapes[-1])
 
     def gradients(self, X, d_outputs, *, n_threads=1):
-        """Run samples forward and the gradients of their outputs backward.
+        """Run samples forward and the gradients of their outputs backward; running means and variances are constants.
 
         Parameters
         ----------
@@ -213,8 +221,8 @@ class Network:
             Summed over samples.
         """
         plan, n_samples = self.plan, X.shape[0]
-        workspace = _Workspace(plan, max(1, n_samples), n_threads, True, self.dtype, self.level)
-        arguments = *workspace.tables, self.parameters, workspace.numbers, workspace.positions
+        workspace = Workspace(plan, max(1, n_samples), n_threads, True, self.dtype, self.level)
+        arguments = *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions
         shift, factor = scaling_arrays(None, None, self.dtype)
         workspace.kernels.predict(*arguments, *readable_rows(X), np.arange(n_samples), shift, factor, n_threads)
         workspace.outputs("gradients_at", n_samples)[:] = d_outputs
@@ -238,143 +246,3 @@ def scaling_arrays(shift, factor, dtype):
     if shift is None:
         return _no_scaling(dtype)
     return np.ascontiguousarray(shift, dtype=dtype), np.ascontiguousarray(factor, dtype=dtype)
-
-
-class Trainer:
-    """Mini-batch training of one parameter vector, with all memory allocated once.
-
-    Parameters
-    ----------
-    plan : Plan
-
-    parameters : ndarray of shape (plan.parameter_size,), float32 or float64
-        Starting point; copied.
-
-    loss : {"softmax", "logistic", "squared"}
-        Cross-entropy of one class among all, of independent sigmoids, or half the squared error.
-
-    solver : {"adam", "adamw", "sgd"}
-        For "adamw" `alpha` is no penalty: every update takes ``learning_rate * alpha`` of each weight away, before the step.
-
-    batch_size : int
-        Samples of the largest mini-batch.
-
-    n_threads : int, default=1
-
-    level : str, default=None
-
-    alpha, momentum, nesterov, beta_1, beta_2, epsilon
-        As in MLPClassifier.
-
-    Attributes
-    ----------
-    parameters, first_moment, second_moment : ndarray of shape (plan.parameter_size,)
-        Updated in place. ``first_moment`` is the velocity for "sgd".
-
-    t : int
-        Updates made. These four are all that resuming needs.
-    """
-
-    def __init__(self, plan, parameters, *, loss, solver, batch_size, n_threads=1, level=None, alpha=0.0, momentum=0.9,
-                 nesterov=True, beta_1=0.9, beta_2=0.999, epsilon=1e-8):  # fmt: skip
-        self.plan = plan
-        self.parameters = aligned_copy(np.asarray(parameters))
-        self.dtype = self.parameters.dtype
-        self.first_moment, self.second_moment, self.gradient = (
-            aligned_copy(np.zeros(plan.parameter_size, dtype=self.dtype)) for _ in range(3)
-        )
-        self.t = 0
-        self.n_threads, self.solver = n_threads, solver
-        self.alpha = 0.0 if solver == "adamw" else alpha
-        self._decay = alpha - self.alpha
-        self._workspace = _Workspace(plan, batch_size, n_threads, True, self.dtype, level)
-        kernels = self._workspace.kernels
-        self._loss = getattr(kernels, LOSSES[loss])
-        self._beta_1, self._beta_2 = beta_1, beta_2
-        self._settings = {
-            "kind": getattr(kernels, SOLVERS[solver]),
-            "learning_rate": 0.0,
-            "momentum": momentum if solver == "sgd" else beta_1,
-            "beta_2": beta_2,
-            "epsilon": epsilon,
-            "decay": 0.0,
-            "nesterov": int(nesterov),
-        }
-        self._unscaled = scaling_arrays(None, None, self.dtype)
-        self._readable = (None, None)
-
-    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
-        """Train on one mini-batch.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_inputs)
-
-        rows : ndarray of shape (n_rows,), int64
-            The mini-batch's rows of X, targets and sample_weight.
-
-        targets : ndarray of shape (n_samples, n_outputs)
-            In the network's type.
-
-        sample_weight : ndarray of shape (n_samples,) or None
-            In the network's type. The mini-batch is normalised by its sum; where that is zero, nothing is updated.
-
-        learning_rate : float
-
-        shift, factor : ndarray of shape (channels,), default=None
-
-        augmentation : dict, default=None
-            What may happen to the images, in the words of `augmentation.augmentation_settings`; None takes them as they are.
-
-        Returns
-        -------
-        float
-            Weighted mean loss plus ``0.5 * alpha * |weights|**2 / sum of sample weights``, before the update.
-        """
-        settings = self._settings
-        rate = learning_rate
-        if self.solver != "sgd":
-            t = self.t + 1
-            rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
-        settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, settings, augmentation)
-        if loss is None:
-            return 0.0
-        self.t += 1
-        return loss
-
-    def loss_gradient(self, X, rows, targets, sample_weight, *, shift=None, factor=None):
-        """Return the loss of one mini-batch, as `step` does, and its gradient; no parameter changes.
-
-        Returns
-        -------
-        loss : float
-
-        gradient : ndarray of shape (plan.parameter_size,)
-            The trainer's own array: the next call overwrites it.
-        """
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, None)
-        return loss or 0.0, self.gradient
-
-    def _run(self, X, rows, targets, sample_weight, shift, factor, settings, augmentation=None):
-        readable = self._readable_rows(X)
-        if augmentation is not None:
-            augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
-        if readable is None:
-            X, targets = _converted(X, rows, self.dtype), targets[rows]
-            sample_weight = None if sample_weight is None else sample_weight[rows]
-            readable, rows = readable_rows(X), np.arange(len(rows))
-        if shift is None:
-            shift, factor = self._unscaled
-        workspace = self._workspace
-        return workspace.kernels.train(
-            *workspace.tables, self.parameters, workspace.numbers, workspace.positions, *readable, rows, shift, factor,
-            targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment, settings,
-            augmentation, self.n_threads,
-        )  # fmt: skip
-
-    def _readable_rows(self, X):
-        # The same array comes in every step of an epoch.
-        if self._readable[0] is not X:
-            self._readable = (X, readable_rows(X))
-        return self._readable[1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_cnn._network.network import Trainer
+from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import CompiledAugmentation, FunctionAugmentation
 from sklearn_cnn._training.state import solver_state
 

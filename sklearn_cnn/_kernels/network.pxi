@@ -1,0 +1,148 @@
+# A network and one mini-batch, as the passes see them: where everything stands in the block of numbers, and what is asked of it.
+
+ctypedef struct Network:
+    const Layer* layers
+    const Arena* arena
+    const Run* runs
+    const real* parameters
+    real* numbers               # the block that `arena` divides
+    char* positions
+    Py_ssize_t n_samples
+    int n_threads
+    Py_ssize_t first_dense      # layers up to there run chunk by chunk
+    Py_ssize_t direction        # of the next stage through the chunks, 1 or -1
+    # of normalisations: running means and variances; and of training alone, rather than NULL, 0 and False:
+    real* statistics
+    const int64_t* order        # row of `sample_weight` for each sample of the batch
+    const real* sample_weight   # NULL: all are 1
+    double weight_sum
+    double statistics_rate      # part of the way that statistics take towards the batch's
+    bint uses_batch_moments
+    # of dropout, likewise
+    uint64_t seed
+    uint32_t step
+    bint drops
+
+
+cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.values_at + at * network.arena.capacity + sample * size
+
+
+cdef inline real* gradients_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.gradients_at + at * network.arena.capacity + sample * size
+
+
+cdef inline real* kept_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.numbers + network.arena.kept_at + at * network.arena.capacity + sample * size
+
+
+cdef inline Py_ssize_t input_size(const Layer* layer) noexcept nogil:
+    return layer.rows * layer.columns * layer.channels
+
+
+cdef inline Py_ssize_t map_size(const Layer* layer) noexcept nogil:
+    return layer.map_rows * layer.map_columns * layer.filters
+
+
+cdef inline Py_ssize_t output_size(const Layer* layer) noexcept nogil:
+    return layer.out_rows * layer.out_columns * layer.filters
+
+
+cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
+    return layer.padded_rows * layer.padded_columns * layer.channels
+
+
+cdef inline real* inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    return values_of(network, layer.input_at, padded_size(layer) if layer.input_is_padded else input_size(layer), sample)
+
+
+cdef inline real* local_inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    # The padded images of a locally connected block, which its weight gradient reads again.
+    if layer.input_is_padded:
+        return inputs_of(network, layer, sample)
+    return kept_of(network, layer.kept_padded_at, padded_size(layer), sample)
+
+
+cdef inline char* positions_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    cdef Py_ssize_t width = 4 if has_wide_positions(layer) else 1
+    if network.positions == NULL or layer.pooling != MAXIMUM:
+        return NULL
+    return network.positions + layer.positions_at * network.arena.capacity + sample * output_size(layer) * width
+
+
+cdef inline real* map_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    if layer.map_at < 0:
+        return NULL
+    return kept_of(network, layer.map_at, map_size(layer), sample)
+
+
+# Samples of a chunk that go through the layers together, in one thread.
+ctypedef struct Group:
+    Py_ssize_t first
+    Py_ssize_t last             # the first that is not among them
+    real* scratch
+
+
+cdef inline real* inputs_in(const Network* network, const Layer* layer, const Group* group, Py_ssize_t sample) noexcept nogil:
+    if layer.input_in_scratch:
+        return group.scratch + network.arena.in_scratch_at + (sample - group.first) * input_size(layer)
+    return inputs_of(network, layer, sample)
+
+
+cdef inline real* outputs_in(const Network* network, const Layer* layer, const Group* group, Py_ssize_t sample) noexcept nogil:
+    if layer.output_in_scratch:
+        return group.scratch + network.arena.in_scratch_at + (sample - group.first) * output_size(layer)
+    return values_of(network, layer.output_at, output_size(layer), sample)
+
+
+cdef inline real* d_inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    return gradients_of(network, layer.input_at, input_size(layer), sample) if layer.input_gradient_wanted else NULL
+
+
+cdef inline real* d_outputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
+    return gradients_of(network, layer.output_at, output_size(layer), sample)
+
+
+cdef inline real* scratch_of(const Network* network) noexcept nogil:
+    return network.numbers + network.arena.scratch_at + threadid() * network.arena.n_scratch
+
+
+cdef inline Factors factors_of(const Network* network, const Layer* layer) noexcept nogil:
+    return factors_at(layer, network.numbers + network.arena.factors_at + layer.factors_at)
+
+
+cdef inline double* chunk_sums_of(const Network* network, Py_ssize_t chunk) noexcept nogil:
+    # An area of double-precision numbers, with room for two of the block's for each.
+    return <double*> (network.numbers + network.arena.sums_at) + chunk * network.arena.n_sums
+
+
+cdef inline double weight_of(const Network* network, Py_ssize_t sample) noexcept nogil:
+    return network.sample_weight[network.order[sample]] if network.sample_weight != NULL else 1.0
+
+
+cdef inline Py_ssize_t n_chunks_of(const Network* network) noexcept nogil:
+    return min(network.arena.n_chunks, network.n_samples)
+
+
+cdef inline Py_ssize_t chunk_begin(const Network* network, Py_ssize_t chunk) noexcept nogil:
+    return chunk * network.n_samples // n_chunks_of(network)
+
+
+cdef inline bint is_kind(const Network* network, Py_ssize_t k, int64_t kind) noexcept nogil:
+    return 0 <= k < network.arena.n_layers and network.layers[k].kind == kind
+
+
+cdef inline bint wants_moments(const Network* network, Py_ssize_t k) noexcept nogil:
+    return network.uses_batch_moments and is_kind(network, k, NORMALISATION)
+
+
+cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:
+    # A parallel region costs some microseconds: below that much work it does not pay. Numbers do not change.
+    return network.n_threads if work >= SERIAL_WORK else 1
+
+
+cdef inline int threads_for_stage(const Network* network, Py_ssize_t last_layer) noexcept nogil:
+    # Behind a dense layer a stage has no more than a few operations for each unit.
+    if last_layer > network.first_dense:
+        return threads_for(network, 16 * network.n_samples * network.layers[last_layer - 1].filters)
+    return network.n_threads

@@ -1,0 +1,170 @@
+"""Training of a plan's parameters, one mini-batch at a time.
+
+Nothing here is pickled: a `Trainer` can be rebuilt from the layers, the input shape and the arrays it exposes.
+"""
+
+import math
+
+import numpy as np
+
+from sklearn_cnn._network.network import Workspace, aligned_copy, converted_rows, readable_rows, scaling_arrays
+from sklearn_cnn._network.plan import initial_statistics
+
+# The part of the way that running means and variances go to those of each mini-batch, in PyTorch's count (Keras': 0.99).
+STATISTICS_RATE = 0.1
+
+#: Names of the losses and solvers -> what the kernels call them.
+LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
+SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
+
+
+class Trainer:
+    """Mini-batch training of one parameter vector, with all memory allocated once.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    parameters : ndarray of shape (plan.parameter_size,), float32 or float64
+        Starting point; copied.
+
+    statistics : ndarray of shape (plan.statistics_size,), default=None
+        Running means and variances to go on from; copied. None is those of a network that has seen no data.
+
+    loss : {"softmax", "logistic", "squared"}
+        Cross-entropy of one class among all, of independent sigmoids, or half the squared error.
+
+    solver : {"adam", "adamw", "sgd"}
+        For "adamw" `alpha` is no penalty: every update takes ``learning_rate * alpha`` of each weight away, before the step.
+
+    batch_size : int
+        Samples of the largest mini-batch.
+
+    seed : int, default=0
+        From 0 to 2**64 - 1. The masks of dropout are a function of it and of `t`.
+
+    n_threads : int, default=1
+
+    level : str, default=None
+
+    alpha, momentum, nesterov, beta_1, beta_2, epsilon
+        As in MLPClassifier.
+
+    Attributes
+    ----------
+    parameters, first_moment, second_moment : ndarray of shape (plan.parameter_size,)
+        Updated in place. ``first_moment`` is the velocity for "sgd".
+
+    statistics : ndarray of shape (plan.statistics_size,)
+        Running means and variances of the normalised layers, updated in place.
+
+    t : int
+        Updates made. These five are all that resuming needs.
+    """
+
+    def __init__(self, plan, parameters, *, loss, solver, batch_size, statistics=None, seed=0, n_threads=1, level=None, alpha=0.0,
+                 momentum=0.9, nesterov=True, beta_1=0.9, beta_2=0.999, epsilon=1e-8):  # fmt: skip
+        self.plan = plan
+        self.parameters = aligned_copy(np.asarray(parameters))
+        self.dtype = self.parameters.dtype
+        self.first_moment, self.second_moment, self.gradient = (
+            aligned_copy(np.zeros(plan.parameter_size, dtype=self.dtype)) for _ in range(3)
+        )
+        self.statistics = aligned_copy(initial_statistics(plan, self.dtype) if statistics is None else np.asarray(statistics))
+        self.t, self.seed = 0, seed
+        self.n_threads, self.solver = n_threads, solver
+        self.alpha = 0.0 if solver == "adamw" else alpha
+        self._decay = alpha - self.alpha
+        self._workspace = Workspace(plan, batch_size, n_threads, True, self.dtype, level)
+        kernels = self._workspace.kernels
+        self._loss = getattr(kernels, LOSSES[loss])
+        self._beta_1, self._beta_2 = beta_1, beta_2
+        self._settings = {
+            "kind": getattr(kernels, SOLVERS[solver]),
+            "learning_rate": 0.0,
+            "momentum": momentum if solver == "sgd" else beta_1,
+            "beta_2": beta_2,
+            "epsilon": epsilon,
+            "decay": 0.0,
+            "nesterov": int(nesterov),
+        }
+        self._unscaled = scaling_arrays(None, None, self.dtype)
+        self._readable = (None, None)
+
+    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
+        """Train on one mini-batch.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_inputs)
+
+        rows : ndarray of shape (n_rows,), int64
+            The mini-batch's rows of X, targets and sample_weight.
+
+        targets : ndarray of shape (n_samples, n_outputs)
+            In the network's type.
+
+        sample_weight : ndarray of shape (n_samples,) or None
+            In the network's type. The mini-batch is normalised by its sum; where that is zero, nothing is updated.
+
+        learning_rate : float
+
+        shift, factor : ndarray of shape (channels,), default=None
+
+        augmentation : dict, default=None
+            What may happen to the images, in the words of `augmentation.augmentation_settings`; None takes them as they are.
+
+        Returns
+        -------
+        float
+            Weighted mean loss plus ``0.5 * alpha * |weights|**2 / sum of sample weights``, before the update.
+        """
+        settings = self._settings
+        rate = learning_rate
+        if self.solver != "sgd":
+            t = self.t + 1
+            rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
+        settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
+        # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
+        statistics_rate = max(STATISTICS_RATE, 1.0 / (self.t + 1))
+        loss = self._run(X, rows, targets, sample_weight, shift, factor, settings, augmentation, statistics_rate)
+        if loss is None:
+            return 0.0
+        self.t += 1
+        return loss
+
+    def loss_gradient(self, X, rows, targets, sample_weight, *, shift=None, factor=None):
+        """Return the loss of one mini-batch, as `step` does, and its gradient; neither parameters nor statistics change.
+
+        Returns
+        -------
+        loss : float
+
+        gradient : ndarray of shape (plan.parameter_size,)
+            The trainer's own array: the next call overwrites it.
+        """
+        loss = self._run(X, rows, targets, sample_weight, shift, factor, None, None, 0.0)
+        return loss or 0.0, self.gradient
+
+    def _run(self, X, rows, targets, sample_weight, shift, factor, settings, augmentation, statistics_rate):
+        readable = self._readable_rows(X)
+        if augmentation is not None:
+            augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
+        if readable is None:
+            X, targets = converted_rows(X, rows, self.dtype), targets[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+            readable, rows = readable_rows(X), np.arange(len(rows))
+        if shift is None:
+            shift, factor = self._unscaled
+        workspace = self._workspace
+        return workspace.kernels.train(
+            *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions, *readable, rows, shift,
+            factor, targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment,
+            settings, augmentation, statistics_rate, self.seed, self.t, self.n_threads,
+        )  # fmt: skip
+
+    def _readable_rows(self, X):
+        # The same array comes in every step of an epoch.
+        if self._readable[0] is not X:
+            self._readable = (X, readable_rows(X))
+        return self._readable[1]
