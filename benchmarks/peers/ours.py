@@ -46,9 +46,9 @@ def prepare(job):
         raise
     mode = job.mode
     if mode == "direct":
-        from sklearn_cnn import _ways
+        from sklearn_cnn._network import algorithms
 
-        mode, _ways.MINIMAL_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
+        mode, algorithms.MINIMAL_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
     build = {
         ("train", "estimator"): prepare_training,
         ("train", "trainer"): prepare_trainer,
