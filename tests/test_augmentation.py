@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level, gaussian_parameters
+from problems import bits, each_dtype, each_level, gaussian_parameters, regions_of
 from reference import DRAWS, augment, draw_words, pad
 
+from sklearn_cnn import _kernels
 from sklearn_cnn._network.augmentation import augmentation_settings, augmented_images
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Workspace, readable_rows, scaling_arrays
@@ -12,6 +13,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
 
 THREADS = (1, 2, 3, 7)
+WITH_OPENMP = _kernels.kernels().describe()["openmp"]
 
 #: Changes that move pixels, so that every bit is known ...
 EXACT = [
@@ -82,7 +84,7 @@ def drawn_words(seed, epoch, places, level):
     settings = {**augmentation_settings(seed, epoch, brightness=1.0), "rows": np.array(places, dtype=np.int64)}
     parameters, (shift, factor) = np.zeros(plan.parameter_size), scaling_arrays(None, None, np.dtype(np.float64))
     workspace.kernels.augment_images(
-        *workspace.tables, parameters, np.zeros(0), workspace.numbers, *readable_rows(X), order, shift, factor, settings, 1
+        *workspace.tables, parameters, np.zeros(0), workspace.numbers, *readable_rows(X), order, shift, factor, settings
     )
     added = workspace.area("values_at", 0, len(places), 1).ravel()
     return ((added + 1) * 2**31).astype(np.int64).tolist()
@@ -219,7 +221,6 @@ def test_an_image_depends_on_seed_epoch_and_row_alone(level, dtype, settings):
     X, shift, factor = images(shape, n=300)
     options = {"shift": shift, "factor": factor, "dtype": dtype, "level": level}
     result = compiled(X, shape, settings, **options)
-    assert all(bits(compiled(X, shape, settings, n_threads=n, **options)) == bits(result) for n in THREADS)
     for rows in (np.arange(300)[::-1], [7], [3, 299, 3], np.random.default_rng(0).permutation(300)[:270]):
         assert bits(compiled(X, shape, settings, rows=rows, **options)) == bits(result[np.asarray(rows)])
     for other in ({"seed": 8}, {"epoch": 4}):
@@ -289,7 +290,7 @@ def test_training_sees_augmented_images_in_their_padding(level, dtype, number_ty
 @each_dtype
 @pytest.mark.parametrize("name", BLOCKS)
 def test_training_on_augmented_images_is_training_on_those_images(level, dtype, name):
-    """One way through the kernels, whoever has augmented; and on any number of threads."""
+    """One way through the kernels, whoever has augmented."""
     shape = (16, 18, 3)
     X, shift, factor = images(shape, n=64)
     scaling = {"shift": shift.astype(dtype), "factor": factor.astype(dtype)}
@@ -298,11 +299,31 @@ def test_training_on_augmented_images_is_training_on_those_images(level, dtype, 
     rows = np.random.default_rng(2).permutation(64)
     before = augmented_images(plan_of(shape), X, np.arange(64), settings, **scaling, dtype=dtype, level=level).reshape(64, -1)
     trainer, _ = trainer_of(BLOCKS[name], shape, dtype, level, batch_size=64)
-    loss = trainer.step(before, rows, targets, weight, 0.1)
+    other, _ = trainer_of(BLOCKS[name], shape, dtype, level, batch_size=64)
+    assert other.step(X, rows, targets, weight, 0.1, **scaling, augmentation=settings) == trainer.step(
+        before, rows, targets, weight, 0.1
+    )
+    assert bits(other.parameters) == bits(trainer.parameters)
+
+
+@each_level
+@each_dtype
+def test_augmented_training_does_not_depend_on_threads(level, dtype):
+    shape, n = (24, 24, 3), 200
+    X, shift, factor = images(shape, n=n)
+    targets, settings = np.eye(3, dtype=dtype)[np.arange(n) % 3], augmentation_settings(7, 3, **EVERYTHING)
+    scaling = {"shift": shift.astype(dtype), "factor": factor.astype(dtype)}
+    module, results = _kernels.kernels(dtype, level), []
     for n_threads in THREADS:
-        other, _ = trainer_of(BLOCKS[name], shape, dtype, level, batch_size=64, n_threads=n_threads)
-        assert other.step(X, rows, targets, weight, 0.1, **scaling, augmentation=settings) == loss
-        assert bits(other.parameters) == bits(trainer.parameters)
+        trainer, plan = trainer_of(BLOCKS["zeros"], shape, dtype, level, batch_size=n, n_threads=n_threads)
+
+        def step():
+            return trainer.step(X, np.arange(n), targets, None, 0.1, **scaling, augmentation=settings)  # noqa: B023
+
+        loss, records = regions_of(module, step)
+        assert records["forward_chunks"][1] == (min(n_threads, records["forward_chunks"][0]) if WITH_OPENMP else 1)
+        results.append((loss, bits(trainer.parameters), bits(seen_in_training(trainer, plan, n))))
+    assert all(result == results[0] for result in results[1:])
 
 
 def test_settings_that_do_not_fit_are_refused():
@@ -318,5 +339,5 @@ def test_settings_that_do_not_fit_are_refused():
         trainer._workspace.kernels.augment_images(
             *trainer._workspace.tables, trainer.parameters, trainer.statistics, trainer._workspace.numbers,
             *readable_rows(X), np.arange(2),
-            *scaling_arrays(None, None, np.dtype(np.float32)), one_row, 1,
+            *scaling_arrays(None, None, np.dtype(np.float32)), one_row,
         )  # fmt: skip

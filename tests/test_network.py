@@ -472,7 +472,7 @@ class Call:
             "sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
             "statistics_rate seed step n_threads",
             "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
-            "augmentation_settings n_threads",
+            "augmentation_settings",
             "predict": "layers arena runs parameters statistics numbers positions X number_type order shift factor n_threads",
             "backpropagate": "layers arena runs parameters statistics numbers positions n_samples gradient n_threads",
         }[name]
@@ -504,7 +504,7 @@ def spoilt(call, dtype):
         yield "train", changes
         yield "predict", changes
         yield "backpropagate", changes | {"n_samples": 4}
-        if "positions" not in changes:
+        if not {"positions", "n_threads"} & changes.keys():
             yield "augment_images", changes
     for changes in (
         {"X": np.zeros((5, 71 * 4), np.uint8)},

@@ -323,14 +323,14 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
 
 def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
                    real[::1] numbers, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-                   const real[::1] shift, const real[::1] factor, dict augmentation_settings, int n_threads):
+                   const real[::1] shift, const real[::1] factor, dict augmentation_settings):
     """Gather the samples X[order] as `train` does; they are in the workspace `numbers` as the first layer's input."""
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
     cdef uint64_t mode
     cdef Py_ssize_t i
-    connect(&network, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], n_threads)
+    connect(&network, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], 1)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if network.arena.gradients_at < 0:
         raise ValueError("this workspace was made for prediction only")

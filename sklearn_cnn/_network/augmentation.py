@@ -71,7 +71,7 @@ def augmentation_settings(seed, epoch, *, shift=(0, 0), flip=None, rotate=0.0, z
     }
 
 
-def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=np.float32, level=None, n_threads=1):
+def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=np.float32, level=None):
     """Return what training with a plan would see of some rows of X.
 
     Parameters
@@ -93,8 +93,6 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
 
     level : str, default=None
 
-    n_threads : int, default=1
-
     Returns
     -------
     ndarray of shape (n_rows, rows, columns, channels)
@@ -105,7 +103,7 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     names = ("padded_rows", "padded_columns") if record["input_is_padded"] else ("rows", "columns")
     shape = tuple(int(record[name]) for name in (*names, "channels"))
     capacity = max(1, min(len(rows), IMAGES_AT_ONCE))
-    workspace = Workspace(plan, capacity, n_threads, True, dtype, level)
+    workspace = Workspace(plan, capacity, 1, True, dtype, level)
     # no weight is looked at
     numbers = (*(np.zeros(n, dtype=dtype) for n in (plan.parameter_size, plan.statistics_size)), workspace.numbers)
     shift, factor = scaling_arrays(shift, factor, np.dtype(dtype))
@@ -113,8 +111,6 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     for start in range(0, len(rows), capacity):
         order = rows[start : start + capacity]
         own_settings = {**settings, "rows": order}
-        workspace.kernels.augment_images(
-            *workspace.tables, *numbers, *readable, order, shift, factor, own_settings, n_threads
-        )
+        workspace.kernels.augment_images(*workspace.tables, *numbers, *readable, order, shift, factor, own_settings)
         images[start : start + len(order)] = workspace.area("values_at", 0, len(order), math.prod(shape))
     return images.reshape(len(rows), *shape)
