@@ -26,6 +26,10 @@ cdef extern from "lists.h" nogil:
                       const uint8_t* positions, Py_ssize_t row, Py_ssize_t n_filters, const int32_t* windows,
                       Py_ssize_t n_pixels, const int32_t* in_window, Py_ssize_t n_positions)
 
+cdef enum:
+    CACHED_BYTES = 40000        # of factors that stay in the first-level cache, with a list and its sums
+
+
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return (layer.kernel_columns * layer.channels + 15) // 16 * 16
 
@@ -43,11 +47,16 @@ cdef inline Py_ssize_t evenly(Py_ssize_t n, Py_ssize_t most) noexcept nogil:
     return (n + n_parts - 1) // n_parts
 
 
-cdef Slices slices_of(const Layer* layer) noexcept nogil:
+cdef Slices slices_of(const Layer* layer, Py_ssize_t n_factors) noexcept nogil:
+    """n_factors: patches that the factors of all lists come from, where their slice had better stay in the first-level cache; 0
+    where it need not."""
     cdef Slices slices
     slices.n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
     slices.rows = evenly(layer.kernel_rows, 3)
     slices.vectors = evenly(slices.n_vectors, min(8, SPARSE_VECTORS // slices.rows))
+    if n_factors * slices.rows * slices.vectors * VECTOR_BYTES > CACHED_BYTES:
+        slices.rows = 1
+        slices.vectors = evenly(slices.n_vectors, 8)
     return slices
 
 
@@ -103,10 +112,10 @@ cdef inline void sum_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
         sum_tile[vector](kind, lanes, rows, 8, lists, factors, factors_row, sums, sums_row)
 
 
-cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors, Py_ssize_t factors_row, real* sums,
-                    Py_ssize_t sums_row) noexcept nogil:
-    """Each list's sums over a patch, slice by slice."""
-    cdef Slices slices = slices_of(layer)
+cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors, Py_ssize_t factors_row, Py_ssize_t n_factors,
+                    real* sums, Py_ssize_t sums_row) noexcept nogil:
+    """Each list's sums over a patch, slice by slice. n_factors: see `slices_of`."""
+    cdef Slices slices = slices_of(layer, n_factors)
     cdef Py_ssize_t rows, vectors, row = 0, vector_at
     cdef const real* factors_slice
     cdef real* sums_slice
@@ -216,6 +225,8 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
     cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool_rows * layer.pool_columns)
+    # Slices of rows change the order in which patches that overlap are added: layers without normalisation keep theirs.
+    cdef Py_ssize_t n_factors = layer.filters if layer.n_bias == 0 else 0
     cdef Py_ssize_t first = 0, last, i
     cdef Lists lists
     cdef int32_t* windows
@@ -229,7 +240,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     while first < layer.filters:
         last = min(first + MOST_LISTS, layer.filters)
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
-        sum_lists(layer, &lists, padded, padded_row, d_by_filter, stretch_of(layer))
+        sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
     if d_images == NULL:
         return
@@ -238,7 +249,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
     while first < n_pixels:
         last = min(first + at_once, n_pixels)
         list_by_pixel(layer, windows, offset_in_window, positions, d_outputs, first, last, &lists)
-        sum_lists(layer, &lists, by_filter, stretch_of(layer), d_padded, padded_row)
+        sum_lists(layer, &lists, by_filter, stretch_of(layer), n_factors, d_padded, padded_row)
         first = last
     for i in range(n_samples):
         unpad(layer, runs, d_padded + i * padded_size, d_images + i * image_size)
