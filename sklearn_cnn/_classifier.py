@@ -43,6 +43,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Step of the pooling window; None is its size.
     weight_sharing : bool or list of bool, default=True
         Whether a filter has the same weights everywhere. False gives a locally connected block.
+    global_pooling : {"max", "average", None}, default=None
+        Pooling of whole maps behind the last block, whatever their size: one number per filter goes on to the dense layers. It
+        is what deep networks and networks on signals usually end with.
     hidden_layer_sizes : int or sequence of int, default=()
         Number of units of the dense layers between the last block and the output.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
@@ -102,6 +105,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
         `partial_fit` that of the samples passed.
+    batch_norm : bool, default=False
+        Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015): every filter to mean zero and variance
+        one over the samples of a mini-batch and their pixels, then multiplied by gamma and moved by beta, which are learnt and
+        not penalised. It stands in front of the activation: convolution, normalisation, activation, average pooling; but behind
+        maximum pooling: convolution, maximum pooling, normalisation, activation. The mean takes the bias of a layer away, so it
+        has none, unless it is locally connected. Predictions use running means and variances of the mini-batches.
     augment : ImageAugmentation, callable or None, default=None
         How the images of each epoch differ from `X`, in `fit` and `partial_fit` only. An `ImageAugmentation` says what is drawn
         anew for each image and epoch; its parameters are searched as ``augment__shift`` and the like. A callable is called as
@@ -130,22 +139,23 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     input_shape_ : tuple of (int, int, int)
         Rows, columns and channels of a sample.
     coefs_, intercepts_ : list of ndarray
-        Weights and biases of every layer, stored as (kernel rows, kernel columns, channels, filters) and (inputs, outputs).
+        Weights and biases of every layer, stored as (kernel rows, kernel columns, channels, filters) and (inputs, outputs). With
+        `batch_norm`, layers that have no bias have an empty one.
     kernels_ : list of ndarray
         Kernels of every block, of shape (n_filters, channels, kernel rows, kernel columns), preceded by the (rows, columns) of
         the output where the block is locally connected. All three are views of the model's parameters.
     n_parameters_ : int
-        Number of weights and biases.
+        Number of weights and biases, gamma and beta of `batch_norm` included.
     receptive_field_ : tuple of (int, int)
         Rows and columns of the input that a unit after the last block sees, padding included: it is not cut at the border.
     layer_table_ : list of dict
-        One row per layer, a pooling being one, and made for ``pandas.DataFrame``: ``name``, ``window``, ``stride``, ``n_skipped``
-        (rows and columns of the layer's input that no window covers), ``output_shape``, ``n_parameters``,
-        ``n_parameters_unshared`` (with weights of its own at each position), ``n_parameters_dense`` (a dense layer from the same
-        input to the same map), ``receptive_field``, ``effective_stride`` (steps of the input between neighbouring units) and
-        ``origin`` (first row and column that unit (0, 0) sees; negative ones are padding).
+        One row per layer, a pooling or normalisation being one, and made for ``pandas.DataFrame``: ``name``, ``window``,
+        ``stride``, ``n_skipped`` (rows and columns of the layer's input that no window covers), ``output_shape``,
+        ``n_parameters``, ``n_parameters_unshared`` (with weights of its own at each position), ``n_parameters_dense`` (a dense
+        layer from the same input to the same map), ``receptive_field``, ``effective_stride`` (steps of the input between
+        neighbouring units) and ``origin`` (first row and column that unit (0, 0) sees; negative ones are padding).
     n_layers_, n_outputs_ : int
-        Number of layers, counting the input, and of outputs.
+        Number of layers that have weights, plus one for the input; number of outputs.
     out_activation_ : str
         "softmax", or "logistic" for two classes and for multilabel targets.
     n_iter_ : int
@@ -172,6 +182,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
 
     He et al., "Delving deep into rectifiers", ICCV 2015.
+
+    Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
 
     Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
@@ -209,6 +221,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         pool_size=2,
         pool_stride=None,
         weight_sharing=True,
+        global_pooling=None,
         hidden_layer_sizes=(),
         activation="relu",
         solver="adam",
@@ -232,6 +245,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         epsilon=1e-8,
         n_iter_no_change=10,
         class_weight=None,
+        batch_norm=False,
         augment=None,
         label_smoothing=0.0,
         input_shape=None,
@@ -247,6 +261,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.pool_size = pool_size
         self.pool_stride = pool_stride
         self.weight_sharing = weight_sharing
+        self.global_pooling = global_pooling
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -270,6 +285,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.batch_norm = batch_norm
         self.augment = augment
         self.label_smoothing = label_smoothing
         self.input_shape = input_shape

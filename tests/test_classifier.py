@@ -34,10 +34,11 @@ def test_order_of_parameters_is_that_of_the_interface():
     signature = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
     assert signature == (
         "n_filters", "kernel_size", "stride", "padding", "padding_mode", "pooling", "pool_size", "pool_stride", "weight_sharing",
-        "hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate", "learning_rate_init", "power_t",
-        "max_iter", "shuffle", "random_state", "tol", "verbose", "warm_start", "momentum", "nesterovs_momentum",
+        "global_pooling", "hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate",
+        "learning_rate_init", "power_t", "max_iter", "shuffle", "random_state", "tol", "verbose", "warm_start", "momentum",
+        "nesterovs_momentum",
         "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change", "class_weight",
-        "augment", "label_smoothing", "input_shape", "scale_input", "n_jobs",
+        "batch_norm", "augment", "label_smoothing", "input_shape", "scale_input", "n_jobs",
     )  # fmt: skip
 
 
@@ -320,7 +321,7 @@ def test_fitted_model_is_independent_of_later_parameters(network):
     assert changed.predict_proba(X).tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize("name", ["parameters", "shift", "factor"])
+@pytest.mark.parametrize("name", ["parameters", "statistics", "shift", "factor"])
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -337,7 +338,7 @@ def test_fitted_model_is_independent_of_later_parameters(network):
 )
 def test_tampered_state_is_refused(name, tamper):
     X, y = bars()
-    network = small_network().fit(X, y)
+    network = small_network(batch_norm=True).fit(X, y)
     network._fitted[name] = tamper(network._fitted[name])
     with pytest.raises(ValueError, match="fitted"):
         network.predict(X)

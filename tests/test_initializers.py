@@ -1,6 +1,7 @@
 """Initial parameters."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,18 @@ def test_gaps_between_blocks_stay_zero():
         is_used[block.offset : block.offset + math.prod(block.shape)] = True
     assert is_used.sum() == plan.n_parameters
     assert not parameters[~is_used].any()
+
+
+def test_normalisations_begin_by_changing_nothing_and_draw_nothing():
+    layers = ConvolutionBlock(8, activation="relu", batch_norm=True), DenseLayer(5, "relu", batch_norm=True), DenseLayer(2)
+    plan, plain = build_plan(layers, (6, 6, 2)), build_plan((replace(layers[0], batch_norm=False), *layers[1:]), (6, 6, 2))
+    parameters = initial_parameters(plan, np.random.RandomState(0))
+    for block in plan.blocks:
+        values = parameters[block.offset : block.offset + math.prod(block.shape)]
+        if block.kind in {"gamma", "beta"}:
+            assert (values == (block.kind == "gamma")).all()
+    n = math.prod(plan.blocks[0].shape)
+    assert parameters[:n].tobytes() == initial_parameters(plain, np.random.RandomState(0))[:n].tobytes()
 
 
 def test_seeds():

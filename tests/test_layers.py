@@ -5,11 +5,12 @@ import itertools
 import pytest
 
 from sklearn_cnn._network.geometry import output_length
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, build_layers, skipped_pixels
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, build_layers, skipped_pixels
 
 DEFAULTS = {
     "n_filters": 4, "kernel_size": 3, "stride": 1, "padding": "same", "padding_mode": "zeros", "pooling": "max",
-    "pool_size": 2, "pool_stride": None, "weight_sharing": True, "hidden_layer_sizes": (), "activation": "relu",
+    "pool_size": 2, "pool_stride": None, "weight_sharing": True, "global_pooling": None, "hidden_layer_sizes": (),
+    "activation": "relu", "batch_norm": False,
 }  # fmt: skip
 
 
@@ -70,6 +71,21 @@ def test_hidden_layers():
     layers = layers_of(hidden_layer_sizes=(7, 6), activation="tanh")
     assert layers[1:] == (DenseLayer(7, "tanh"), DenseLayer(6, "tanh"), DenseLayer(5, "identity"))
     assert layers_of(hidden_layer_sizes=7)[1] == DenseLayer(7, "relu")
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_blocks_and_hidden_layers_are_normalised_and_the_output_is_not(batch_norm):
+    layers = layers_of(n_filters=(4, 8), weight_sharing=[True, False], hidden_layer_sizes=(7, 6), batch_norm=batch_norm)
+    assert [layer.batch_norm for layer in layers] == [batch_norm] * 4 + [False]
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_global_pooling_takes_the_whole_map(pooling):
+    layers = layers_of((12, 10, 3), n_filters=(4, 8), hidden_layer_sizes=5, global_pooling=pooling)
+    assert layers[2:] == (PoolingLayer(pooling, (3, 2), (3, 2)), DenseLayer(5, "relu"), DenseLayer(5, "identity"))
+    assert layers_of((1, 20, 2), global_pooling=pooling)[1] == PoolingLayer(pooling, (1, 10), (1, 10))
+    assert layers_of((1, 1, 1), global_pooling=pooling)[1] == PoolingLayer(pooling, (1, 1), (1, 1))
+    assert layers_of((12, 10, 3), n_filters=(), global_pooling=pooling)[0] == PoolingLayer(pooling, (12, 10), (12, 10))
 
 
 def test_a_signal_takes_scalars_along_its_length_only():

@@ -78,7 +78,7 @@ def test_an_epoch_says_what_it_was():
     rate = LearningRate("invscaling", 0.1, 0.5)
     stream = train(
         trainer, examples, rate, np.random.RandomState(0), n_epochs=2, n_epochs_before=7, batch_size=2,
-        evaluate=lambda parameters: (float(parameters.sum()), 2.0),
+        evaluate=lambda trainer: (float(trainer.parameters.sum()), 2.0),
     )  # fmt: skip
     first = next(stream)
     assert (first.number, first.n_epochs, first.total_number, first.n_samples) == (1, 2, 8, 3)

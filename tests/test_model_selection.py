@@ -24,8 +24,10 @@ GRIDS = {
     "padding": ["same", "valid", 1],
     "padding_mode": ["zeros", "reflect"],
     "weight_sharing": [True, False],
+    "global_pooling": ["max", "average", None],
     "hidden_layer_sizes": [(), (5,), 7],
     "activation": ["relu", "tanh", "logistic", "identity"],
+    "batch_norm": [True, False],
 }
 
 

@@ -97,6 +97,40 @@ def test_signals():
     assert "14 x 4" in network.summary()
 
 
+def test_normalised_blocks_by_hand():
+    network = fitted(
+        (8, 8), n_classes=3, n_filters=(4, 5, 6), pooling=["max", "average", None], hidden_layer_sizes=7, batch_norm=True,
+        weight_sharing=[True, True, False], global_pooling="average",
+    )  # fmt: skip
+    table = network.layer_table_
+    assert values(table, "name", "window", "output_shape", "effective_stride") == [
+        ("block 0: convolution", (3, 3), (8, 8, 4), (1, 1)),
+        ("block 0: max pooling", (2, 2), (4, 4, 4), (2, 2)),
+        ("block 0: batch norm", None, (4, 4, 4), (2, 2)),
+        ("block 1: convolution", (3, 3), (4, 4, 5), (2, 2)),
+        ("block 1: batch norm", None, (4, 4, 5), (2, 2)),
+        ("block 1: average pooling", (2, 2), (2, 2, 5), (4, 4)),
+        ("block 2: locally connected", (3, 3), (2, 2, 6), (4, 4)),
+        ("block 2: batch norm", None, (2, 2, 6), (4, 4)),
+        ("global average pooling", (2, 2), (1, 1, 6), (8, 8)),
+        ("dense 0", None, (1, 1, 7), None),
+        ("dense 0: batch norm", None, (1, 1, 7), None),
+        ("output", None, (1, 1, 3), None),
+    ]
+    # No bias where the mean takes it away; a gamma and a beta per filter.
+    local = (9 * 5 + 1) * 6 * 4
+    assert [row["n_parameters"] for row in table] == [9 * 4, 0, 8, 9 * 4 * 5, 10, 0, local, 12, 0, 6 * 7, 14, 8 * 3]
+    assert sum(row["n_parameters"] for row in table) == network.n_parameters_
+    assert table[0]["n_parameters_unshared"] == (9 + 1) * 4 * 64
+    assert table[0]["n_parameters_dense"] == 64 * 64 * 4
+    assert network.receptive_field_ == table[7]["receptive_field"]
+    assert "The activation of a layer that is normalised follows its batch norm." in network.summary()
+    assert "batch norm" not in fitted((8, 8)).summary()
+    for row in table:
+        assert network_html(network).count(f"<td>{row['name']}</td>") == 1
+    assert network_html(network).count("<rect") == len(table) - 4 + 1  # a box for every map, and the input
+
+
 def test_the_counts_add_up_and_agree_with_functional():
     network = fitted((9, 8, 2), n_filters=(3, 4), weight_sharing=[False, True], hidden_layer_sizes=5)
     table = network.layer_table_

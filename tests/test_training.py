@@ -28,6 +28,7 @@ SOLVERS = {
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 0.3},
     "adamw": {"solver": "adamw", "alpha": 0.1},
     "smoothed": {"label_smoothing": 0.2},
+    "normalised": {"batch_norm": True, "hidden_layer_sizes": 6, "global_pooling": "average"},
     "augmented": {"augment": ImageAugmentation(shift=2, flip="horizontal", rotate=10.0, erase=2)},
 }
 

@@ -59,6 +59,7 @@ HARMLESS = {
     "padding": ["zero"],
     "pooling": ["None", "list of None"],
     "pool_stride": ["None"],
+    "global_pooling": ["None"],
     "weight_sharing": ["True", "list of bools"],
     "hidden_layer_sizes": ["empty tuple", "empty list", "triple", "empty array"],
     "alpha": ["zero", "2**31", "2**62", "2**63", "2**200", "a fraction"],
@@ -80,7 +81,7 @@ HARMLESS = {
     "input_shape": ["None", "triple"],
     "n_jobs": ["minus one", "None"],
 }
-BOOLEANS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "scale_input", "verbose")
+BOOLEANS = ("batch_norm", "shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "scale_input", "verbose")
 
 
 def is_harmless(name, kind):

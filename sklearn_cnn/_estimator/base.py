@@ -147,7 +147,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         block : int, default=0
             Number of the block, counted from 0; -1 is the last.
         stage : {"conv", "pool"}, default="conv"
-            "conv" is the map behind the activation, "pool" the output of the block, behind its pooling if it has one.
+            "conv" is the map behind the activation, "pool" the output of the block, behind its pooling if it has one. With
+            `batch_norm` and maximum pooling the activation comes last: there "conv" is the bare convolution.
 
         Returns
         -------

@@ -11,7 +11,7 @@ import math
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.fitted import fitted_plan
-from sklearn_cnn._network.summary import comparisons, layer_table, table_cells, times
+from sklearn_cnn._network.summary import NORMALISATION, comparisons, layer_table, table_cells, times
 
 MARK = "sklearn-cnn-network"
 
@@ -104,7 +104,8 @@ def drawing(table, input_shape):
         An SVG element.
     """
     signal = input_shape[0] == 1
-    shapes = [("input", input_shape), *((row["name"], row["output_shape"]) for row in table)]
+    maps = [row for row in table if not row["name"].endswith(NORMALISATION)]  # it leaves shapes as they are
+    shapes = [("input", input_shape), *((row["name"], row["output_shape"]) for row in maps)]
     largest = max(max(shape[:2]) for _, shape in shapes)
     boxes = "".join(
         _box(number, name, shape, HIGHEST / math.sqrt(largest), signal) for number, (name, shape) in enumerate(shapes)

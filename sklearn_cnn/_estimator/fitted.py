@@ -10,13 +10,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
 from sklearn_cnn._network.network import Network, aligned_copy
-from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.plan import build_plan, initial_statistics
 
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
-LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, DenseLayer)}
+LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, PoolingLayer, DenseLayer)}
 
 
 def pack_layers(layers):
@@ -24,7 +24,7 @@ def pack_layers(layers):
 
     Parameters
     ----------
-    layers : sequence of ConvolutionBlock and DenseLayer
+    layers : sequence of ConvolutionBlock, PoolingLayer and DenseLayer
         The network.
 
     Returns
@@ -146,7 +146,23 @@ def fitted_network(fitted):
         If someone has changed the fitted state to something invalid.
     """
     plan = fitted_plan(fitted)
-    return Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,))), fitted_scaling(fitted, plan)
+    network = Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,)), fitted_statistics(fitted, plan))
+    return network, fitted_scaling(fitted, plan)
+
+
+def fitted_statistics(fitted, plan):
+    """Return the running means and variances of the normalised layers; refuse what does not fit the plan.
+
+    They are few, and infinite ones would not show in the results: so here all are looked at.
+    """
+    if plan.statistics_size == 0 and "statistics" not in fitted:  # written before there was batch normalisation
+        return initial_statistics(plan)
+    statistics = checked_array(fitted, "statistics", (plan.statistics_size,))
+    refuse_non_finite(fitted, ("statistics",))
+    for _, _, variances_at, n_filters in plan.statistics:
+        if statistics[variances_at : variances_at + n_filters].min() < 0:
+            raise ValueError("The fitted statistics contain a negative variance. Fit the estimator again.")
+    return statistics
 
 
 def fitted_scaling(fitted, plan):
@@ -161,6 +177,7 @@ def fitted_solver(fitted, plan):
     names = ("parameters", "first_moment", "second_moment")
     arrays = {name: checked_array(fitted, name, (plan.parameter_size,)) for name in names}
     refuse_non_finite(fitted, (*names, "shift", "factor"))
+    arrays["statistics"] = fitted_statistics(fitted, plan)
     if not isinstance(fitted["t"], int) or fitted["t"] < 0:
         raise ValueError(f"The fitted t must be the number of updates, but it is {fitted['t']!r}. Fit the estimator again.")
     return {**arrays, "t": fitted["t"]}
@@ -179,7 +196,7 @@ def parameter_views(fitted, kind):
     Returns
     -------
     views : list of ndarray
-        They share their memory with the model.
+        They share their memory with the model. A layer whose bias batch normalisation takes away has one of no numbers.
     """
     plan, parameters = fitted_plan(fitted), fitted["parameters"]
     return [
@@ -203,7 +220,7 @@ def kernel_views(fitted):
         Of shape (n_filters, channels, kernel rows, kernel columns), with (rows, columns) of the output in front where the
         block is locally connected. They share their memory with the model.
     """
-    layers = fitted_plan(fitted).layers
+    layers = [layer for layer in fitted_plan(fitted).layers if not isinstance(layer, PoolingLayer)]
     return [
         np.moveaxis(weights, (-1, -2), (-4, -3))
         for layer, weights in zip(layers, parameter_views(fitted, "weights"), strict=True)

@@ -128,7 +128,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
     )  # fmt: skip
-    start = evaluate(trainer.parameters) if evaluate is not None and stops_early and watch.n_epochs_before > 0 else None
+    start = evaluate(trainer) if evaluate is not None and stops_early and watch.n_epochs_before > 0 else None
     n_epochs_done = listen(epochs, watch.listeners, trainer, start)
     return {
         **problem.features,
@@ -136,7 +136,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         **watch.attributes(),
         "input_shape_": problem.input_shape,
         "n_iter_": n_epochs_done,
-        "n_layers_": len(plan.layers) + 1,
+        "n_layers_": 1 + sum(block.kind == "weights" for block in plan.blocks),
         "n_parameters_": int(plan.n_parameters),
         "layers": layers,
         "shift": examples.shift,
@@ -253,6 +253,7 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
+        statistics=None if solver is None else solver["statistics"],
         n_threads=effective_n_threads(estimator.n_jobs),
         alpha=float(estimator.alpha),
         momentum=float(estimator.momentum),
@@ -267,11 +268,11 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
 
 
 def build_evaluate(estimator, plan, examples, watched):
-    """Build the function that computes score and loss on the validation set from the parameters of the moment."""
+    """Build the function that computes score and loss on the validation set from what a trainer has learnt so far."""
     n_threads = effective_n_threads(estimator.n_jobs)
 
-    def evaluate(parameters):
-        network = Network(plan, parameters)
+    def evaluate(trainer):
+        network = Network(plan, trainer.parameters, trainer.statistics)
         scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
         return estimator._evaluate(scores, watched.target, watched.sample_weight)
 

@@ -171,8 +171,10 @@ GEOMETRY_RULES = {
     "pool_size": sizes(1, "2"),
     "pool_stride": none_or(sizes(1, "2")),
     "weight_sharing": per_block(lambda value: isinstance(value, bool), "True or False", "True"),
+    "global_pooling": none_or(choice("max", "average")),
     "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
     "activation": choice(*ACTIVATIONS, example="relu"),
+    "batch_norm": boolean(),
 }
 
 SOLVER_RULES = {

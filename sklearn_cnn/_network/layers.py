@@ -140,7 +140,7 @@ def parts_of(layer):
 
 
 def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,
-                 pool_stride, weight_sharing, hidden_layer_sizes, activation):  # fmt: skip
+                 pool_stride, weight_sharing, global_pooling, hidden_layer_sizes, activation, batch_norm):  # fmt: skip
     """Turn an estimator's parameters into layers for one input shape.
 
     Parameters
@@ -153,9 +153,15 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
     n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size, pool_stride, weight_sharing
         As in `ConvNetClassifier`: a scalar goes for every block, a list or tuple gives one value per block.
 
+    global_pooling : {"max", "average"} or None
+        Pooling of whole maps, whatever their size, in front of the dense layers.
+
     hidden_layer_sizes : sequence of int
 
     activation : str
+
+    batch_norm : bool
+        Of the blocks and the hidden layers.
 
     Returns
     -------
@@ -181,11 +187,15 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
     ]
     layers, shape = [], input_shape[:2]
     for block, values in enumerate(zip(map(int, filters), *per_block, strict=True)):
-        layer = ConvolutionBlock(**dict(zip(BLOCK_FIELDS, values, strict=True)), activation=activation)
+        layer = ConvolutionBlock(
+            **dict(zip(BLOCK_FIELDS, values, strict=True)), activation=activation, batch_norm=batch_norm
+        )
         layer, shape = _fitted_to_input(layer, shape, block)
         layers.append(layer)
+    if global_pooling is not None:
+        layers.append(PoolingLayer(global_pooling, tuple(shape), tuple(shape)))
     sizes = (hidden_layer_sizes,) if _is_integer(hidden_layer_sizes) else hidden_layer_sizes
-    layers += [DenseLayer(int(size), activation) for size in sizes]
+    layers += [DenseLayer(int(size), activation, batch_norm) for size in sizes]
     return (*layers, DenseLayer(n_outputs, "identity"))
 
 

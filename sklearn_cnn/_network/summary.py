@@ -7,14 +7,15 @@ import math
 import warnings
 
 from sklearn_cnn._network.geometry import output_length, resolve_padding
-from sklearn_cnn._network.layers import ConvolutionBlock, skipped_pixels
+from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer, skipped_pixels
 
 NO_PADDING = ((0, 0), (0, 0))
+NORMALISATION = "batch norm"
 MOST_RANGES = 3  # ranges of pixels that a warning lists one by one
 
 
 def layer_table(plan):
-    """Describe each layer of a network; a convolution and the pooling after it are two layers.
+    """Describe each layer of a network; a convolution, the pooling and the normalisation after it are layers of their own.
 
     Parameters
     ----------
@@ -29,41 +30,74 @@ def layer_table(plan):
     table = []
     sight = {"receptive_field": (1, 1), "effective_stride": (1, 1), "origin": (0, 0)}
     shape = plan.input_shape
-    n_blocks = 0
+    n_blocks = n_dense = 0
     for number, layer in enumerate(plan.layers):
-        map_shape, output_shape = plan.map_shapes[number], plan.output_shapes[number]
         if isinstance(layer, ConvolutionBlock):
-            padding = resolve_padding(layer.padding, shape[:2], layer.kernel_size, layer.stride)
-            kind = "convolution" if layer.weight_sharing else "locally connected"
-            sight = _widened(sight, layer.kernel_size, layer.stride, padding)
-            table.append({
-                "name": f"block {n_blocks}: {kind}",
-                **_window(layer.kernel_size, layer.stride, shape, padding),
-                "output_shape": map_shape,
-                **_convolution_parameters(layer, shape, map_shape),
-                **sight,
-            })  # fmt: skip
-            if layer.pooling is not None:
-                sight = _widened(sight, layer.pool_size, layer.pool_stride, NO_PADDING)
-                table.append({
-                    "name": f"block {n_blocks}: {layer.pooling} pooling",
-                    **_window(layer.pool_size, layer.pool_stride, map_shape, NO_PADDING),
-                    "output_shape": output_shape,
-                    **_parameters(0, 0, 0),
-                    **sight,
-                })  # fmt: skip
+            rows, sight = _block_rows(layer, sight, shape, plan.map_shapes[number], plan.output_shapes[number])
+            table += [{**row, "name": f"block {n_blocks}: {row['name']}"} for row in rows]
             n_blocks += 1
+        elif isinstance(layer, PoolingLayer):
+            row, sight = _pooling_row(layer, sight, shape, plan.output_shapes[number])
+            table.append({**row, "name": f"global {row['name']}"})
         else:
-            n_parameters = (math.prod(shape) + 1) * layer.n_units
-            table.append({
-                "name": "output" if number == len(plan.layers) - 1 else f"dense {number - n_blocks}",
-                "window": None, "stride": None, "n_skipped": (0, 0),
-                "output_shape": output_shape,
-                **_parameters(n_parameters, n_parameters, n_parameters),
-                "receptive_field": plan.input_shape[:2], "effective_stride": None, "origin": (0, 0),
-            })  # fmt: skip
-        shape = output_shape
+            is_last = number == len(plan.layers) - 1
+            table += _dense_rows("output" if is_last else f"dense {n_dense}", layer, plan.input_shape, shape)
+            n_dense += 1
+        shape = plan.output_shapes[number]
     return table
+
+
+def _block_rows(layer, sight, shape, map_shape, output_shape):
+    """Return the rows of a block in the order in which it is computed, and what its units see."""
+    padding = resolve_padding(layer.padding, shape[:2], layer.kernel_size, layer.stride)
+    sight = _widened(sight, layer.kernel_size, layer.stride, padding)
+    rows = [{
+        "name": "convolution" if layer.weight_sharing else "locally connected",
+        **_window(layer.kernel_size, layer.stride, shape, padding),
+        "output_shape": map_shape,
+        **_convolution_parameters(layer, shape, map_shape),
+        **sight,
+    }]  # fmt: skip
+    if layer.batch_norm and layer.pooling != "max":
+        rows.append(_normalisation_row(map_shape, sight))
+    if layer.pooling is not None:
+        row, sight = _pooling_row(layer, sight, map_shape, output_shape)
+        rows.append(row)
+    if layer.batch_norm and layer.pooling == "max":
+        rows.append(_normalisation_row(output_shape, sight))
+    return rows, sight
+
+
+def _pooling_row(layer, sight, shape, output_shape):
+    sight = _widened(sight, layer.pool_size, layer.pool_stride, NO_PADDING)
+    row = {
+        "name": f"{layer.pooling} pooling",
+        **_window(layer.pool_size, layer.pool_stride, shape, NO_PADDING),
+        "output_shape": output_shape,
+        **_parameters(0, 0, 0),
+        **sight,
+    }
+    return row, sight
+
+
+def _normalisation_row(shape, sight):
+    n_parameters = 2 * shape[2]  # gamma and beta
+    return {
+        "name": NORMALISATION, "window": None, "stride": None, "n_skipped": (0, 0), "output_shape": shape,
+        **_parameters(n_parameters, n_parameters, n_parameters), **sight,
+    }  # fmt: skip
+
+
+def _dense_rows(name, layer, input_shape, shape):
+    sight = {"receptive_field": input_shape[:2], "effective_stride": None, "origin": (0, 0)}
+    output_shape = (1, 1, layer.n_units)
+    n_parameters = (math.prod(shape) + (not layer.batch_norm)) * layer.n_units
+    row = {
+        "name": name, "window": None, "stride": None, "n_skipped": (0, 0), "output_shape": output_shape,
+        **_parameters(n_parameters, n_parameters, n_parameters), **sight,
+    }  # fmt: skip
+    normalisation = _normalisation_row(output_shape, sight)
+    return [row, {**normalisation, "name": f"{name}: {NORMALISATION}"}] if layer.batch_norm else [row]
 
 
 def _window(size, stride, shape, padding):
@@ -86,9 +120,10 @@ def _widened(sight, size, stride, padding):
 
 
 def _convolution_parameters(layer, shape, map_shape):
-    shared = (math.prod(layer.kernel_size) * shape[2] + 1) * layer.n_filters
-    unshared = shared * math.prod(map_shape[:2])
-    dense = (math.prod(shape) + 1) * math.prod(map_shape)
+    n_taps, n_bias = math.prod(layer.kernel_size) * shape[2], not layer.batch_norm  # the mean takes a bias away
+    shared = (n_taps + n_bias) * layer.n_filters
+    unshared = (n_taps + 1) * layer.n_filters * math.prod(map_shape[:2])  # but not one that differs from place to place
+    dense = (math.prod(shape) + n_bias) * math.prod(map_shape)
     return _parameters(shared if layer.weight_sharing else unshared, unshared, dense)
 
 
@@ -142,7 +177,7 @@ def table_cells(table, input_shape):
         window = times(row["window"], signal)
         if row["stride"] is not None and set(row["stride"]) != {1}:
             window += " / " + times(row["stride"], signal)
-        shape = times(row["output_shape"], signal) if row["window"] else str(row["output_shape"][-1])
+        shape = str(row["output_shape"][-1]) if step is None else times(row["output_shape"], signal)
         counts = [f"{n:,}" if n else "-" for n in _parameter_counts(row)]
         rows.append([row["name"], window, shape, sees, times(step, signal), *counts])
     rows.append(["total", "", "", "", "", *(f"{n:,}" for n in totals(table).values())])
@@ -196,6 +231,8 @@ def comparisons(table):
     """
     as_built, unshared, dense = totals(table).values()
     sentences = []
+    if any(row["name"].endswith(NORMALISATION) for row in table):
+        sentences.append("The activation of a layer that is normalised follows its batch norm.")
     if unshared > as_built:
         sentences.append(f"Without weight sharing there would be {unshared / as_built:,.1f} times as many parameters.")
     if dense > as_built:

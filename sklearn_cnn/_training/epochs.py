@@ -131,7 +131,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     shuffle : bool, default=True
         Whether each epoch has a new order.
     evaluate : callable, default=None
-        ``evaluate(parameters) -> (score, loss)`` on the validation data.
+        ``evaluate(trainer) -> (score, loss)`` on the validation data.
 
     Yields
     ------
@@ -153,7 +153,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
             trainer, examples, order, batch_size, rates, number, n_epochs_before + number, first_loss
         )
         check_parameters_finite(trainer, loss, rate, number)
-        evaluation = None if evaluate is None else evaluate(trainer.parameters)
+        evaluation = None if evaluate is None else evaluate(trainer)
         learning_rate.advance(len(order))
         seconds = time.perf_counter() - started
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)

@@ -6,6 +6,9 @@ import numpy as np
 
 from sklearn_cnn._network.activations import ACTIVATIONS
 
+# Values of zero mean and unit variance are handed on as they are; no random number is drawn.
+NORMALISATION_BEGINS = {"gamma": 1.0, "beta": 0.0}
+
 
 def parameter_bound(activation, kind, fan_in, fan_out):
     """Return the bound of the uniform distribution one block of parameters is drawn from.
@@ -48,10 +51,14 @@ def initial_parameters(plan, random_state):
     Returns
     -------
     parameters : ndarray of shape (plan.parameter_size,), dtype float32
-        Weights and biases of all layers; what lies between them for alignment is zero.
+        Weights and biases of all layers; what lies between them for alignment is zero. A normalisation begins with gamma 1 and
+        beta 0.
     """
     parameters = np.zeros(plan.parameter_size, dtype=np.float32)
     for block in plan.blocks:
+        if block.kind in NORMALISATION_BEGINS:
+            parameters[block.offset : block.offset + block.shape[0]] = NORMALISATION_BEGINS[block.kind]
+            continue
         bound = parameter_bound(plan.layers[block.layer].activation, block.kind, block.fan_in, block.fan_out)
         size = math.prod(block.shape)
         parameters[block.offset : block.offset + size] = random_state.uniform(-bound, bound, size)

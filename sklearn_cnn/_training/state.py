@@ -9,12 +9,13 @@ def solver_state(trainer):
         "parameters": aligned_copy(trainer.parameters),
         "first_moment": trainer.first_moment.copy(),
         "second_moment": trainer.second_moment.copy(),
+        "statistics": trainer.statistics.copy(),
         "t": int(trainer.t),
     }
 
 
 def restore_solver(trainer, state):
     """Put a trainer back into a state that `solver_state` has copied."""
-    for name in ("parameters", "first_moment", "second_moment"):
+    for name in ("parameters", "first_moment", "second_moment", "statistics"):
         getattr(trainer, name)[...] = state[name]
     trainer.t = state["t"]
