@@ -105,6 +105,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
         `partial_fit` that of the samples passed.
+    dropout : float or list of float, default=0.0
+        Probability of setting a value to zero in training (Srivastava et al., 2014); what is kept is divided by the probability
+        of being kept. A number is for the inputs of every dense layer, the output layer's included. A list has one number per
+        block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. What is dropped
+        depends on `random_state`, the number of the update, the place in the mini-batch and the unit alone. Predictions and
+        validation drop nothing.
     batch_norm : bool, default=False
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015): every filter to mean zero and variance
         one over the samples of a mini-batch and their pixels, then multiplied by gamma and moved by beta, which are learnt and
@@ -183,6 +189,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     He et al., "Delving deep into rectifiers", ICCV 2015.
 
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
+
+    Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+
     Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
 
     Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
@@ -245,6 +255,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         epsilon=1e-8,
         n_iter_no_change=10,
         class_weight=None,
+        dropout=0.0,
         batch_norm=False,
         augment=None,
         label_smoothing=0.0,
@@ -285,6 +296,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.dropout = dropout
         self.batch_norm = batch_norm
         self.augment = augment
         self.label_smoothing = label_smoothing

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from images import bars, small_network
 from problems import bits, each_dtype, each_level, gaussian_parameters
 
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, with_dropout
@@ -169,3 +170,40 @@ def test_training_goes_on_from_seed_and_step():
     for _ in range(2):
         second.step(X, np.arange(9), targets, None, 0.01)
     assert bits(second.parameters) == bits(whole.parameters)
+
+
+# ------------------------------------------------------------------------------------------------------------ estimator
+
+
+def test_prediction_and_validation_drop_nothing():
+    X, y = bars()
+    network = small_network(dropout=[0.2, 0.5], max_iter=4).fit(X, y, X_val=X, y_val=y)
+    before = network.predict_proba(X)
+    assert bits(network.set_params(dropout=0.9).predict_proba(X)) == bits(before)
+    loss = -np.log(before[np.arange(len(y)), y]).mean()
+    assert network.validation_loss_curve_[network.best_iter_ - 1] == pytest.approx(loss, rel=1e-4)
+
+
+def test_dropout_is_no_part_of_the_fitted_network():
+    X, y = bars()
+    bare, network = (small_network(dropout=rate, max_iter=2).fit(X, y) for rate in (0.0, 0.5))
+    assert network._fitted["layers"] == bare._fitted["layers"]
+    assert network.layer_table_ == bare.layer_table_
+    assert bits(network.coefs_[0]) != bits(bare.coefs_[0])
+    network.set_params(warm_start=True, dropout=[0.1, 0]).fit(X, y)  # may change where a fit goes on
+
+
+def test_the_seed_decides_what_is_dropped():
+    X, y = bars()
+    fits = [small_network(dropout=0.5, max_iter=2, random_state=seed).fit(X, y).coefs_[0] for seed in (0, 0, 1)]
+    assert bits(fits[0]) == bits(fits[1]) != bits(fits[2])
+
+
+@pytest.mark.parametrize("dropout", [[0.5], [0.1, 0.1, 0.1], ()])
+def test_a_list_has_one_rate_for_each_block_and_dense_layer(dropout):
+    X, y = bars()
+    network = small_network().fit(X, y)
+    before = vars(network)["_fitted"]
+    with pytest.raises(ValueError, match=r"dropout=.*1 block and 1 dense layer, the output included"):
+        network.set_params(dropout=dropout).fit(X, y)
+    assert vars(network)["_fitted"] is before

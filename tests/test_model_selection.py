@@ -28,6 +28,7 @@ GRIDS = {
     "hidden_layer_sizes": [(), (5,), 7],
     "activation": ["relu", "tanh", "logistic", "identity"],
     "batch_norm": [True, False],
+    "dropout": [0.0, 0.5],
 }
 
 

@@ -17,6 +17,7 @@ SETTINGS = {
     "early_stopping": {"early_stopping": True},
     "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
     "locally_connected": {"weight_sharing": False, "padding_mode": "reflect", "pooling": "average"},
+    "dropout": {"dropout": 0.2, "hidden_layer_sizes": 8},
     "augment": {"augment": ImageAugmentation(shift=1, zoom=0.1, erase=1, brightness=0.1, contrast=0.1, padding_mode="edge")},
     "batch_norm": {"batch_norm": True},
     "batch_norm_everywhere": {"batch_norm": True, "hidden_layer_sizes": 8, "pooling": "average", "global_pooling": "max"},

@@ -29,6 +29,7 @@ SOLVERS = {
     "adamw": {"solver": "adamw", "alpha": 0.1},
     "smoothed": {"label_smoothing": 0.2},
     "normalised": {"batch_norm": True, "hidden_layer_sizes": 6, "global_pooling": "average"},
+    "dropout": {"dropout": [0.1, 0.3]},
     "augmented": {"augment": ImageAugmentation(shift=2, flip="horizontal", rotate=10.0, erase=2)},
 }
 

@@ -15,12 +15,13 @@ from sklearn_cnn._estimator.fitted import (
     plan_from_records,
     unpack_random_state,
 )
-from sklearn_cnn._estimator.parameters import plain_augmentation, plain_geometry
+from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry
 from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
-from sklearn_cnn._network.layers import build_layers
+from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import warn_of_skipped_pixels
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
@@ -121,7 +122,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         problem, watched = split_problem(estimator, problem, split_seed)
     examples = prepare_examples(estimator, plan, problem, earlier, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
-    trainer = build_trainer(estimator, plan, problem, batch_size, random_state, earlier)
+    trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
     watch = Watch(estimator, earlier, stops_early, begins_cycle)
     epochs = train(
@@ -173,7 +174,7 @@ def random_streams(estimator, earlier):
 
 
 def new_random_streams(random_state):
-    """Return the random stream of a fit that begins with ``random_state``, and the seed of its split and its augmentation."""
+    """Return the random stream of a fit that begins with ``random_state``, and the seed of split, augmentation and dropout."""
     source = check_random_state(random_state)
     if isinstance(random_state, np.random.RandomState):
         source = copy.deepcopy(source)  # the caller's own moves on only after the fit has succeeded
@@ -244,16 +245,17 @@ def resolve_batch_size(batch_size, n_rows):
     return min(default_batch_size(n_rows) if batch_size == "auto" else int(batch_size), n_rows)
 
 
-def build_trainer(estimator, plan, problem, batch_size, random_state, earlier):
-    """Build the trainer, with new parameters or with those, and the moments, of an earlier fit."""
+def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earlier):
+    """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
     solver = None if earlier is None else fitted_solver(earlier, plan)
     trainer = Trainer(
-        plan,
+        build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape),
         initial_parameters(plan, random_state) if solver is None else solver["parameters"],
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
         statistics=None if solver is None else solver["statistics"],
+        seed=seed,
         n_threads=effective_n_threads(estimator.n_jobs),
         alpha=float(estimator.alpha),
         momentum=float(estimator.momentum),

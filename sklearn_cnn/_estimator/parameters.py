@@ -153,6 +153,13 @@ def is_augmentation(value):
     return is_object and value.get_params(deep=False).keys() == AUGMENTATION_RULES.keys()
 
 
+def is_dropout(value):
+    """Say whether a value is a rate of dropout, or a sequence of them whose length only the network can tell."""
+    value = plain(value)
+    rates = value if isinstance(value, list | tuple) else (value,)
+    return len(rates) <= MOST_BLOCKS and all(is_real(rate, 0, 1, below_high=True) for rate in rates)
+
+
 def is_augment(value):
     """Say whether a value is a way to augment images, or None for none."""
     is_function = callable(value) and not isinstance(value, type)
@@ -225,6 +232,9 @@ AUGMENTATION_RULES = {
 }
 
 LOSS_RULES = {
+    "dropout": Rule(
+        is_dropout, "a number from 0 to below 1, or a list with one per block and then one per dense layer", "0.5"
+    ),
     "augment": Rule(
         is_augment,
         "None, an ImageAugmentation or a function (batch, random_state) that returns a batch",

@@ -160,7 +160,7 @@ class Trainer:
         return workspace.kernels.train(
             *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions, *readable, rows, shift,
             factor, targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment,
-            settings, augmentation, statistics_rate, self.seed, self.t, self.n_threads,
+            settings, augmentation, statistics_rate, self.seed, self.t % 2**32, self.n_threads,
         )  # fmt: skip
 
     def _readable_rows(self, X):
