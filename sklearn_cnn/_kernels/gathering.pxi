@@ -72,9 +72,9 @@ cdef inline void gather_stretch(int64_t number_type, const Batch* batch, const c
     # It begins with the first channel.
     if n >= LANES_WIDE:
         gather_vectors[vector_wide](NULL, LANES_WIDE, number_type, batch, numbers, n, target)
-    elif n >= LANES_HALF:
+    elif USES_HALF and n >= LANES_HALF:
         gather_vectors[vector_half](NULL, LANES_HALF, number_type, batch, numbers, n, target)
-    elif n >= LANES_QUARTER:
+    elif USES_QUARTER and n >= LANES_QUARTER:
         gather_vectors[vector_quarter](NULL, LANES_QUARTER, number_type, batch, numbers, n, target)
     else:
         gather_vectors[vector_one](NULL, 1, number_type, batch, numbers, n, target)

@@ -46,6 +46,8 @@ cdef extern from "vectors.h" nogil:
         LANES_WIDE
         LANES_HALF
         LANES_QUARTER
+        USES_HALF
+        USES_QUARTER
         TILE_ROWS
         TILE_ROWS_OF_TWO
         TILE_ROWS_OF_ONE

@@ -173,11 +173,11 @@ cdef void pooled_row(const Layer* layer, const Product* shape, Py_ssize_t below,
     # Four functions rather than one that holds all their tiles, which would take the compiler longer.
     if layer.pooling == MAXIMUM and layer.filters >= LANES_WIDE:
         maxima_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
-    elif layer.pooling == MAXIMUM:
+    elif USES_HALF and layer.pooling == MAXIMUM:
         maxima_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
     elif layer.filters >= LANES_WIDE:
         averages_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
-    else:
+    elif USES_HALF:
         averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
 
 

@@ -170,9 +170,9 @@ cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
             return
     if n_columns >= LANES_WIDE:
         columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, a, b, start, c)
-    elif n_columns >= LANES_HALF:
+    elif USES_HALF and n_columns >= LANES_HALF:
         columns_of[vector_half](NULL, LANES_HALF, n_rows, n_columns, shape, a, b, start, c)
-    elif n_columns >= LANES_QUARTER:
+    elif USES_QUARTER and n_columns >= LANES_QUARTER:
         columns_of[vector_quarter](NULL, LANES_QUARTER, n_rows, n_columns, shape, a, b, start, c)
     else:
         columns_of[vector_one](NULL, 1, n_rows, n_columns, shape, a, b, start, c)
@@ -269,7 +269,8 @@ cdef void product_of_map(Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t
     """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next; start_row is 0."""
     cdef Product part = shape[0]
     cdef Py_ssize_t r, first
-    cdef bint is_small = 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
+    # Double precision has no tiles for small maps.
+    cdef bint is_small = not REAL_IS_DOUBLE and 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
     if map_rows <= 0:
         return
     if is_small and n_columns >= LANES_WIDE:

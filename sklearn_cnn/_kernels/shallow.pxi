@@ -1,115 +1,168 @@
 # The weight gradient of a first layer (few taps, no input gradient). Filters are the vector lanes. The pooled gradient is spread
-# over its window in registers and meets the patch of each of its places at once; the map's gradient is never written out. A
-# layer without pooling has windows of one pixel.
+# over the places of its window, for one vector of filters and a few windows at a time, which stay in the first-level cache; the
+# map's gradient is never written out. Then every place meets its patch. A layer without pooling has windows of one place.
 #
 #     for every pooled pixel, for every place w of its window:
 #         g_w = g where position == w, else 0                  one vector of filters; maximum pooling
 #         g_w = g / size of the window where map_w > 0         average pooling behind ReLU
+#     for every place, in the same order:
 #         d_weights[tap, filters] += patch_w[tap] * g_w        all taps at once, sums in registers
 
 cdef enum:
-    SHALLOW_NUMBERS = 2048      # of a band of rows, which stays in the first-level cache while vectors of filters take turns
+    SHALLOW_PLACES = 256        # spread at once; no window of maximum pooling has more
+    CACHE_LINE = 64             # bytes
+
+# Some rows and columns of windows, and of each window some rows and columns of places: all of them, unless one window is too large.
+ctypedef struct Box:
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t window_rows
+    Py_ssize_t window_columns
 
 
-cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, int64_t pooling, Py_ssize_t pool_rows,
-                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions,
-                              const real* outputs, const real* d_output, real* d_weights, real* d_bias,
-                              Py_ssize_t n_rows) noexcept nogil:
-    # `rows` and `taps` are constants at every call, so the sums are registers.
-    # padded and d_weights begin at the slice's first row and tap, the others at the first filter of the vector. outputs: NULL but
-    # behind ReLU, whose derivative is taken here; for average pooling they are the map. d_bias: NULL but in the first slice.
-    cdef vector sums[3][6]
-    cdef vector bias_sum = (<const vector*> ZEROS)[0]
+# What a box begins with: the patch of its first place in the padded image, and pixels, at the first filter of a vector.
+ctypedef struct Corner:
+    const real* padded
+    const real* d_output
+    const real* outputs         # of which ReLU's derivative is taken, or NULL; for average pooling they are the map
+    const uint8_t* positions    # of maximum pooling, or NULL
+
+
+# The places of a box, window by window.
+ctypedef struct Places:
+    Py_ssize_t n
+    real* gradients             # one vector of filters each
+    Py_ssize_t[SHALLOW_PLACES] patches  # counted from that of the first
+
+
+cdef Box largest_box(const Layer* layer) noexcept nogil:
+    """As many places as are spread at once."""
+    cdef Box box
+    box.window_columns = min(layer.pool_columns, SHALLOW_PLACES)
+    box.window_rows = min(layer.pool_rows, SHALLOW_PLACES // box.window_columns)
+    box.columns = min(layer.out_columns, SHALLOW_PLACES // (box.window_columns * box.window_rows))
+    box.rows = min(layer.out_rows, SHALLOW_PLACES // (box.window_columns * box.window_rows * box.columns))
+    return box
+
+
+cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns, const Layer* layer, const Box* box,
+                              Places* places) noexcept nogil:
+    cdef Py_ssize_t place_column = layer.stride_columns * layer.channels
+    cdef Py_ssize_t place_row = layer.stride_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t row, column, i, j, window, n = 0
+    for row in range(box.rows):
+        for column in range(box.columns):
+            window = row * layer.pool_stride_rows * place_row + column * layer.pool_stride_columns * place_column
+            for i in range(window_rows):
+                for j in range(window_columns):
+                    places.patches[n] = window + i * place_row + j * place_column
+                    n += 1
+    places.n = n
+
+
+cdef inline void spread_box(vector* kind, Py_ssize_t lanes, int64_t pooling, Py_ssize_t window_rows, Py_ssize_t window_columns,
+                            const Layer* layer, const Box* box, const Corner* corner, real* gradients,
+                            real* d_bias) noexcept nogil:
+    cdef vector bias_sum = (<const vector*> d_bias)[0]
+    cdef vector position = (<const vector*> ZEROS)[0]
     cdef vector g
-    cdef vector position
     cdef vector g_here
-    cdef bint is_pooled = pool_rows * pool_columns > 1
     cdef bint is_average = pooling == AVERAGE
-    cdef real share = <real> 1.0 / <real> (pool_rows * pool_columns)
-    cdef Py_ssize_t map_at
+    cdef bint is_pooled = window_rows * window_columns > 1
+    cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
+    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
+    cdef Py_ssize_t row, column, i, j, at, map_at
+    for row in range(box.rows):
+        for column in range(box.columns):
+            at = (row * layer.out_columns + column) * layer.filters
+            map_at = row * layer.pool_stride_rows * map_row + column * layer.pool_stride_columns * layer.filters
+            g = (<const vector*> (corner.d_output + at))[0]
+            if is_average:
+                SCALE(g, share)
+            else:
+                if corner.outputs != NULL:
+                    KEEP_WHERE_POSITIVE(g, (<const vector*> (corner.outputs + at))[0])
+                ADD(bias_sum, g)
+                if is_pooled:
+                    LOAD_POSITIONS(position, corner.positions + at)
+            for i in range(window_rows):
+                for j in range(window_columns):
+                    g_here = g
+                    if is_average:
+                        if corner.outputs != NULL:
+                            KEEP_WHERE_POSITIVE(
+                                g_here, (<const vector*> (corner.outputs + map_at + i * map_row + j * layer.filters))[0])
+                        ADD(bias_sum, g_here)
+                    elif is_pooled:
+                        WHERE_POSITION(g_here, position, <real> (i * window_columns + j), g)
+                    (<vector*> gradients)[0] = g_here
+                    gradients += lanes
+    (<vector*> d_bias)[0] = bias_sum
+
+
+cdef void spread(vector* kind, Py_ssize_t lanes, const Layer* layer, const Box* box, const Corner* corner, real* gradients,
+                 real* d_bias) noexcept nogil:
+    """The gradients of all places of a box, for one vector of filters; d_bias += their sum."""
+    cdef bint is_two_by_two = box.window_rows == 2 and box.window_columns == 2
+    if layer.pooling == NO_POOLING:
+        spread_box[vector](kind, lanes, NO_POOLING, 1, 1, layer, box, corner, gradients, d_bias)
+    elif layer.pooling == MAXIMUM and is_two_by_two:    # as constants
+        spread_box[vector](kind, lanes, MAXIMUM, 2, 2, layer, box, corner, gradients, d_bias)
+    elif layer.pooling == MAXIMUM:
+        spread_box[vector](kind, lanes, MAXIMUM, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
+    elif is_two_by_two:
+        spread_box[vector](kind, lanes, AVERAGE, 2, 2, layer, box, corner, gradients, d_bias)
+    else:
+        spread_box[vector](kind, lanes, AVERAGE, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
+
+
+cdef inline void shallow_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer,
+                              const Places* places, const real* padded, real* d_weights) noexcept nogil:
+    # `rows` and `taps` are constants at every call, so the sums are registers. padded and d_weights begin at the slice's first row
+    # and tap.
+    cdef vector sums[3][6]
+    cdef vector g
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t weights_row = layer.kernel_columns * layer.channels * layer.filters
-    cdef Py_ssize_t row_size = layer.out_columns * layer.filters
-    cdef Py_ssize_t r, k, out_row, out_column, i, j, at = 0
-    cdef const real* window
+    cdef Py_ssize_t r, k, n
     cdef const real* patch
     for r in range(rows):
         for k in range(taps):
             sums[r][k] = (<const vector*> (d_weights + r * weights_row + k * layer.filters))[0]
-    if d_bias != NULL:
-        bias_sum = (<const vector*> d_bias)[0]
-    for out_row in range(n_rows):
-        for out_column in range(layer.out_columns):
-            window = padded + (out_row * layer.pool_stride_rows * layer.stride_rows * padded_row
-                               + out_column * layer.pool_stride_columns * layer.stride_columns * layer.channels)
-            g = (<const vector*> (d_output + at))[0]
-            PREFETCH(d_output + at + row_size)
-            if is_average:
-                SCALE(g, share)
-            else:
-                if outputs != NULL:
-                    KEEP_WHERE_POSITIVE(g, (<const vector*> (outputs + at))[0])
-                if d_bias != NULL:
-                    ADD(bias_sum, g)
-                if is_pooled:
-                    LOAD_POSITIONS(position, positions + at)
-            at += layer.filters
-            for i in range(pool_rows):
-                for j in range(pool_columns):
-                    g_here = g
-                    if is_average:
-                        if outputs != NULL:
-                            map_at = (out_row * layer.pool_stride_rows + i) * layer.map_columns
-                            map_at = (map_at + out_column * layer.pool_stride_columns + j) * layer.filters
-                            KEEP_WHERE_POSITIVE(g_here, (<const vector*> (outputs + map_at))[0])
-                        if d_bias != NULL:
-                            ADD(bias_sum, g_here)
-                    elif is_pooled:
-                        WHERE_POSITION(g_here, position, <real> (i * pool_columns + j), g)
-                    patch = window + i * layer.stride_rows * padded_row + j * layer.stride_columns * layer.channels
-                    for r in range(rows):
-                        for k in range(taps):
-                            MULTIPLY_ADD(sums[r][k], patch[r * padded_row + k], g_here)
+    for n in range(places.n):
+        patch = padded + places.patches[n]
+        g = (<const vector*> (places.gradients + n * lanes))[0]
+        for r in range(rows):
+            for k in range(taps):
+                MULTIPLY_ADD(sums[r][k], patch[r * padded_row + k], g)
     for r in range(rows):
         for k in range(taps):
             (<vector*> (d_weights + r * weights_row + k * layer.filters))[0] = sums[r][k]
-    if d_bias != NULL:
-        (<vector*> d_bias)[0] = bias_sum
 
 
-cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, int64_t pooling, Py_ssize_t pool_rows,
-                              Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions,
-                              const real* outputs, const real* d_output, real* d_weights, real* d_bias,
-                              Py_ssize_t n_rows) noexcept nogil:
-    # `rows` is a constant here
+cdef inline void shallow_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer,
+                              const Places* places, const real* padded, real* d_weights) noexcept nogil:
+    # `rows` is a constant here; what a level has no registers for is dropped by the C compiler
     if taps == 1:
-        shallow_tile[vector](kind, rows, 1, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
+        shallow_tile[vector](kind, lanes, rows, 1, layer, places, padded, d_weights)
     elif taps == 2:
-        shallow_tile[vector](kind, rows, 2, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
+        shallow_tile[vector](kind, lanes, rows, 2, layer, places, padded, d_weights)
     elif taps == 3:
-        shallow_tile[vector](kind, rows, 3, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
-    elif taps == 4:
-        shallow_tile[vector](kind, rows, 4, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
+        shallow_tile[vector](kind, lanes, rows, 3, layer, places, padded, d_weights)
+    elif SHALLOW_TAPS >= 4 * rows and taps == 4:
+        shallow_tile[vector](kind, lanes, rows, 4, layer, places, padded, d_weights)
     elif SHALLOW_TAPS >= 5 * rows and taps == 5:
-        shallow_tile[vector](kind, rows, 5, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
+        shallow_tile[vector](kind, lanes, rows, 5, layer, places, padded, d_weights)
     elif SHALLOW_TAPS >= 6 * rows and taps == 6:
-        shallow_tile[vector](kind, rows, 6, pooling, pool_rows, pool_columns, layer, padded, positions, outputs, d_output,
-                             d_weights, d_bias, n_rows)
+        shallow_tile[vector](kind, lanes, rows, 6, layer, places, padded, d_weights)
 
 
-cdef inline void shallow_filters(vector* kind, Py_ssize_t row_limit, int64_t pooling, Py_ssize_t pool_rows,
-                                 Py_ssize_t pool_columns, const Layer* layer, const real* padded, const uint8_t* positions,
-                                 const real* outputs, const real* d_output, real* d_weights, real* d_bias,
-                                 Py_ssize_t n_rows) noexcept nogil:
-    """All taps of one vector of filters, in slices that fit the registers; `row_limit`: kernel rows of a slice, 1 or 3."""
+cdef void shallow_slices(vector* kind, Py_ssize_t lanes, const Layer* layer, const Places* places, const real* padded,
+                         real* d_weights) noexcept nogil:
+    """All taps of one vector of filters, in slices of at most three kernel rows that fit the registers."""
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
     cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
-    cdef Py_ssize_t row_slices = (layer.kernel_rows + row_limit - 1) // row_limit
+    cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
     cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
     cdef Py_ssize_t largest_taps = min(6, SHALLOW_TAPS // largest_rows)
     cdef Py_ssize_t tap_slices = (kernel_row + largest_taps - 1) // largest_taps
@@ -125,77 +178,93 @@ cdef inline void shallow_filters(vector* kind, Py_ssize_t row_limit, int64_t poo
             image = padded + row * padded_row + tap
             d_slice = d_weights + (row * kernel_row + tap) * layer.filters
             if rows == 1:
-                shallow_rows[vector](kind, 1, taps, pooling, pool_rows, pool_columns, layer, image, positions, outputs, d_output,
-                                     d_slice, d_bias, n_rows)
-            elif row_limit >= 2 and rows == 2:
-                shallow_rows[vector](kind, 2, taps, pooling, pool_rows, pool_columns, layer, image, positions, outputs, d_output,
-                                     d_slice, d_bias, n_rows)
-            elif row_limit >= 3:
-                shallow_rows[vector](kind, 3, taps, pooling, pool_rows, pool_columns, layer, image, positions, outputs, d_output,
-                                     d_slice, d_bias, n_rows)
+                shallow_rows[vector](kind, lanes, 1, taps, layer, places, image, d_slice)
+            elif rows == 2:
+                shallow_rows[vector](kind, lanes, 2, taps, layer, places, image, d_slice)
+            else:
+                shallow_rows[vector](kind, lanes, 3, taps, layer, places, image, d_slice)
             tap += taps
-            d_bias = NULL
         row += rows
 
 
-cdef inline void shallow_windows(vector* kind, const Layer* layer, const real* padded, const uint8_t* positions,
-                                 const real* outputs, const real* d_output, real* d_weights, real* d_bias,
-                                 Py_ssize_t n_rows) noexcept nogil:
-    # The usual poolings as constants: what is the same in all windows then costs nothing in them.
-    cdef bint is_two_by_two = layer.pool_rows == 2 and layer.pool_columns == 2
-    if layer.pooling == MAXIMUM and is_two_by_two:
-        shallow_filters[vector](kind, 3, MAXIMUM, 2, 2, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
-    elif layer.pooling == AVERAGE and is_two_by_two:
-        shallow_filters[vector](kind, 3, AVERAGE, 2, 2, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
-    elif layer.pooling == NO_POOLING:
-        shallow_filters[vector](kind, 3, NO_POOLING, 1, 1, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
+cdef void shallow_box(const Layer* layer, const Box* box, Corner corner, real* d_weights, real* d_bias) noexcept nogil:
+    """All filters of some windows, a vector at a time."""
+    cdef real[SHALLOW_PLACES * LANES_WIDE + CACHE_LINE] room
+    cdef Places places
+    cdef Py_ssize_t lanes, f = 0
+    places.gradients = <real*> ((<size_t> room + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE)
+    if box.window_rows == 2 and box.window_columns == 2:    # as constants
+        list_patches(2, 2, layer, box, &places)
+    elif box.window_rows == 1 and box.window_columns == 1:
+        list_patches(1, 1, layer, box, &places)
     else:
-        shallow_filters[vector](kind, 1, layer.pooling, layer.pool_rows, layer.pool_columns, layer, padded, positions, outputs,
-                                d_output, d_weights, d_bias, n_rows)
-
-
-cdef void shallow_band(const Layer* layer, const real* padded, const uint8_t* positions, const real* outputs,
-                       const real* d_output, real* d_weights, real* d_bias, Py_ssize_t n_rows) noexcept nogil:
-    """All filters of some rows."""
-    cdef Py_ssize_t step, f = 0
+        list_patches(box.window_rows, box.window_columns, layer, box, &places)
     while f < layer.filters:
         if layer.filters - f >= LANES_WIDE:
-            shallow_windows[vector_wide](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
-            step = LANES_WIDE
-        elif layer.filters - f >= LANES_HALF:
-            shallow_windows[vector_half](NULL, layer, padded, positions, outputs, d_output, d_weights, d_bias, n_rows)
-            step = LANES_HALF
-        elif layer.filters - f >= LANES_QUARTER:
-            shallow_filters[vector_quarter](NULL, 3, layer.pooling, layer.pool_rows, layer.pool_columns, layer, padded, positions,
-                                            outputs, d_output, d_weights, d_bias, n_rows)
-            step = LANES_QUARTER
+            lanes = LANES_WIDE
+            spread[vector_wide](NULL, LANES_WIDE, layer, box, &corner, places.gradients, d_bias + f)
+            shallow_slices[vector_wide](NULL, LANES_WIDE, layer, &places, corner.padded, d_weights + f)
+        elif USES_HALF and layer.filters - f >= LANES_HALF:
+            lanes = LANES_HALF
+            spread[vector_half](NULL, LANES_HALF, layer, box, &corner, places.gradients, d_bias + f)
+            shallow_slices[vector_half](NULL, LANES_HALF, layer, &places, corner.padded, d_weights + f)
+        elif USES_QUARTER and layer.filters - f >= LANES_QUARTER:
+            lanes = LANES_QUARTER
+            spread[vector_quarter](NULL, LANES_QUARTER, layer, box, &corner, places.gradients, d_bias + f)
+            shallow_slices[vector_quarter](NULL, LANES_QUARTER, layer, &places, corner.padded, d_weights + f)
         else:
-            shallow_filters[vector_one](NULL, 3, layer.pooling, layer.pool_rows, layer.pool_columns, layer, padded, positions,
-                                        outputs, d_output, d_weights, d_bias, n_rows)
-            step = 1
-        f, d_output, d_weights, d_bias = f + step, d_output + step, d_weights + step, d_bias + step
-        positions = positions + step if positions != NULL else NULL
-        outputs = outputs + step if outputs != NULL else NULL
+            lanes = 1
+            spread[vector_one](NULL, 1, layer, box, &corner, places.gradients, d_bias + f)
+            shallow_slices[vector_one](NULL, 1, layer, &places, corner.padded, d_weights + f)
+        f, corner.d_output = f + lanes, corner.d_output + lanes
+        corner.outputs = corner.outputs + lanes if corner.outputs != NULL else NULL
+        corner.positions = corner.positions + lanes if corner.positions != NULL else NULL
+
+
+cdef Corner corner_at(const Layer* layer, const Corner* first, Py_ssize_t row, Py_ssize_t column, Py_ssize_t i,
+                      Py_ssize_t j) noexcept nogil:
+    """The corner of a box that begins with place (i, j) of window (row, column)."""
+    cdef Corner corner = first[0]
+    cdef Py_ssize_t map_row = row * layer.pool_stride_rows + i
+    cdef Py_ssize_t map_column = column * layer.pool_stride_columns + j
+    cdef Py_ssize_t pixel = (row * layer.out_columns + column) * layer.filters
+    corner.padded += (map_row * layer.stride_rows * layer.padded_columns + map_column * layer.stride_columns) * layer.channels
+    corner.d_output += pixel
+    if corner.positions != NULL:
+        corner.positions += pixel
+    if corner.outputs != NULL:
+        corner.outputs += (map_row * layer.map_columns + map_column) * layer.filters if layer.pooling == AVERAGE else pixel
+    return corner
 
 
 cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* kept_map, const real* outputs,
                            const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
                            real* scratch) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_output is used up. kept_map: of average pooling behind ReLU."""
-    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
-    cdef Py_ssize_t row_size = layer.out_columns * layer.filters
-    cdef Py_ssize_t band = max(1, SHALLOW_NUMBERS // row_size)
-    cdef Py_ssize_t padded_step = layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
-    cdef Py_ssize_t outputs_step = row_size
-    cdef Py_ssize_t row = 0
+    cdef Box largest = largest_box(layer)
+    cdef Box box
+    cdef Corner first
+    cdef Py_ssize_t row = 0, column, i, j
+    first.padded, first.d_output = padded_images(layer, runs, image, scratch, 1), d_output
+    first.outputs, first.positions = outputs, positions
     if layer.pooling == AVERAGE:
-        outputs = kept_map
-        outputs_step = layer.pool_stride_rows * layer.map_columns * layer.filters
+        first.outputs = kept_map
     elif layer.activation != RELU:
-        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * row_size)
-        outputs = NULL
+        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        first.outputs = NULL
     while row < layer.out_rows:
-        shallow_band(layer, padded + row * padded_step, positions + row * row_size if positions != NULL else NULL,
-                     outputs + row * outputs_step if outputs != NULL else NULL, d_output + row * row_size, d_weights, d_bias,
-                     min(band, layer.out_rows - row))
-        row += band
+        box.rows = min(largest.rows, layer.out_rows - row)
+        column = 0
+        while column < layer.out_columns:
+            box.columns = min(largest.columns, layer.out_columns - column)
+            i = 0
+            while i < layer.pool_rows:
+                box.window_rows = min(largest.window_rows, layer.pool_rows - i)
+                j = 0
+                while j < layer.pool_columns:
+                    box.window_columns = min(largest.window_columns, layer.pool_columns - j)
+                    shallow_box(layer, &box, corner_at(layer, &first, row, column, i, j), d_weights, d_bias)
+                    j += box.window_columns
+                i += box.window_rows
+            column += box.columns
+        row += box.rows

@@ -38,13 +38,22 @@ typedef int32_t real_bits;
 #define VECTOR_OF(bytes) __attribute__((vector_size(bytes), aligned(REAL_BYTES), may_alias))
 /* No vector of one lane: that is a plain number. */
 #define AT_LEAST_TWO(bytes) ((bytes) > REAL_BYTES ? (bytes) : 2 * REAL_BYTES)
+/* Double precision, which checks gradients, makes do with fewer widths and (below) smaller tiles, which take the compiler less
+ * than half the time. Its bits do not depend on either. */
+#if REAL_IS_DOUBLE
+#define HALF_BYTES VECTOR_BYTES
+#define QUARTER_BYTES (2 * REAL_BYTES)
+#else
+#define HALF_BYTES AT_LEAST_TWO(VECTOR_BYTES / 2)
+#define QUARTER_BYTES AT_LEAST_TWO(VECTOR_BYTES / 4)
+#endif
 typedef real vector_wide VECTOR_OF(VECTOR_BYTES);
-typedef real vector_half VECTOR_OF(AT_LEAST_TWO(VECTOR_BYTES / 2));
-typedef real vector_quarter VECTOR_OF(AT_LEAST_TWO(VECTOR_BYTES / 4));
+typedef real vector_half VECTOR_OF(HALF_BYTES);
+typedef real vector_quarter VECTOR_OF(QUARTER_BYTES);
 typedef real vector_one;
 #define LANES_WIDE (VECTOR_BYTES / REAL_BYTES)
-#define LANES_HALF (AT_LEAST_TWO(VECTOR_BYTES / 2) / REAL_BYTES)
-#define LANES_QUARTER (AT_LEAST_TWO(VECTOR_BYTES / 4) / REAL_BYTES)
+#define LANES_HALF (HALF_BYTES / REAL_BYTES)
+#define LANES_QUARTER (QUARTER_BYTES / REAL_BYTES)
 
 #else
 
@@ -58,9 +67,20 @@ typedef real vector_one;
 
 #endif
 
+/* Whether a width is one of its own; if not, the compiler need not see what is written for it. */
+#define USES_HALF (LANES_HALF < LANES_WIDE)
+#define USES_QUARTER (LANES_QUARTER < LANES_HALF)
+
 /* Rows of one register tile: accumulators, two vectors of weights and one broadcast must fit the register file. */
 #define TILE_ROWS 14
-#if VECTOR_BYTES == 64
+#if REAL_IS_DOUBLE
+#define TILE_ROWS_OF_TWO (VECTOR_BYTES == 64 ? 7 : 6)
+#define TILE_ROWS_OF_ONE TILE_ROWS_OF_TWO
+#define POOLED_WINDOWS 3
+#define POOLED_WINDOWS_OF_TWO 1
+#define SPARSE_VECTORS 12
+#define SHALLOW_TAPS 9
+#elif VECTOR_BYTES == 64
 #define TILE_ROWS_OF_TWO 14
 #define TILE_ROWS_OF_ONE 14
 #define POOLED_WINDOWS 6
