@@ -115,6 +115,26 @@ def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_
         np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"{layer} of {shape}")
 
 
+@each_level
+@each_dtype
+@pytest.mark.parametrize(
+    ("pooling", "pool_size", "map_shape"),
+    [(None, (1, 1), (2, 300)), ("max", (2, 2), (6, 140)), ("max", (16, 16), (16, 32)), ("average", (2, 4), (5, 150)),
+     ("average", (1, 512), (1, 1024)), ("average", (2, 256), (4, 256)), ("average", (32, 16), (32, 33))],
+)  # fmt: skip
+def test_first_layers_of_long_rows_and_large_windows_are_exact_on_integers(level, dtype, pooling, pool_size, map_shape):
+    # Their gradients are spread over so many places at once: rows of windows, windows and rows of one window are divided.
+    random_state = np.random.default_rng(7)
+    for n_filters in (3, 16, 21):
+        layer = ConvolutionBlock(
+            n_filters, (3, 3), (1, 1), "same", "zeros", pooling, pool_size, pool_size, True, "relu"
+        )
+        problem = make_problem([layer], (*map_shape, 2), 2, lambda size: sparse_integers(random_state, size, 1))
+        first = build_plan(problem.plan.layers, problem.plan.input_shape)
+        assert first.records["backward"][0] == _kernels.kernels().SHALLOW
+        np.testing.assert_array_equal(problem.solve_first(dtype, level), problem.d_parameters, err_msg=str(layer))
+
+
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
 def test_problems_are_exact_in_single_precision(make_layer):
     # What the test above rests on: every partial sum of absolute values is far below 2**24.
