@@ -12,7 +12,7 @@ cdef enum:
     SHALLOW_PLACES = 256        # spread at once; no window of maximum pooling has more
     CACHE_LINE = 64             # bytes
 
-# Some rows and columns of windows, and of each window some rows and columns of places: all of them, unless one window is too large.
+# Some rows and columns of windows, and some rows and columns of the places of each: all, unless one window is too large.
 ctypedef struct Box:
     Py_ssize_t rows
     Py_ssize_t columns
@@ -118,8 +118,8 @@ cdef void spread(vector* kind, Py_ssize_t lanes, const Layer* layer, const Box* 
 
 cdef inline void shallow_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer,
                               const Places* places, const real* padded, real* d_weights) noexcept nogil:
-    # `rows` and `taps` are constants at every call, so the sums are registers. padded and d_weights begin at the slice's first row
-    # and tap.
+    # `rows` and `taps` are constants at every call, so the sums are registers. padded and d_weights begin at the slice's first
+    # row and tap.
     cdef vector sums[3][6]
     cdef vector g
     cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
