@@ -94,6 +94,8 @@ def build_plan_of(job):
         weight_sharing=True,
         hidden_layer_sizes=job.network.hidden_layer_sizes,
         activation="relu",
+        global_pooling=None,
+        batch_norm=False,
     )
     return build_plan(layers, job.network.input_shape)
 
