@@ -14,8 +14,8 @@ import numpy as np
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
-def _read_idx(path, header):
-    """Read a gzipped idx file of bytes, whose header has the given length."""
+def read_idx(path, header):
+    """Return the bytes of a gzipped idx file of bytes, whose header has the given length."""
     with gzip.open(path, "rb") as file:
         return np.frombuffer(file.read(), dtype=np.uint8, offset=header)
 
@@ -41,8 +41,8 @@ def fashion_mnist(n_images):
         images, labels, source = digits(n_images)
         enlarged = np.pad(images.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2), (0, 0)))
         return enlarged * np.uint8(15), labels, f"{source}, enlarged (Fashion-MNIST is not installed)"
-    images = _read_idx(FASHION_MNIST / "train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1)
-    labels = _read_idx(FASHION_MNIST / "train-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    images = read_idx(FASHION_MNIST / "train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1)
+    labels = read_idx(FASHION_MNIST / "train-labels-idx1-ubyte.gz", 8).astype(np.int64)
     return *_first_rows(images, labels, n_images), "Fashion-MNIST"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.images import FASHION_MNIST, _read_idx, photographs
+from benchmarks.images import FASHION_MNIST, photographs, read_idx
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def fashion_mnist(n_images=60_000):
         raise SystemExit("Fashion-MNIST is missing: install Debian's dataset-fashion-mnist, or name its folder in FASHION_MNIST")
     parts = []
     for name in ("train", "t10k"):
-        parts.append(_read_idx(FASHION_MNIST / f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28))
-        parts.append(_read_idx(FASHION_MNIST / f"{name}-labels-idx1-ubyte.gz", 8).astype(np.int64))
+        parts.append(read_idx(FASHION_MNIST / f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28))
+        parts.append(read_idx(FASHION_MNIST / f"{name}-labels-idx1-ubyte.gz", 8).astype(np.int64))
     data = Data(*parts)
     if n_images == 60_000:
         return data

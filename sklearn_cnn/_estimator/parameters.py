@@ -85,15 +85,15 @@ def boolean():
     return Rule(is_boolean, "True or False", "True")
 
 
-def per_block(accepts_one, allowed, example, *, may_be_empty=False):
-    """Build the rule for a value, or a sequence with one value per block."""
+def per_block(accepts_one, allowed, example, *, may_be_empty=False, each="block"):
+    """Build the rule for a value, or a sequence with one value per block; `each` says what else the sequence is for."""
 
     def accepts(value):
         if isinstance(value, list | tuple):
             return (may_be_empty or len(value) > 0) and len(value) <= MOST_BLOCKS and all(map(accepts_one, value))
         return accepts_one(value)
 
-    return Rule(lambda value: accepts(plain(value)), f"{allowed}, or a sequence of those with one per block", example)
+    return Rule(lambda value: accepts(plain(value)), f"{allowed}, or a sequence of those with one per {each}", example)
 
 
 def is_size_or_pair(value, low):
@@ -151,13 +151,6 @@ def is_augmentation(value):
     """Say whether a value is an object with the parameters of an `ImageAugmentation`."""
     is_object = hasattr(value, "get_params") and not isinstance(value, type)
     return is_object and value.get_params(deep=False).keys() == AUGMENTATION_RULES.keys()
-
-
-def is_dropout(value):
-    """Say whether a value is a rate of dropout, or a sequence of them whose length only the network can tell."""
-    value = plain(value)
-    rates = value if isinstance(value, list | tuple) else (value,)
-    return len(rates) <= MOST_BLOCKS and all(is_real(rate, 0, 1, below_high=True) for rate in rates)
 
 
 def is_augment(value):
@@ -232,8 +225,12 @@ AUGMENTATION_RULES = {
 }
 
 LOSS_RULES = {
-    "dropout": Rule(
-        is_dropout, "a number from 0 to below 1, or a list with one per block and then one per dense layer", "0.5"
+    "dropout": per_block(  # how long a sequence has to be, only the network can tell
+        lambda value: is_real(value, 0, 1, below_high=True),
+        "a number from 0 to below 1",
+        "0.5",
+        may_be_empty=True,
+        each="block and then one per dense layer",
     ),
     "augment": Rule(
         is_augment,

@@ -196,8 +196,8 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs, const 
     network.statistics = <real*> &statistics[0] if statistics.shape[0] > 0 else NULL
     network.order, network.sample_weight = NULL, NULL
     network.weight_sum = network.statistics_rate = 0.0
-    network.uses_batch_moments = False
-    network.seed, network.step, network.drops = 0, 0, False
+    network.seed, network.step = 0, 0
+    network.is_training = False
     if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
         network.n_threads = 1
     return 0
@@ -313,8 +313,8 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
         gradient[:] = 0
         return None
     network.order, network.sample_weight, network.weight_sum = &order[0], weights, weight_sum
-    network.statistics_rate, network.uses_batch_moments = statistics_rate, True
-    network.seed, network.step, network.drops = seed, step, True
+    network.statistics_rate, network.seed, network.step = statistics_rate, seed, step
+    network.is_training = True
     with nogil:
         forward(&network, &batch)
         value = loss_of_batch(&network, loss, &targets[0, 0], &order[0], weights, weight_sum, True)

@@ -11,17 +11,14 @@ ctypedef struct Network:
     int n_threads
     Py_ssize_t first_dense      # layers up to there run chunk by chunk
     Py_ssize_t direction        # of the next stage through the chunks, 1 or -1
-    # of normalisations: running means and variances; and of training alone, rather than NULL, 0 and False:
-    real* statistics
+    real* statistics            # running means and variances of normalisations
+    bint is_training            # with moments of the batch, and dropout; what follows is used then only
     const int64_t* order        # row of `sample_weight` for each sample of the batch
     const real* sample_weight   # NULL: all are 1
     double weight_sum
     double statistics_rate      # part of the way that statistics take towards the batch's
-    bint uses_batch_moments
-    # of dropout, likewise
-    uint64_t seed
+    uint64_t seed               # of dropout
     uint32_t step
-    bint drops
 
 
 cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
@@ -133,7 +130,7 @@ cdef inline bint is_kind(const Network* network, Py_ssize_t k, int64_t kind) noe
 
 
 cdef inline bint wants_moments(const Network* network, Py_ssize_t k) noexcept nogil:
-    return network.uses_batch_moments and is_kind(network, k, NORMALISATION)
+    return network.is_training and is_kind(network, k, NORMALISATION)
 
 
 cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:

@@ -13,7 +13,7 @@
 cdef void drop_sample(const Network* network, const Layer* layer, Py_ssize_t sample, const real* values,
                       real* results) noexcept nogil:
     """Values, or gradients, of one sample; outside training nothing is dropped."""
-    if network.drops:
+    if network.is_training:
         drop(layer, network.seed, network.step, <uint32_t> (layer - network.layers), sample, values, results)
     else:
         memcpy(results, values, <size_t> output_size(layer) * sizeof(real))
@@ -151,7 +151,7 @@ cdef void prepare_layers(const Network* network) noexcept nogil:
         if layer.kind == CONVOLUTION and is_minimal(layer):
             transform_weights(layer, network.parameters + layer.weights_at,
                               network.numbers + network.arena.transformed_at + layer.transformed_at)
-        elif layer.kind == NORMALISATION and not network.uses_batch_moments:
+        elif layer.kind == NORMALISATION and not network.is_training:
             factors = factors_of(network, layer)
             factors_of_prediction(layer, network.parameters, network.statistics, &factors)
 
@@ -317,7 +317,7 @@ cdef void backward_stage(Network* network, Py_ssize_t first_layer, Py_ssize_t la
     if is_kind(network, first_layer - 1, NORMALISATION):
         layer = &network.layers[first_layer - 1]
         factors = factors_of(network, layer)
-        weight = network.weight_sum * layer.rows * layer.columns if network.uses_batch_moments else 0.0
+        weight = network.weight_sum * layer.rows * layer.columns if network.is_training else 0.0
         gradients_of_batch(layer, chunk_sums_of(network, 0), network.arena.n_sums, n_chunks, weight, gradient, &factors)
 
 

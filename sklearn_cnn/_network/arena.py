@@ -45,12 +45,7 @@ def build_arena(plan, capacity, n_threads, training):
     """
     totals = plan.totals
     kept = totals["kept"] + (totals["kept_training"] if training else 0)
-    scratch = totals["padded"] + totals["band"]
-    if training:
-        backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
-        augmented = totals["padded"] + 2 * plan.n_inputs + plan.input_shape[2]
-        scratch = max(scratch, backward, totals["panel"], augmented)
-    in_scratch_at = aligned(scratch + ALIGNMENT)
+    in_scratch_at = aligned(_n_scratch(plan, training) + ALIGNMENT)
     n_together = _n_together(plan, capacity)
     scratch = in_scratch_at + aligned(n_together * totals["in_scratch"])
     arena = np.zeros(1, dtype=np.asarray(_kernels.kernels().arena_format()).dtype)
@@ -95,6 +90,17 @@ def build_arena(plan, capacity, n_threads, training):
         arena[name] = value
     arena.flags.writeable = False
     return arena
+
+
+def _n_scratch(plan, training):
+    """Numbers of one thread's scratch, but for the values that go from layer to layer together."""
+    totals = plan.totals
+    forward = totals["padded"] + totals["band"]
+    if not training:
+        return forward
+    backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
+    augmented = totals["padded"] + 2 * plan.n_inputs + plan.input_shape[2]
+    return max(forward, backward, totals["panel"], augmented)
 
 
 def _n_together(plan, capacity):

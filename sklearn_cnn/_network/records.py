@@ -27,7 +27,6 @@ from sklearn_cnn._network.geometry import output_length, padding_runs, resolve_p
 from sklearn_cnn._network.layers import (
     ConvolutionBlock,
     DenseLayer,
-    DropoutLayer,
     NormalisationLayer,
     PoolingLayer,
     parts_of,
@@ -107,20 +106,10 @@ class RecordBuilder:
         record["input_gradient_wanted"] = int(bool(self.records) or self.input_gradient)
         if isinstance(layer, DenseLayer):
             self._add_dense(layer, record)
-        elif isinstance(layer, PoolingLayer):
-            self._add_window(record, (1, 1), (1, 1), ((0, 0), (0, 0)), channels)
-            self._add_pooling(layer, record)
-            record["kind"] = _kernel_names.POOLING
-        elif isinstance(layer, NormalisationLayer):
-            self._add_window(record, (1, 1), (1, 1), ((0, 0), (0, 0)), channels)
-            self._add_normalisation(layer, record)
-        elif isinstance(layer, DropoutLayer):
-            self._add_window(record, (1, 1), (1, 1), ((0, 0), (0, 0)), channels)
-            record.update(pooling=_kernel_names.NO_POOLING, out_rows=record["rows"], out_columns=record["columns"])
-            threshold = min(round(layer.rate * 2**32), 2**32 - 1)
-            record.update(kind=_kernel_names.DROPOUT, threshold=threshold, drops_maps=int(layer.whole_maps))
-        else:
+        elif isinstance(layer, ConvolutionBlock):
             self._add_convolution(layer, record)
+        else:
+            self._add_pixelwise(layer, record)
         self._check_sizes(record)
         self.shape = (record["out_rows"], record["out_columns"], record["filters"])
         self.output_at = self.totals["values"]
@@ -311,10 +300,23 @@ class RecordBuilder:
             record["bias_at"], _ = self._add_block("bias", (0,), fan_in, fan_out)
             self.parameters += aligned(math.prod(bias_shape))
 
+    def _add_pixelwise(self, layer, record):
+        """What takes the pixels of its input as they are: pooling alone, a normalisation, dropout."""
+        self._add_window(record, (1, 1), (1, 1), ((0, 0), (0, 0)), record["channels"])
+        if isinstance(layer, PoolingLayer):
+            self._add_pooling(layer, record)
+            record["kind"] = _kernel_names.POOLING
+            return
+        record.update(pooling=_kernel_names.NO_POOLING, out_rows=record["rows"], out_columns=record["columns"])
+        if isinstance(layer, NormalisationLayer):
+            self._add_normalisation(layer, record)
+        else:
+            threshold = min(round(layer.rate * 2**32), 2**32 - 1)
+            record.update(kind=_kernel_names.DROPOUT, threshold=threshold, drops_maps=int(layer.whole_maps))
+
     def _add_normalisation(self, layer, record):
         n_filters = record["filters"]
         record.update(kind=_kernel_names.NORMALISATION, activation=ACTIVATIONS[layer.activation].kernel_name)
-        record.update(pooling=_kernel_names.NO_POOLING, out_rows=record["rows"], out_columns=record["columns"])
         record["gamma_at"], _ = self._add_block("gamma", (n_filters,), 1, 1)
         record["bias_at"], record["n_bias"] = self._add_block("beta", (n_filters,), 1, 1)
         record["statistics_at"] = self.statistics_size

@@ -45,27 +45,6 @@ class Examples:
     factor: np.ndarray | None
     augmentation: CompiledAugmentation | FunctionAugmentation | None = None
 
-    def mini_batch(self, rows, epoch, number):
-        """Return what the trainer takes: the rows where they stand, or what a function has made of a copy of them.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n_rows,), dtype int64
-            The mini-batch.
-        epoch, number : int
-            Of the epoch over all calls and of the mini-batch in it, both counted from 1.
-
-        Returns
-        -------
-        X, rows, targets, sample_weight
-            As for ``Trainer.step``.
-        """
-        if not isinstance(self.augmentation, FunctionAugmentation):
-            return self.X, rows, self.targets, self.sample_weight
-        weight = None if self.sample_weight is None else self.sample_weight[rows]
-        X = self.augmentation.mini_batch(self.X, rows, epoch, number)
-        return X, np.arange(len(rows)), self.targets[rows], weight
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -143,15 +122,13 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     ValueError
         If training diverges.
     """
-    first_loss = None
+    largest = None
     for number in range(1, n_epochs + 1):
         started = time.perf_counter()
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
         rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))
         rate = rates[-1]
-        loss, first_loss = run_epoch(
-            trainer, examples, order, batch_size, rates, number, n_epochs_before + number, first_loss
-        )
+        loss, largest = run_epoch(trainer, examples, order, batch_size, rates, number, n_epochs_before + number, largest)
         check_parameters_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer)
         learning_rate.advance(len(order))
@@ -159,7 +136,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)
 
 
-def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, first_loss=None):
+def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, largest=None):
     """Train on every sample once.
 
     Parameters
@@ -176,14 +153,14 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, 
         Number of the epoch in this call, for the error message.
     total_number : int
         Number of the epoch over all calls, which augmentation follows from.
-    first_loss : float or None
-        Loss of the very first mini-batch, before any update; None if this is the first epoch.
+    largest : float or None
+        Loss beyond which training has diverged; None before the first mini-batch, which decides it.
 
     Returns
     -------
     loss : float
         Mean loss of the mini-batches, weighted by the sum of their sample weights.
-    first_loss : float
+    largest : float
         For the next epoch.
 
     Raises
@@ -192,22 +169,49 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, 
         If the loss is no longer finite, or has grown beyond all measure.
     """
     starts = range(0, len(order), batch_size)
-    weight, augmentation = examples.sample_weight, examples.augmentation
+    X, targets, weight, augmentation = examples.X, examples.targets, examples.sample_weight, examples.augmentation
     ones = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
     masses = np.add.reduceat(ones, starts).tolist()
     options = {"shift": examples.shift, "factor": examples.factor}
     if isinstance(augmentation, CompiledAugmentation):
         options["augmentation"] = augmentation.settings(total_number)
-    step, total, largest = trainer.step, 0.0, None if first_loss is None else largest_loss(first_loss)
+    function = augmentation if isinstance(augmentation, FunctionAugmentation) else None
+    step, total = trainer.step, 0.0
     for number, (start, mass, rate) in enumerate(zip(starts, masses, rates, strict=True), 1):
-        mini_batch = examples.mini_batch(order[start : start + batch_size], total_number, number)
+        rows = order[start : start + batch_size]
+        mini_batch = X, rows, targets, weight
+        if function is not None:
+            mini_batch = made_by_function(function, examples, rows, total_number, number)
         loss = step(*mini_batch, rate, **options)
         if largest is None:
-            first_loss, largest = loss, largest_loss(loss)
+            largest = largest_loss(loss)
         if not loss <= largest:  # also NaN
             raise diverged(epoch, loss, rate)
         total += mass * loss
-    return total / math.fsum(masses), first_loss
+    return total / math.fsum(masses), largest
+
+
+def made_by_function(function, examples, rows, epoch, number):
+    """Return what ``Trainer.step`` takes where a function augments: what it has made of a copy of a mini-batch.
+
+    Parameters
+    ----------
+    function : FunctionAugmentation
+        Whose result is checked.
+    examples : Examples
+        The training data.
+    rows : ndarray of shape (n_rows,), dtype int64
+        The mini-batch.
+    epoch, number : int
+        Of the epoch over all calls and of the mini-batch in it, both counted from 1.
+
+    Returns
+    -------
+    X, rows, targets, sample_weight
+        Of the mini-batch alone.
+    """
+    weight = None if examples.sample_weight is None else examples.sample_weight[rows]
+    return function.mini_batch(examples.X, rows, epoch, number), np.arange(len(rows)), examples.targets[rows], weight
 
 
 def largest_loss(first_loss):

@@ -2,20 +2,17 @@
 
 from sklearn_cnn._network.network import aligned_copy
 
+#: The arrays of a trainer that an update depends on, beside the number of updates.
+ARRAYS = ("parameters", "first_moment", "second_moment", "statistics")
+
 
 def solver_state(trainer):
     """Copy everything an update depends on, so that training can go on from here bitwise as if it had not stopped."""
-    return {
-        "parameters": aligned_copy(trainer.parameters),
-        "first_moment": trainer.first_moment.copy(),
-        "second_moment": trainer.second_moment.copy(),
-        "statistics": trainer.statistics.copy(),
-        "t": int(trainer.t),
-    }
+    return {**{name: aligned_copy(getattr(trainer, name)) for name in ARRAYS}, "t": int(trainer.t)}
 
 
 def restore_solver(trainer, state):
     """Put a trainer back into a state that `solver_state` has copied."""
-    for name in ("parameters", "first_moment", "second_moment", "statistics"):
+    for name in ARRAYS:
         getattr(trainer, name)[...] = state[name]
     trainer.t = state["t"]
