@@ -10,6 +10,7 @@ ORDER = (
     "learned_filters",
     "augmentation",
     "mnist1d",
+    "regression",
     "grid_search",
 )
 

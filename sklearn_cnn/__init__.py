@@ -2,7 +2,8 @@
 
 from sklearn_cnn._augmentation import ImageAugmentation
 from sklearn_cnn._classifier import ConvNetClassifier
+from sklearn_cnn._regressor import ConvNetRegressor
 from sklearn_cnn._show_versions import show_versions
 from sklearn_cnn._version import __version__
 
-__all__ = ["ConvNetClassifier", "ImageAugmentation", "__version__", "show_versions"]
+__all__ = ["ConvNetClassifier", "ConvNetRegressor", "ImageAugmentation", "__version__", "show_versions"]

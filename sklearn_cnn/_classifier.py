@@ -8,12 +8,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
 from sklearn_cnn._estimator.base import BaseConvNet
+from sklearn_cnn._estimator.docstrings import completed
 from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes, smoothed
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.validation import check_labels
 
 
+@completed
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     """Convolutional network for classification.
 
@@ -23,161 +25,22 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     Parameters
     ----------
-    n_filters : int or sequence of int, default=(16, 32)
-        Number of filters of each convolution block. As many blocks as there are entries; an int is one block.
-    kernel_size : int, pair of int, or list of those, default=3
-        Rows and columns of the kernels. In this and the other parameters of the blocks one value is for all blocks, and a list
-        has one value per block. On an input of height one an int applies along the length only.
-    stride : int, pair of int, or list of those, default=1
-        Step of the kernel. A stride of 2 with ``pooling=None`` halves the map as pooling would.
-    padding : {"same", "valid"}, int, pair of int, or list of those, default="same"
-        What is put around the map before the convolution: enough to keep its size at stride 1, nothing, or so many rows and
-        columns on either side.
-    padding_mode : {"zeros", "reflect"}, default="zeros"
-        Pad with zeros, or with the map mirrored at its border; the border itself is not repeated.
-    pooling : {"max", "average", None} or list of those, default="max"
-        What follows the activation.
-    pool_size : int, pair of int, or list of those, default=2
-        Rows and columns of the pooling window.
-    pool_stride : int, pair of int, None, or list of those, default=None
-        Step of the pooling window; None is its size.
-    weight_sharing : bool or list of bool, default=True
-        Whether a filter has the same weights everywhere. False gives a locally connected block.
-    global_pooling : {"max", "average", None}, default=None
-        Pooling of whole maps behind the last block, whatever their size: one number per filter goes on to the dense layers. It
-        is what deep networks and networks on signals usually end with.
-    hidden_layer_sizes : int or sequence of int, default=()
-        Number of units of the dense layers between the last block and the output.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Activation function of the blocks and the hidden layers.
-    solver : {"sgd", "adam", "adamw"}, default="adam"
-        Stochastic gradient descent with momentum, Adam (Kingma & Ba, 2015), or Adam with decoupled weight decay (Loshchilov &
-        Hutter, 2019).
-    alpha : float, default=1e-4
-        Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch. For "adamw"
-        the weight decay: every update takes the share ``learning rate * alpha`` of each weight away, whatever the mini-batch;
-        values around 0.01 are usual there. Biases are not penalised and do not decay.
-    batch_size : int or "auto", default="auto"
-        Number of samples of a mini-batch; larger than the data means all of it. "auto" is 32 for up to 16,000 samples, then a
-        500th of them, up to 200.
-    learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="constant"
-        Schedule of the learning rate, for every solver. "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``, epoch by
-        epoch; "adaptive" divides the rate by 5 whenever training stalls. The last two change with every mini-batch and have an
-        end, which is `max_iter` epochs after the beginning of `fit`: "cosine" falls along half a cosine, "one_cycle" rises from
-        a twentieth of the rate for a fifth of the epochs and then falls in a straight line; both end at a thousandth. A stall
-        does not stop training before that end. Every `fit` begins a new cycle, also with `warm_start`; every `partial_fit` is
-        the next epoch of one, and beyond the end the rate stays where it is.
-    learning_rate_init : float, default=1e-3
-        Initial step size; for "one_cycle" the largest.
-    power_t : float, default=0.5
-        Exponent of "invscaling".
-    max_iter : int, default=200
-        Largest number of epochs of a fit.
-    shuffle : bool, default=True
-        Whether each epoch goes through the samples in a new order.
-    random_state : int, RandomState instance or None, default=None
-        Decides the initial parameters, the order of the samples and the held-out part.
-    tol : float, default=1e-4
-        The least change of the training loss that counts as an improvement; with early stopping, of the validation score or
-        the validation loss.
-    verbose : bool or int, default=False
-        Whether to print a line per epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from where the last fit stopped, solver state included: two fits of 5 epochs give the bits of one
-        of 10, unless it would have stopped between. The split of held-out data and the scaling of the input are kept.
-    momentum : float, default=0.9
-        Momentum of "sgd", from 0 to 1.
-    nesterovs_momentum : bool, default=True
-        Whether it is Nesterov's.
-    early_stopping : bool or "auto", default="auto"
-        Whether to stop when neither score nor loss on validation data improves, and keep the parameters of the best score.
-        "auto" does so where validation data are passed or there are more than 10,000 samples. `partial_fit` never does.
     validation_fraction : float, default=0.1
         Share of the samples to hold out, stratified, if early stopping is on and no validation data are passed.
-    beta_1 : float, default=0.9
-        Decay rate of Adam's first moment, the mean of the gradients.
-    beta_2 : float, default=0.999
-        Decay rate of Adam's second moment, the mean of their squares.
-    epsilon : float, default=1e-8
-        Numerical stability of Adam.
-    n_iter_no_change : int, default=10
-        Number of epochs without improvement that end training; ``float("inf")`` never does.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
         `partial_fit` that of the samples passed.
-    dropout : float or list of float, default=0.0
-        Probability of setting a value to zero in training (Srivastava et al., 2014); what is kept is divided by the probability
-        of being kept. A number is for the inputs of every dense layer, the output layer's included. A list has one number per
-        block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. What is dropped
-        depends on `random_state`, the number of the update, the place in the mini-batch and the unit alone. Predictions and
-        validation drop nothing.
-    batch_norm : bool, default=False
-        Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015): every filter to mean zero and variance
-        one over the samples of a mini-batch and their pixels, then multiplied by gamma and moved by beta, which are learnt and
-        not penalised. It stands in front of the activation: convolution, normalisation, activation, average pooling; but behind
-        maximum pooling: convolution, maximum pooling, normalisation, activation. The mean takes the bias of a layer away, so it
-        has none, unless it is locally connected. Predictions use running means and variances of the mini-batches.
-    augment : ImageAugmentation, callable or None, default=None
-        How the images of each epoch differ from `X`, in `fit` and `partial_fit` only. An `ImageAugmentation` says what is drawn
-        anew for each image and epoch; its parameters are searched as ``augment__shift`` and the like. A callable is called as
-        ``augment(batch, random_state)`` with a copy of each mini-batch, of shape (n_samples, rows, columns, channels) and the
-        dtype of `X`, and a ``numpy.random.RandomState``. It returns one of the same shape; training waits for it.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes (Szegedy et al., 2016): of K classes the true one gets
         ``1 - label_smoothing + label_smoothing / K``. With two classes, and for each label of a multilabel target, K is 2. The
         training loss is that of the smoothed targets; validation loss and scores are those of the true ones.
-    input_shape : tuple of int or None, default=None
-        ``(rows, columns)`` or ``(rows, columns, channels)`` of the images that were flattened into `X`, ``(length,)`` of
-        signals. None takes the shape of an image array `X`, and reads the rows of a flat one as signals.
-    scale_input : bool, default=True
-        Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on.
-    n_jobs : int or None, default=None
-        Number of threads. None leaves it to OpenMP within the limits set from outside. The results do not depend on it.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.
-    n_features_in_ : int
-        Number of values per sample.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `X` had string names.
-    input_shape_ : tuple of (int, int, int)
-        Rows, columns and channels of a sample.
-    coefs_, intercepts_ : list of ndarray
-        Weights and biases of every layer, stored as (kernel rows, kernel columns, channels, filters) and (inputs, outputs). With
-        `batch_norm`, layers that have no bias have an empty one.
-    kernels_ : list of ndarray
-        Kernels of every block, of shape (n_filters, channels, kernel rows, kernel columns), preceded by the (rows, columns) of
-        the output where the block is locally connected. All three are views of the model's parameters.
-    n_parameters_ : int
-        Number of weights and biases, gamma and beta of `batch_norm` included.
-    receptive_field_ : tuple of (int, int)
-        Rows and columns of the input that a unit after the last block sees, padding included: it is not cut at the border.
-    layer_table_ : list of dict
-        One row per layer, a pooling or normalisation being one, and made for ``pandas.DataFrame``: ``name``, ``window``,
-        ``stride``, ``n_skipped`` (rows and columns of the layer's input that no window covers), ``output_shape``,
-        ``n_parameters``, ``n_parameters_unshared`` (with weights of its own at each position), ``n_parameters_dense`` (a dense
-        layer from the same input to the same map), ``receptive_field``, ``effective_stride`` (steps of the input between
-        neighbouring units) and ``origin`` (first row and column that unit (0, 0) sees; negative ones are padding).
-    n_layers_, n_outputs_ : int
-        Number of layers that have weights, plus one for the input; number of outputs.
     out_activation_ : str
         "softmax", or "logistic" for two classes and for multilabel targets.
-    n_iter_ : int
-        Number of epochs of the last call.
-    t_ : int
-        Number of samples that training has gone through, with repetition, in all calls.
-    loss_, best_loss_ : float
-        Training loss of the last and of the best epoch.
-    loss_curve_ : list of float
-        Training loss of every epoch of all calls.
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Accuracy and loss on the validation data after every epoch that had some.
-    best_validation_score_ : float or None
-        Largest of the scores.
-    best_iter_ : int
-        The best epoch, counted from 1 along `loss_curve_`.
 
     See Also
     --------
@@ -185,25 +48,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     References
     ----------
-    Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
-
-    He et al., "Delving deep into rectifiers", ICCV 2015.
-
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
-
-    Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
-
-    Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
-
-    Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-
     Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
-
-    Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
-
-    Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
-
-    Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     Examples
     --------
@@ -263,46 +108,48 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         scale_input=True,
         n_jobs=None,
     ):
-        self.n_filters = n_filters
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.padding = padding
-        self.padding_mode = padding_mode
-        self.pooling = pooling
-        self.pool_size = pool_size
-        self.pool_stride = pool_stride
-        self.weight_sharing = weight_sharing
-        self.global_pooling = global_pooling
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
+        super().__init__(
+            n_filters=n_filters,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            padding_mode=padding_mode,
+            pooling=pooling,
+            pool_size=pool_size,
+            pool_stride=pool_stride,
+            weight_sharing=weight_sharing,
+            global_pooling=global_pooling,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            augment=augment,
+            input_shape=input_shape,
+            scale_input=scale_input,
+            n_jobs=n_jobs,
+        )
         self.class_weight = class_weight
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.augment = augment
         self.label_smoothing = label_smoothing
-        self.input_shape = input_shape
-        self.scale_input = scale_input
-        self.n_jobs = n_jobs
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from where training has stopped.
@@ -448,7 +295,5 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     def __sklearn_tags__(self):
         """Describe the estimator to scikit-learn's tools."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True  # two_d_array stays: without it the common checks check nothing
         tags.classifier_tags.multi_label = True
-        tags.target_tags.required = True
         return tags

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from images import bars, small_network
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.attributes import fitted_names
 
 # Where X has no names, there are none to keep.
@@ -15,14 +15,14 @@ NOT_ALWAYS = {"feature_names_in_"}
 
 def documented_attributes(estimator_class):
     """The names in the section "Attributes" of a class's docstring; several may share an entry."""
-    section = re.search(r"\n    Attributes\n    -+\n(.*?)\n\n    \w", estimator_class.__doc__, re.DOTALL).group(1)
-    return {name for line in re.findall(r"^    (\w.*?) : ", section, re.MULTILINE) for name in line.split(", ")}
+    section = re.search(r"\nAttributes\n-+\n(.*?)\n\n\w", estimator_class.__doc__, re.DOTALL).group(1)
+    return {name for line in re.findall(r"^(\w.*?) : ", section, re.MULTILINE) for name in line.split(", ")}
 
 
-@pytest.mark.parametrize("estimator_class", [ConvNetClassifier])
+@pytest.mark.parametrize("estimator_class", [ConvNetClassifier, ConvNetRegressor])
 def test_what_is_learnt_is_what_is_documented(estimator_class):
     X, y = bars()
-    network = small_network().fit(X, y)
+    network = estimator_class(max_iter=2).fit(X, y)
     assert set(fitted_names(network)) | NOT_ALWAYS == documented_attributes(estimator_class)
 
 

@@ -56,4 +56,4 @@ def test_losses(scores):
     binary = sample_losses(scores[:, :1] / 20, targets[:, :1], "logistic")
     assert binary.mean() == pytest.approx(log_loss(targets[:, 0], logistic(scores[:, 0] / 20)), rel=1e-5)
     assert sample_losses(scores, targets, "logistic").shape == (len(scores),)
-    np.testing.assert_allclose(sample_losses(scores, targets, "identity"), 0.5 * ((scores - targets) ** 2).sum(axis=1))
+    np.testing.assert_allclose(sample_losses(scores, targets, "identity"), 0.5 * ((scores - targets) ** 2).mean(axis=1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from sklearn_cnn import ConvNetClassifier, ImageAugmentation
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 
 MINI_BATCHES = {
     "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is in one mini-batch, a row repeated may be in two",
@@ -26,7 +26,7 @@ SETTINGS = {
 }
 
 
-@parametrize_with_checks([ConvNetClassifier()], expected_failed_checks=lambda estimator: MINI_BATCHES)
+@parametrize_with_checks([ConvNetClassifier(), ConvNetRegressor()], expected_failed_checks=lambda estimator: MINI_BATCHES)
 def test_defaults(estimator, check):
     check(estimator)
 
@@ -50,3 +50,9 @@ def test_with_input_shape():
 def test_settings(name):
     parameters = {"learning_rate_init": 5e-3, "max_iter": 80} | SETTINGS[name]
     check_estimator(ConvNetClassifier(**parameters), expected_failed_checks=MINI_BATCHES)
+
+
+@pytest.mark.parametrize("name", ["early_stopping", "sgd", "batch_norm", "hidden_layer"])
+def test_settings_of_the_regressor(name):
+    parameters = {"learning_rate_init": 5e-3, "max_iter": 80} | SETTINGS[name]
+    check_estimator(ConvNetRegressor(**parameters), expected_failed_checks=MINI_BATCHES)

@@ -65,7 +65,7 @@ def is_finite_float32(values):
     return bool(values.min() >= -LARGEST_FLOAT32 and values.max() <= LARGEST_FLOAT32)  # a NaN makes both comparisons false
 
 
-def checked_array(fitted, name, shape):
+def checked_array(fitted, name, shape, dtype=np.float32):
     """Return an array of the fitted state, refusing one that the kernels could not read safely.
 
     Parameters
@@ -76,10 +76,12 @@ def checked_array(fitted, name, shape):
         Entry to check.
     shape : tuple of int
         What its shape has to be.
+    dtype : dtype, default=numpy.float32
+        What its type has to be.
 
     Returns
     -------
-    values : ndarray of that shape, dtype float32
+    values : ndarray of that shape and dtype
         C-contiguous. Whether its values are finite is `refuse_non_finite`'s question.
 
     Raises
@@ -87,10 +89,10 @@ def checked_array(fitted, name, shape):
     ValueError
         If someone has changed the fitted state to something invalid.
     """
-    values = fitted[name]
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or not values.dtype.isnative or values.shape != shape:
+    values, dtype = fitted[name], np.dtype(dtype)
+    if not isinstance(values, np.ndarray) or values.dtype != dtype or not values.dtype.isnative or values.shape != shape:
         found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise ValueError(f"The fitted {name} must be float32 of shape {shape}, but it is {found}. Fit the estimator again.")
+        raise ValueError(f"The fitted {name} must be {dtype} of shape {shape}, but it is {found}. Fit the estimator again.")
     return values if values.flags.c_contiguous and values.flags.aligned else np.require(values, requirements=["C", "A"])
 
 
@@ -170,6 +172,16 @@ def fitted_scaling(fitted, plan):
     if fitted["shift"] is None and fitted["factor"] is None:
         return {"shift": None, "factor": None}
     return {name: checked_array(fitted, name, (plan.input_shape[2],)) for name in ("shift", "factor")}
+
+
+def fitted_target_scaling(fitted):
+    """Return mean and deviation of the targets of a regressor; refuse what does not fit its outputs."""
+    names = ("target_mean", "target_deviation")
+    mean, deviation = (checked_array(fitted, name, (fitted["n_outputs_"],), np.float64) for name in names)
+    refuse_non_finite(fitted, names)
+    if deviation.min() <= 0:
+        raise ValueError("The fitted target_deviation must be positive. Fit the estimator again.")
+    return mean, deviation
 
 
 def fitted_solver(fitted, plan):

@@ -47,7 +47,7 @@ class Target:
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_samples, n_outputs), dtype float32
+    matrix : ndarray of shape (n_samples, n_outputs), dtype float32 or float64
         One-hot, 0-1 or real targets.
     strata : ndarray of shape (n_samples,), dtype int64
         Groups that a split has to keep in proportion.
@@ -120,6 +120,7 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
     random_state, split_seed = random_streams(estimator, earlier)
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
+    problem, watched = estimator._scale_targets(problem, watched, earlier)
     examples = prepare_examples(estimator, plan, problem, earlier, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
@@ -215,7 +216,7 @@ def prepare_examples(estimator, plan, problem, earlier, seed):
         shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         scaling = {"shift": shift, "factor": factor}
     augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
-    targets = estimator._targets_to_learn(problem.target)
+    targets = estimator._targets_to_learn(problem.target).astype(np.float32, copy=False)
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)
 
 

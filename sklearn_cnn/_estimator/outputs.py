@@ -109,12 +109,13 @@ def sample_losses(scores, targets, out_activation):
     scores, targets : ndarray of shape (n_samples, n_outputs)
         What the network says and should have said: 0-1 targets, or real ones for ``"identity"``.
     out_activation : {"softmax", "logistic", "identity"}
-        Cross-entropy of exclusive classes, of independent events, or half the squared error.
+        Cross-entropy of exclusive classes, of independent events summed over the outputs, or half the squared error averaged
+        over the outputs: the definitions that the kernels train with.
 
     Returns
     -------
     losses : ndarray of shape (n_samples,), dtype float64
-        Summed over the outputs.
+        One of each sample.
 
     Examples
     --------
@@ -122,10 +123,10 @@ def sample_losses(scores, targets, out_activation):
     >>> sample_losses(np.log([[1.0, 3.0]]), np.array([[0, 1]]), "softmax")
     array([0.28768207])
     """
+    if out_activation == "identity":
+        return 0.5 * np.square(np.asarray(scores, dtype=np.float64) - targets).mean(axis=1)
     if out_activation == "softmax":
         losses = -targets * log_softmax(scores)
-    elif out_activation == "logistic":
-        losses = -targets * log_logistic(scores) - (1.0 - targets) * log_logistic(-scores)
     else:
-        losses = 0.5 * np.square(np.asarray(scores, dtype=np.float64) - targets)
+        losses = -targets * log_logistic(scores) - (1.0 - targets) * log_logistic(-scores)
     return losses.sum(axis=1)

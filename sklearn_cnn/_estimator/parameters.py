@@ -286,8 +286,8 @@ integer of at least 1, a pair (rows, columns) of them, or a sequence of those wi
 def check_rules(estimator, rules):
     """Check every parameter of a network or an `ImageAugmentation` against its rule, and raise what `check_parameters` does."""
     for name, value in estimator.get_params(deep=False).items():
-        rule = rules[name]
-        if not rule.accepts(value):
+        rule = rules.get(name)  # a subclass may have parameters of its own
+        if rule is not None and not rule.accepts(value):
             kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
             raise InvalidParameterError(
                 f"{name}={reprlib.repr(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "

@@ -191,6 +191,58 @@ def combine_weights(sample_weight, target_weight, n_samples, name):
     return None if weight is None else weight.astype(np.float32)
 
 
+def check_target_array(estimator, y, n_samples, name, remedy):
+    """Refuse what can be no target at all; `remedy` says what to do about a type that is not to be used."""
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target {name} is None.")
+    if np.ma.is_masked(y):
+        raise ValueError(f"{name} has masked values; leave those samples out.")
+    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name=name)
+    assert_all_finite(y, input_name=name)
+    if y.dtype.kind in "mMVc":
+        raise ValueError(f"{name} has dtype {y.dtype}; {remedy}.")
+    if y.shape[0] != n_samples:
+        raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.")
+    return y
+
+
+def check_numbers(estimator, y, n_samples, name="y"):
+    """Check real targets.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        For names in messages.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Numbers.
+    n_samples : int
+        Number of samples in X.
+    name : str, default="y"
+        What to call the targets in messages.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples, n_outputs), dtype float64
+        All values finite in float32.
+    """
+    if issparse(y):
+        raise TypeError(f"{name} is a sparse matrix, but numbers to be predicted are dense: pass {name}.toarray().")
+    y = check_target_array(estimator, y, n_samples, name, "pass real numbers")
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"{name} has dtype {y.dtype}; pass real numbers.")
+    try:
+        y = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} has values that are no real numbers: {error}.") from error
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    if y.ndim > 2 or y.size == 0:
+        raise ValueError(f"{name} has shape {y.shape}; pass it as (n_samples,) or (n_samples, n_outputs).")
+    if not is_finite_float32(y):
+        raise ValueError(f"{name} contains a value too large for dtype('float32'). Scale it before, for example by a constant.")
+    return y.reshape(n_samples, -1)
+
+
 def check_labels(estimator, y, n_samples, name="y"):
     """Check class labels.
 
@@ -210,17 +262,8 @@ def check_labels(estimator, y, n_samples, name="y"):
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Labels, or an indicator matrix if there are two dimensions.
     """
-    if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target {name} is None.")
-    if np.ma.is_masked(y):
-        raise ValueError(f"{name} has masked values; leave those samples out.")
     y = y.toarray() if issparse(y) else y
-    y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name=name)
-    assert_all_finite(y, input_name=name)
-    if y.dtype.kind in "mMVc":
-        raise ValueError(f"{name} has dtype {y.dtype}; pass class labels as integers or strings.")
-    if y.shape[0] != n_samples:
-        raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.")
+    y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
     check_classification_targets(y)
     is_multilabel = y.ndim == 2 and y.shape[1] > 1 and type_of_target(y, input_name=name) == "multilabel-indicator"
     return y if is_multilabel else column_or_1d(y, warn=True)

@@ -1,4 +1,4 @@
-"""Mean and scale of each input channel, learnt without ever converting the data as a whole."""
+"""Mean and scale of each input channel and of each output, learnt without ever converting the images as a whole."""
 
 import numpy as np
 
@@ -88,3 +88,32 @@ def channel_scaling(X, rows, sample_weight, n_channels):
     is_constant = (deviation <= resolution.eps * np.abs(mean)) | (deviation <= resolution.tiny)
     factor = 1.0 / np.where(is_constant, 1.0, deviation)
     return mean.astype(np.float32), factor.astype(np.float32)
+
+
+def target_scaling(y, rows, sample_weight):
+    """Learn what brings each output to mean zero and standard deviation one.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs), dtype float64
+        Real targets.
+    rows : ndarray of shape (n_rows,), dtype int64
+        The rows to learn from.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weight of each row of `y`.
+
+    Returns
+    -------
+    mean, deviation : ndarray of shape (n_outputs,), dtype float64
+        ``(y - mean) / deviation`` is what the network learns. The deviation of a constant output is 1, its mean the constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> target_scaling(np.array([[1.0, 7.0], [5.0, 7.0]]), np.arange(2), None)
+    (array([3., 7.]), array([2., 1.]))
+    """
+    mean, variance = channel_moments(y, rows, sample_weight, y.shape[1])
+    learnt_from = y[rows]
+    is_constant = (np.ptp(learnt_from, axis=0) == 0.0) | (variance == 0.0)  # rounding gives a constant some variance
+    return np.where(is_constant, learnt_from[0], mean), np.where(is_constant, 1.0, np.sqrt(variance))

@@ -97,7 +97,7 @@ class AugmentationDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted. Its parameter ``augment`` is an `ImageAugmentation` or a function; scaling and draws are those of its fit, for
             an image that is the first row there.
         X : array-like

@@ -26,7 +26,7 @@ class FeatureMapDisplay:
     Parameters
     ----------
     maps : ndarray of shape (rows, columns, n_filters)
-        What `ConvNetClassifier.feature_maps` computes of one image.
+        What `feature_maps` computes of one image.
     image : ndarray of shape (rows, columns, channels), default=None
         The image, drawn beside the maps.
     title : str, default=None
@@ -72,7 +72,7 @@ class FeatureMapDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.

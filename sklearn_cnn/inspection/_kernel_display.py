@@ -64,7 +64,7 @@ class KernelDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted.
         block : int, default=0
             Number of the block; -1 is the last.

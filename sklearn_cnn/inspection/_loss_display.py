@@ -59,7 +59,7 @@ class LossDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted.
         ax : Axes, default=None
             What to draw on; None makes a figure.

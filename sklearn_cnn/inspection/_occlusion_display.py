@@ -1,6 +1,7 @@
 """Occlusion sensitivity: which region of an image decides."""
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
 
@@ -20,11 +21,13 @@ class OcclusionDisplay:
     image : ndarray of shape (rows, columns, channels)
         The image.
     label : object
-        The class.
+        The class, or the number of the output of a regressor.
     probability : float, default=None
-        What the network says of the whole image.
+        What a classifier says of the whole image.
     window : (int, int), default=None
         Rows and columns of the patch.
+    prediction : float, default=None
+        What a regressor says of the whole image; with it `drops` are those of the prediction.
 
     Attributes
     ----------
@@ -55,25 +58,26 @@ class OcclusionDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, drops, *, image, label, probability=None, window=None):
+    def __init__(self, drops, *, image, label, probability=None, window=None, prediction=None):
         self.drops = drops
         self.image = image
         self.label = label
         self.probability = probability
         self.window = window
+        self.prediction = prediction
 
     @classmethod
     def from_estimator(cls, estimator, X, *, target=None, window=None, step=None, fill=None, ax=None, **options):
-        """Cover one patch of an image after the other, and draw what that does to the probability of a class.
+        """Cover one patch of an image after the other, and draw what that does to the probability of a class, or to a prediction.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
-        target : label, default=None
-            The class; None is the one the network finds most probable.
+        target : label or int, default=None
+            The class; None is the one the network finds most probable. Of a regressor the number of the output, None being 0.
         window : int or (int, int), default=None
             Rows and columns of the patch; None is a quarter of the image, at least 3. A patch at the border is cut off.
         step : int, default=None
@@ -92,18 +96,23 @@ class OcclusionDisplay:
         """
         check_network(estimator, "input_shape_")
         X, image = one_sample(estimator, X)
-        probabilities = estimator.predict_proba(X)[0]
-        number = int(probabilities.argmax()) if target is None else _number_of(target, estimator.classes_)
+        answer_to = _answers_of(estimator)
+        answers = answer_to(X)[0]
+        labels = getattr(estimator, "classes_", np.arange(len(answers)))
+        if target is None:
+            number = int(answers.argmax()) if is_classifier(estimator) else 0
+        else:
+            number = _number_of(target, labels)
         window = _window(window, image.shape)
         shorter = min(window) if image.shape[0] > 1 else window[1]
         step = max(1, shorter // 4) if step is None else step
         if not 1 <= step <= shorter:
             raise ValueError(f"step={step} must be from 1 to the size of the patch, {window}.")
         fill = image.mean(axis=(0, 1), dtype=float) if fill is None else np.broadcast_to(fill, image.shape[2:])
-        drops = _drops(estimator, image, number, float(probabilities[number]), window, step, fill)
-        return cls(
-            drops, image=image, label=estimator.classes_[number], probability=float(probabilities[number]), window=window
-        ).plot(ax, **options)
+        answer = float(answers[number])
+        drops = _drops(answer_to, image, number, answer, window, step, fill)
+        what = {"probability" if is_classifier(estimator) else "prediction": answer}
+        return cls(drops, image=image, label=labels[number], window=window, **what).plot(ax, **options)
 
     def plot(self, ax=None, *, cmap="bwr", colorbar=True):
         """Draw the heat map over the image.
@@ -136,19 +145,32 @@ class OcclusionDisplay:
         self.ax_.set_ylim(view)
         bar = None
         if colorbar:
-            bar = add_colorbar(self.figure_, self.ax_, _opaque(self.heat_), f"drop of P({self.label}) when covered")
+            bar = add_colorbar(self.figure_, self.ax_, _opaque(self.heat_), f"drop of {self._quantity()} when covered")
         self.colorbar_ = bar
         self.ax_.set_title(self._title())
         return self
 
+    def _quantity(self):
+        return f"P({self.label})" if self.prediction is None else f"output {self.label}"
+
     def _title(self):
-        title = f"Which region decides for {self.label}?"
+        if self.prediction is None:
+            title = f"Which region decides for {self.label}?"
+        else:
+            title = f"Which region decides {self._quantity()}?  {self.prediction:.3g}"
         if self.probability is not None:
             title += f"  P = {self.probability:.2f}"
         if self.window is not None:
             rows, columns = self.window
             title += f"\npatch of {size_text(rows, columns, self.image.shape[0] == 1)}"
         return title
+
+
+def _answers_of(estimator):
+    """Return the function from images to probabilities or predictions, with one column for each class or output."""
+    if is_classifier(estimator):
+        return estimator.predict_proba
+    return lambda X: estimator.predict(X).reshape(len(X), -1)
 
 
 def _opaque(heat):
@@ -161,7 +183,7 @@ def _opaque(heat):
 def _number_of(target, classes):
     numbers = np.flatnonzero(classes == target)
     if len(numbers) != 1:
-        raise ValueError(f"target={target!r} is none of the classes {classes}.")
+        raise ValueError(f"target={target!r} is none of the classes or outputs {classes}.")
     return int(numbers[0])
 
 
@@ -178,8 +200,8 @@ def _window(window, shape):
     return window
 
 
-def _drops(estimator, image, number, probability, window, step, fill):
-    """Average the drop of the probability over the patches that cover a pixel; patches may stick out, so that all count."""
+def _drops(answer_to, image, number, answer, window, step, fill):
+    """Average the drop of an answer over the patches that cover a pixel; patches may stick out, so that all count."""
     rows, columns, _ = image.shape
     places = [
         (slice(max(row, 0), row + window[0]), slice(max(column, 0), column + window[1]))
@@ -192,9 +214,9 @@ def _drops(estimator, image, number, probability, window, step, fill):
         covered = np.repeat(image[None].astype(np.result_type(image, np.float32)), len(some), axis=0)
         for copy, place in zip(covered, some, strict=True):
             copy[place] = fill
-        answers = estimator.predict_proba(covered)[:, number]
-        for place, answer in zip(some, answers, strict=True):
-            total[place] += probability - float(answer)
+        answers = answer_to(covered)[:, number]
+        for place, answer_to_covered in zip(some, answers, strict=True):
+            total[place] += answer - float(answer_to_covered)
             count[place] += 1
     return total / count
 

@@ -67,7 +67,7 @@ class ReceptiveFieldDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
+        estimator : ConvNetClassifier or ConvNetRegressor
             Fitted.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
