@@ -4,6 +4,14 @@ from sklearn_cnn._augmentation import ImageAugmentation
 from sklearn_cnn._classifier import ConvNetClassifier
 from sklearn_cnn._regressor import ConvNetRegressor
 from sklearn_cnn._show_versions import show_versions
+from sklearn_cnn._transformer import ConvNetTransformer
 from sklearn_cnn._version import __version__
 
-__all__ = ["ConvNetClassifier", "ConvNetRegressor", "ImageAugmentation", "__version__", "show_versions"]
+__all__ = [
+    "ConvNetClassifier",
+    "ConvNetRegressor",
+    "ConvNetTransformer",
+    "ImageAugmentation",
+    "__version__",
+    "show_versions",
+]

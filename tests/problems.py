@@ -9,7 +9,7 @@ import pytest
 from reference import network_backward, network_forward
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, layers_of_map
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
@@ -224,6 +224,12 @@ def train(plan, parameters, X, *, solver, n_threads, level=None, n_steps=3):
         trainer.step(X, random_state.permutation(n)[: n - step], targets, weight, 0.01) for step in range(n_steps)
     ]
     return losses, *map(bits, (trainer.parameters, trainer.first_moment, trainer.second_moment, trainer.statistics))
+
+
+def maps_of(network, X, number, stage):
+    """What the "conv" or the "pool" of a block computes, of shape (n_samples, rows, columns, filters)."""
+    part = network.up_to(layers_of_map(network.plan.layers, number, stage))
+    return part.scores(X).reshape(len(X), *part.plan.output_shapes[-1])
 
 
 def regions_of(module, compute):

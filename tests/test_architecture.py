@@ -28,10 +28,11 @@ FACES = {
     "_augmentation": ("_estimator",),
     "_classifier": ("_estimator",),
     "_regressor": ("_estimator", "_training"),
+    "_transformer": ("_estimator",),
     "functional": ("_network", "_kernels"),
     "inspection": ("_estimator",),
     "_show_versions": ("_kernels",),
-    "__init__": ("_augmentation", "_classifier", "_regressor", "_show_versions", "_version"),
+    "__init__": ("_augmentation", "_classifier", "_regressor", "_show_versions", "_transformer", "_version"),
 }
 ALLOWED = {**WINGS, **FACES}
 

@@ -10,6 +10,7 @@ from problems import (
     each_dtype,
     each_level,
     gaussian_parameters,
+    maps_of,
     parameter_vector,
     random_network,
     running_statistics,
@@ -378,11 +379,11 @@ def test_maps_are_what_the_twin_computes(level):
     _, trace = reference.network_forward(plan, parameters, X)
     for layer in range(3):
         image, maps = trace[layer]
-        np.testing.assert_allclose(network.maps(X, layer, "conv"), maps, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(maps_of(network, X, layer, "conv"), maps, rtol=1e-9, atol=1e-12)
         pooled, _ = reference.layer_forward(plan.layers[layer], *reference.unpack(plan, parameters)[layer], image)
-        np.testing.assert_allclose(network.maps(X, layer, "pool"), pooled, rtol=1e-9, atol=1e-12)
-        assert network.maps(X, layer, "conv").shape[1:] == plan.map_shapes[layer]
-        assert network.maps(X, layer, "pool").shape[1:] == plan.output_shapes[layer]
+        np.testing.assert_allclose(maps_of(network, X, layer, "pool"), pooled, rtol=1e-9, atol=1e-12)
+        assert maps_of(network, X, layer, "conv").shape[1:] == plan.map_shapes[layer]
+        assert maps_of(network, X, layer, "pool").shape[1:] == plan.output_shapes[layer]
 
 
 def variants(X):

@@ -16,6 +16,7 @@ from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._kernels import effective_n_threads
+from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
 from sklearn_cnn._version import __version__
 
@@ -417,13 +418,21 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         >>> network.feature_maps(X[:5], block=1, stage="pool").shape
         (5, 2, 2, 32)
         """
+        return self._values(X, lambda plan: layers_of_map(plan.layers, check_map(plan, block, stage), stage))
+
+    def _values(self, X, choose_layers):
+        """Compute what the last of some layers hands on; the layers are chosen from the fitted plan."""
         fitted = self._check_fitted()
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
-        block = check_map(network.plan, block, stage)
-        maps = network.maps(X, block, stage, **scaling, n_threads=effective_n_threads(self.n_jobs))
-        refuse_tainted(maps, fitted)
-        return maps
+        network = network.up_to(choose_layers(network.plan))
+        values = network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        refuse_tainted(values, fitted)
+        return values.reshape(len(values), *network.plan.output_shapes[-1])
+
+    def _layer_values(self, X, layer):
+        """Compute what stands behind one row of the layer table; its number has been checked."""
+        return self._values(X, lambda plan: layers_up_to(plan.layers, layer))
 
     def summary(self):
         """Describe the fitted network in a table of plain text.

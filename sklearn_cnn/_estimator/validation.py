@@ -307,6 +307,31 @@ def check_stage(stage):
         raise ValueError(f"stage={stage!r} must be 'conv', the map behind the activation, or 'pool', behind the pooling.")
 
 
+def check_layer(estimator, layer):
+    """Check which layer of a fitted network is asked for.
+
+    Parameters
+    ----------
+    estimator : fitted network
+        Its `layer_table_` lists the layers; the output is none of those that can be asked for.
+    layer : int or str
+        Number of a row of the table, negative ones counted from the last row before the output, or the name in it.
+
+    Returns
+    -------
+    number, row : int and dict
+        Number of the row, counted from 0, and the row.
+    """
+    if isinstance(layer, bool) or not isinstance(layer, str | Integral):
+        raise TypeError(f"layer must be the number or the name of a layer, but it is {layer!r}; for example layer=-1.")
+    *rows, _ = estimator.layer_table_
+    names = [row["name"] for row in rows]
+    if layer not in (names if isinstance(layer, str) else range(-len(names), len(names))):
+        raise ValueError(f"layer={layer!r} does not exist: the network has {dict(enumerate(names))}, counted from the end, too.")
+    number = names.index(layer) if isinstance(layer, str) else int(layer) % len(names)
+    return number, rows[number]
+
+
 def check_memory(plan):
     """Refuse a network that this machine cannot train, before anything of its size is allocated.
 

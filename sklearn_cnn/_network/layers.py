@@ -139,6 +139,53 @@ def parts_of(layer):
     return linear, normalisation
 
 
+def stages_of(layer):
+    """Return a layer as it stands after each of the steps that a layer table lists: convolution, pooling, normalisation.
+
+    Parameters
+    ----------
+    layer : ConvolutionBlock, PoolingLayer or DenseLayer
+
+    Returns
+    -------
+    tuple of layers
+        The last is the layer itself. What is not normalised yet has no activation either, and the bias that the mean would take
+        away is zero.
+
+    Examples
+    --------
+    >>> [stage.pooling for stage in stages_of(ConvolutionBlock(8, pooling="max", batch_norm=True))]
+    [None, 'max', 'max']
+    """
+    if isinstance(layer, PoolingLayer):
+        return (layer,)
+    bare = replace(layer, activation="identity", batch_norm=False) if layer.batch_norm else layer
+    pooling = getattr(layer, "pooling", None)
+    if pooling is None:
+        stages = [bare, layer]
+    elif pooling == "max":
+        stages = [replace(bare, pooling=None), bare, layer]
+    else:
+        stages = [replace(bare, pooling=None), replace(layer, pooling=None), layer]
+    return tuple(dict.fromkeys(stages))  # without a normalisation two of them are the same
+
+
+def layers_up_to(layers, row):
+    """Return the layers up to one row of the network's layer table, counted from 0."""
+    return [(*layers[:number], stage) for number, layer in enumerate(layers) for stage in stages_of(layer)][row]
+
+
+def layers_of_map(layers, number, stage):
+    """Return the layers up to the "conv" or "pool" of a block, as `BaseConvNet.feature_maps` explains them.
+
+    Where batch normalisation stands behind maximum pooling, so does the activation: there "conv" is the bare convolution.
+    """
+    last = layers[number]
+    if stage == "conv" and isinstance(last, ConvolutionBlock):
+        last = stages_of(last)[0] if last.pooling == "max" else replace(last, pooling=None)
+    return (*layers[:number], last)
+
+
 def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,
                  pool_stride, weight_sharing, global_pooling, hidden_layer_sizes, activation, batch_norm):  # fmt: skip
     """Turn an estimator's parameters into layers for one input shape.

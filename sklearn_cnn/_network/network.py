@@ -4,14 +4,12 @@ Everything here can be rebuilt from the layers, the input shape and the arrays a
 """
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena, prediction_capacity
-from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
@@ -170,36 +168,21 @@ class Network:
             idle.append(workspace)
         return results
 
-    def maps(self, X, layer, stage, *, shift=None, factor=None, n_threads=1):
-        """Return what one convolution block computes.
+    def up_to(self, layers):
+        """Return the network that ends with some of this one's layers, the last perhaps only a part of it.
 
         Parameters
         ----------
-        X, shift, factor, n_threads
-            As in `scores`.
-
-        layer : int
-
-        stage : {"conv", "pool"}
-            "conv" is the activated feature map, "pool" what pooling leaves of it. Where batch normalisation stands behind maximum
-            pooling, so does the activation: there "conv" is the bare convolution, and "pool" what the block hands on.
+        layers : tuple of layers
+            Made by `layers_up_to` or `layers_of_map`.
 
         Returns
         -------
-        ndarray of shape (n_samples, rows, columns, filters)
+        Network
+            It shares its parameters and running moments with this one.
         """
-        layers = self.plan.layers[: layer + 1]
-        if stage == "conv" and isinstance(layers[-1], ConvolutionBlock):
-            block = layers[-1]
-            if block.batch_norm and block.pooling == "max":  # a bare convolution; its bias is the zeros that stand in its place
-                block = replace(block, batch_norm=False, activation="identity")
-            layers = (*layers[:-1], replace(block, pooling=None))
         plan = build_plan(layers, self.plan.input_shape)
-        network = Network(
-            plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level
-        )
-        scores = network.scores(X, shift=shift, factor=factor, n_threads=n_threads)
-        return scores.reshape(X.shape[0], *plan.output_shapes[-1])
+        return Network(plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level)
 
     def gradients(self, X, d_outputs, *, n_threads=1):
         """Run samples forward and the gradients of their outputs backward; running means and variances are constants.
