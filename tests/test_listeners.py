@@ -8,7 +8,17 @@ from sklearn_cnn._network.layers import DenseLayer
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.epochs import Epoch, Examples, train
-from sklearn_cnn._training.history import History
+from sklearn_cnn._training.history import (
+    LEARNING_RATE,
+    LOSS,
+    SCORE,
+    VALIDATION_LOSS,
+    WIDTH,
+    History,
+    appended,
+    curve,
+    entries,
+)
 from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, Report, listen
 from sklearn_cnn._training.schedules import LearningRate
 
@@ -97,11 +107,22 @@ def test_an_epoch_says_what_it_was():
 
 def test_history_records_and_decides_nothing():
     history = History()
-    assert listen(made_up([3.0, 1.0, 2.0], [(0.5, 1.0), (0.4, 1.1), (0.6, 0.9)]), [history], None) == 3
-    assert history.loss_curve == [3.0, 1.0, 2.0]
-    assert history.best_loss == 1.0
-    assert history.validation_scores == [0.5, 0.4, 0.6]
-    assert history.validation_loss_curve == [1.0, 1.1, 0.9]
+    assert listen(made_up([3.0, 1.0, 2.0], [(0.5, 1.0), None, (0.6, 0.9)]), [history], None) == 3
+    assert curve(history.epochs, LOSS) == [3.0, 1.0, 2.0]
+    assert (history.n_epochs, history.best_loss, history.best_loss_epoch, history.loss) == (3, 1.0, 2, 2.0)
+    np.testing.assert_array_equal(curve(history.epochs, SCORE), [0.5, np.nan, 0.6])
+    np.testing.assert_array_equal(curve(history.epochs, VALIDATION_LOSS), [1.0, np.nan, 0.9])
+    assert curve(history.epochs, LEARNING_RATE) == [0.1] * 3
+
+
+def test_a_sequence_that_never_changes_holds_what_was_appended():
+    levels, states = (), []
+    for number in range(WIDTH**2 + WIDTH + 1):
+        states.append(levels)
+        levels = appended(levels, number)
+    assert entries(levels) == list(range(WIDTH**2 + WIDTH + 1))
+    for n, state in enumerate(states):  # none of them has changed
+        assert entries(state) == list(range(n))
 
 
 @pytest.mark.parametrize(
@@ -143,27 +164,33 @@ def test_patience_is_new_after_convergence_only():
 
 
 def test_of_equal_scores_the_smaller_loss_is_better():
-    keeper, trainer = BestEpoch(watches_validation=True), make_trainer()
+    keeper, trainer = BestEpoch(brings_back=True), make_trainer()
     evaluations = [(0.5, 2.0), (0.9, 1.0), (0.9, 0.5), (0.8, 0.4), (0.9, 0.6)]
     listen(made_up([1.0] * 5, evaluations, trainer), [keeper], trainer)
-    assert keeper.best_epoch == 3
-    assert (keeper.best_score, keeper.best_validation_loss) == (0.9, 0.5)
+    assert (keeper.epoch, keeper.score, keeper.validation_loss) == (3, 0.9, 0.5)
+    assert keeper.epoch_of_state == 3
     assert (trainer.parameters == 3).all()
 
 
 def test_the_state_before_the_first_epoch_may_be_the_best():
-    keeper, trainer = BestEpoch(watches_validation=True, n_epochs_before=4), make_trainer()
+    keeper, trainer = BestEpoch(brings_back=True, epoch_of_state=2), make_trainer()
     before = trainer.parameters.copy()
     listen(made_up([1.0] * 2, [(0.5, 2.0), (0.6, 1.0)], trainer, before=4), [keeper], trainer, (0.7, 1.0))
-    assert keeper.best_epoch == 4
+    assert (keeper.epoch, keeper.score, keeper.epoch_of_state) == (2, 0.7, 2)
     np.testing.assert_array_equal(trainer.parameters, before)
 
 
-def test_without_validation_only_the_number_of_the_best_epoch_is_kept():
-    keeper, trainer = BestEpoch(watches_validation=False, n_epochs_before=4), make_trainer()
-    listen(made_up([3.0, 1.0, 2.0], None, trainer, before=4), [keeper], trainer)
-    assert keeper.best_epoch == 6
+def test_the_best_epoch_is_not_brought_back_unless_that_is_wanted():
+    keeper, trainer = BestEpoch(brings_back=False, epoch_of_state=4), make_trainer()
+    listen(made_up([3.0, 1.0, 2.0], [(0.5, 2.0), (0.9, 1.0), (0.8, 1.0)], trainer, before=4), [keeper], trainer)
+    assert (keeper.epoch, keeper.score, keeper.epoch_of_state) == (6, 0.9, 7)
     assert (trainer.parameters == 3).all()
+
+
+def test_without_validation_no_epoch_is_best_on_it():
+    keeper = BestEpoch(brings_back=False)
+    listen(made_up([3.0, 1.0]), [keeper], None)
+    assert (keeper.epoch, keeper.epoch_of_state) == (None, 2)
 
 
 def test_report(capsys):

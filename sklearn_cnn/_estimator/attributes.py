@@ -6,6 +6,7 @@ their public name; those that follow from others are rows of the table `DERIVED`
 
 from sklearn_cnn._estimator.fitted import fitted_plan, kernel_views, parameter_views
 from sklearn_cnn._network.summary import block_receptive_field, layer_table
+from sklearn_cnn._training.history import LEARNING_RATE, LOSS, SCORE, VALIDATION_LOSS, curve
 
 #: Attribute -> function of the fitted state.
 DERIVED = {
@@ -14,6 +15,10 @@ DERIVED = {
     "kernels_": kernel_views,
     "layer_table_": lambda fitted: layer_table(fitted_plan(fitted)),
     "receptive_field_": lambda fitted: block_receptive_field(layer_table(fitted_plan(fitted))),
+    "loss_curve_": lambda fitted: curve(fitted["history"]["epochs"], LOSS),
+    "learning_rate_curve_": lambda fitted: curve(fitted["history"]["epochs"], LEARNING_RATE),
+    "validation_scores_": lambda fitted: curve(fitted["history"]["epochs"], SCORE),
+    "validation_loss_curve_": lambda fitted: curve(fitted["history"]["epochs"], VALIDATION_LOSS),
 }
 
 

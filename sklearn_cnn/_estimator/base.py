@@ -15,6 +15,7 @@ from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_ne
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
+from sklearn_cnn._estimator.watching import with_record_of_epochs
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
@@ -168,12 +169,18 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         Training loss of the last and of the best epoch.
     loss_curve_ : list of float
         Training loss of every epoch of all calls.
+    learning_rate_curve_ : list of float
+        Step size of the last mini-batch of every epoch.
     validation_scores_, validation_loss_curve_ : list of float or None
-        What `score` would give, and the loss, on the validation data after every epoch that had some.
+        What `score` would give, and the loss, on the validation data, as long as `loss_curve_`; NaN for an epoch that had no
+        validation data, None if none had any. They count samples by `sample_weight`; weights of classes are for training alone.
     best_validation_score_ : float or None
-        Largest of the scores.
+        Score of the epoch `best_iter_` on the validation data of the last call; None if that call had none.
     best_iter_ : int
-        The best epoch, counted from 1 along `loss_curve_`.
+        The best epoch, counted from 1 along `loss_curve_`: the one with the best score on the validation data of the last call,
+        the smaller loss deciding between equal ones, or, if that call had none, the one with the smallest training loss. A call
+        that goes on may begin with its best epoch. Early stopping brings the parameters of this epoch back; otherwise those of
+        the last epoch are kept.
 
     References
     ----------
@@ -352,9 +359,12 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
                     ". Set it back, or start anew with warm_start=False or with clone."
                 )
         target = self._check_target(y, len(X), earlier, classes)
-        weight = combine_weights(sample_weight, target.weight, len(X), "sample_weight")
+        own_weight = combine_weights(sample_weight, None, len(X), "sample_weight")
+        weight = own_weight
+        if target.weight is not None:
+            weight = combine_weights(sample_weight, target.weight, len(X), "sample_weight")
         rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
-        return Problem(X, target, weight, rows, input_shape, features)
+        return Problem(X, target, weight, own_weight, rows, input_shape, features)
 
     def _check_watched(self, X_val, y_val, sample_weight_val, problem):
         """Check the validation data; None if there are none."""
@@ -365,8 +375,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
             raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
         X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
         target = self._check_target(y_val, len(X_val), problem.target.attributes, name="y_val")
-        weight = combine_weights(sample_weight_val, target.weight, len(X_val), "sample_weight_val")
-        return Problem(X_val, target, weight, np.arange(len(X_val)), problem.input_shape, problem.features)
+        weight = combine_weights(sample_weight_val, None, len(X_val), "sample_weight_val")
+        return Problem(X_val, target, weight, weight, np.arange(len(X_val)), problem.input_shape, problem.features)
 
     def _stops_early(self, problem, watched):
         """Resolve ``early_stopping="auto"``."""
@@ -503,7 +513,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
                 stacklevel=2,
             )
         if "_fitted" in state:
-            state["_fitted"] = realigned(state["_fitted"])
+            state["_fitted"] = realigned(with_record_of_epochs(state["_fitted"]))
         # What was no parameter yet when the estimator was pickled begins at its default.
         defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
         missing = set(self._get_param_names()) - set(state)

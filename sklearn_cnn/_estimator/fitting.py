@@ -74,7 +74,9 @@ class Problem:
     target : Target
         What is to be learnt.
     sample_weight : ndarray of shape (n_samples,), dtype float32, or None
-        Weights, those that follow from y included.
+        Weights to train with, those that follow from y included.
+    own_weight : ndarray of shape (n_samples,), dtype float32, or None
+        Weights as they were passed, which validation counts with.
     rows : ndarray of shape (n_rows,), dtype int64
         The rows whose weight is not zero.
     input_shape : tuple of (int, int, int)
@@ -86,6 +88,7 @@ class Problem:
     X: np.ndarray
     target: Target
     sample_weight: np.ndarray | None
+    own_weight: np.ndarray | None
     rows: np.ndarray
     input_shape: tuple
     features: dict
@@ -127,10 +130,10 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
     watch = Watch(estimator, earlier, stops_early, begins_cycle)
     epochs = train(
-        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
+        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.history.n_epochs,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
     )  # fmt: skip
-    start = evaluate(trainer) if evaluate is not None and stops_early and watch.n_epochs_before > 0 else None
+    start = evaluate(trainer) if evaluate is not None and watch.history.n_epochs > 0 else None
     n_epochs_done = listen(epochs, watch.listeners, trainer, start)
     return {
         **problem.features,
@@ -201,10 +204,10 @@ def split_problem(estimator, problem, seed):
 
 
 def take_rows(problem, rows):
-    """Copy some rows of a problem into one of their own."""
+    """Copy some rows of a problem into one of their own, to watch training with: weights of classes are left out."""
     target = Target(problem.target.matrix[rows], problem.target.strata[rows], None, problem.target.attributes)
-    weight = None if problem.sample_weight is None else problem.sample_weight[rows]
-    return Problem(problem.X[rows], target, weight, np.arange(len(rows)), problem.input_shape, problem.features)
+    weight = None if problem.own_weight is None else problem.own_weight[rows]
+    return Problem(problem.X[rows], target, weight, weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
 def prepare_examples(estimator, plan, problem, earlier, seed):
@@ -277,6 +280,6 @@ def build_evaluate(estimator, plan, examples, watched):
     def evaluate(trainer):
         network = Network(plan, trainer.parameters, trainer.statistics)
         scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
-        return estimator._evaluate(scores, watched.target, watched.sample_weight)
+        return estimator._evaluate(scores, watched.target, watched.own_weight)
 
     return evaluate

@@ -1,8 +1,6 @@
 """Who watches the fit of an estimator, and what of that outlives it."""
 
-import copy
-
-from sklearn_cnn._training.history import History
+from sklearn_cnn._training.history import History, appended
 from sklearn_cnn._training.listeners import BestEpoch, Patience, Report
 from sklearn_cnn._training.schedules import LearningRate
 
@@ -23,14 +21,13 @@ class Watch:
     """
 
     def __init__(self, estimator, earlier, stops_early, begins_cycle):
-        kept = {} if earlier is None else copy.deepcopy(earlier["history"])
+        kept = {} if earlier is None else earlier["history"]
         rates = estimator.learning_rate, float(estimator.learning_rate_init), float(estimator.power_t)
         self.learning_rate = resumed(LearningRate, kept, *rates, int(estimator.max_iter))
         if begins_cycle:
             self.learning_rate.epoch_of_cycle = 0
         self.history = resumed(History, kept)
-        self.n_epochs_before = len(self.history.loss_curve)
-        self.best = resumed(BestEpoch, kept, stops_early, self.n_epochs_before)
+        self.best = resumed(BestEpoch, kept, stops_early)
         self.patience = resumed(
             Patience, kept, self.learning_rate, stops_early, float(estimator.tol), estimator.n_iter_no_change
         )
@@ -38,18 +35,15 @@ class Watch:
 
     def attributes(self):
         """Name what they have to say as fitted attributes, and keep all that going on needs."""
-        history = self.history
-        was_watched = len(history.validation_scores) > 0
-        sources = (self.learning_rate, self.patience, history, self.best)
+        history, best = self.history, self.best
+        sources = (self.learning_rate, self.patience, history, best)
+        was_watched = best.epoch is not None
         return {
             "history": {name: getattr(source, name) for source in sources for name in source.kept},
-            "loss_": history.loss_curve[-1],
+            "loss_": history.loss,
             "best_loss_": history.best_loss,
-            "loss_curve_": history.loss_curve,
-            "validation_scores_": history.validation_scores if was_watched else None,
-            "validation_loss_curve_": history.validation_loss_curve if was_watched else None,
-            "best_validation_score_": max(history.validation_scores) if was_watched else None,
-            "best_iter_": self.best.best_epoch,
+            "best_validation_score_": best.score if was_watched else None,
+            "best_iter_": best.epoch if was_watched else history.best_loss_epoch,
             "t_": self.learning_rate.n_samples_seen,
         }
 
@@ -57,3 +51,23 @@ class Watch:
 def resumed(kind, kept, *arguments):
     """Build something that watches training, with what an earlier fit has kept of it."""
     return kind(*arguments, **{name: kept[name] for name in kind.kept if name in kept})
+
+
+def with_record_of_epochs(fitted):
+    """Bring a fitted state up to date that keeps its curves as three lists, as it was before there was one record of epochs."""
+    kept = dict(fitted["history"])
+    if "epochs" in kept:
+        return fitted
+    losses, *watched = (kept.pop(name) for name in ("loss_curve", "validation_scores", "validation_loss_curve"))
+    n_unwatched = len(losses) - len(watched[0])
+    epochs = ()
+    for loss, score, validation_loss in zip(losses, *([None] * n_unwatched + values for values in watched), strict=True):
+        epochs = appended(epochs, (loss, None, score, validation_loss))
+    kept |= {
+        "epochs": epochs,
+        "n_epochs": len(losses),
+        "best_loss_epoch": losses.index(min(losses)) + 1,
+        "epoch_of_state": kept.pop("best_epoch") if n_unwatched == 0 else len(losses),
+    }
+    curves = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+    return {**{name: value for name, value in fitted.items() if name not in curves}, "history": kept}

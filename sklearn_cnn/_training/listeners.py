@@ -149,55 +149,53 @@ class Patience(Listener):
 
 @dataclass
 class BestEpoch(Listener):
-    """The keeper of the best epoch: it knows its number and, where validation decides, brings its state back in the end.
+    """The keeper of the epoch that is best on the validation data of a call, the state that the call begins with included.
 
     Parameters
     ----------
-    watches_validation : bool
-        Whether the best epoch is the one with the best score on the validation data, whose state is kept, or the one with the
-        smallest training loss, whose number is all that is kept.
-    n_epochs_before : int
-        Number of epochs of earlier calls.
-    best_loss, best_score, best_validation_loss : float
-        What the best epoch has reached.
-    best_epoch : int
-        Its number, counted from 1 over all calls; 0 is the state before the first.
+    brings_back : bool
+        Whether the state of the best epoch is kept and brought back in the end.
+    epoch_of_state : int
+        Number of the epoch that the trainer's state comes from, counted from 1 over all calls; 0 before the first.
+    epoch : int or None
+        Number of the best epoch; None without validation data.
+    score, validation_loss : float
+        What it has reached.
     """
 
-    watches_validation: bool
-    n_epochs_before: int = 0
-    best_loss: float = math.inf
-    best_score: float = -math.inf
-    best_validation_loss: float = math.inf
-    best_epoch: int = 0
+    brings_back: bool
+    epoch_of_state: int = 0
+    epoch: int | None = None
+    score: float = -math.inf
+    validation_loss: float = math.inf
     _state: dict | None = None
 
-    kept: ClassVar[tuple] = ("best_loss", "best_score", "best_validation_loss", "best_epoch")
+    # Another call may have other validation data, whose scores do not compare.
+    kept: ClassVar[tuple] = ("epoch_of_state",)
 
     def begin(self, trainer, evaluation):
         """Keep the state that this call begins with: the epochs may all be worse."""
         if evaluation is not None:
-            self.best_score, self.best_validation_loss = evaluation
-            self.best_epoch = self.n_epochs_before
-        if self.watches_validation:
+            self.epoch = self.epoch_of_state
+            self.score, self.validation_loss = evaluation
+        if self.brings_back:
             self._state = solver_state(trainer)
 
     def see(self, epoch):
         """Compare one epoch with the best so far."""
-        is_best = epoch.loss < self.best_loss
-        if self.watches_validation:
-            is_best = is_better(epoch.evaluation, (self.best_score, self.best_validation_loss))
-        self.best_loss = min(self.best_loss, epoch.loss)
-        if is_best:
-            self.best_epoch = epoch.total_number
-            self.best_score, self.best_validation_loss = epoch.evaluation or (self.best_score, self.best_validation_loss)
-            if self.watches_validation:
-                self._state = epoch.state()
+        self.epoch_of_state = epoch.total_number
+        if epoch.evaluation is None or not is_better(epoch.evaluation, (self.score, self.validation_loss)):
+            return
+        self.epoch = epoch.total_number
+        self.score, self.validation_loss = epoch.evaluation
+        if self.brings_back:
+            self._state = epoch.state()
 
     def end(self, trainer, reason):
         """Bring the state of the best epoch back."""
-        if self._state is not None:
+        if self._state is not None and self.epoch is not None:
             restore_solver(trainer, self._state)
+            self.epoch_of_state = self.epoch
 
 
 class Report(Listener):

@@ -15,11 +15,11 @@ class LossDisplay:
     loss_curve : sequence of float
         Training loss of every epoch.
     validation_loss_curve : sequence of float, default=None
-        Loss on the validation data. If it is shorter than `loss_curve`, it belongs to the last epochs.
+        Loss on the validation data, NaN for epochs without. If it is shorter than `loss_curve`, it belongs to the last epochs.
     validation_scores : sequence of float, default=None
         Score on the validation data.
     best_iter : int, default=None
-        The epoch whose parameters were kept, counted from 1.
+        The best epoch, counted from 1. With early stopping its parameters are kept, otherwise those of the last.
     title : str, default=None
         Stands above the picture.
 
