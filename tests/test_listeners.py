@@ -1,5 +1,8 @@
 """What watches training: each listener alone, on epochs that are made up."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 from problems import gaussian_parameters
@@ -19,7 +22,8 @@ from sklearn_cnn._training.history import (
     curve,
     entries,
 )
-from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, Report, listen
+from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, listen
+from sklearn_cnn._training.reports import BARS, ProgressBar, Report, report
 from sklearn_cnn._training.schedules import LearningRate
 
 
@@ -196,7 +200,68 @@ def test_without_validation_no_epoch_is_best_on_it():
 def test_report(capsys):
     listen(made_up([3.0, 1.0], [(0.5, 2.0), (0.75, 1.0)]), [Report(), Witness("that will do", 2)], None)
     assert capsys.readouterr().out.splitlines() == [
-        "Epoch 1/2, loss 3.000000, validation score 0.5000, validation loss 2.000000, 0.25 s",
-        "Epoch 2/2, loss 1.000000, validation score 0.7500, validation loss 1.000000, 0.25 s",
+        "Epoch 1/2, loss 3.000000, validation score 0.5000, validation loss 2.000000, learning rate 0.1, 0.25 s, 0.25 s left",
+        "Epoch 2/2, loss 1.000000, validation score 0.7500, validation loss 1.000000, learning rate 0.1, 0.25 s, 0.00 s left",
         "Stopping: that will do.",
     ]
+
+
+def test_the_time_left_is_that_of_the_epochs_to_come(capsys):
+    listen(made_up([1.0] * 1000), [Report(), Witness("enough", 2)], None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("0.25 s, 4 min 10 s left")
+    assert lines[1].endswith("0.25 s, 4 min 10 s left")
+
+
+class MadeUpBar:
+    def __init__(self, n_epochs, n_done):
+        self.told = [(n_epochs, n_done)]
+        MadeUpBar.last = self
+
+    def move(self, line):
+        self.told.append(line)
+
+    def close(self):
+        self.told.append("closed")
+
+
+def test_a_progress_bar_says_what_a_line_says_and_is_closed_once(capsys):
+    listen(made_up([3.0, 1.0]), [ProgressBar(MadeUpBar), Witness("that will do", 2)], None)
+    assert MadeUpBar.last.told == [
+        (2, 0),
+        "Epoch 1/2, loss 3.000000, learning rate 0.1, 0.25 s, 0.25 s left",
+        "Epoch 2/2, loss 1.000000, learning rate 0.1, 0.25 s, 0.00 s left",
+        "closed",
+    ]
+    assert capsys.readouterr().out == "Stopping: that will do.\n"
+
+
+def test_a_progress_bar_is_closed_when_training_fails():
+    def failing():
+        yield from made_up([3.0, 1.0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        listen(failing(), [ProgressBar(MadeUpBar)], None)
+    assert MadeUpBar.last.told[-1] == "closed"
+
+
+@pytest.mark.parametrize("package", BARS)
+def test_a_real_progress_bar(package, capsys):
+    pytest.importorskip(package)
+    listen(made_up([3.0, 1.0]), [ProgressBar(BARS[package])], None)
+    assert "Epoch 2/2, loss 1.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verbose", "installed", "expected"),
+    [(0, ["rich"], None), (False, ["rich"], None), (1, ["rich"], Report), (True, ["rich"], Report), (2, [], Report),
+     (2, ["rich", "tqdm"], BARS["rich"]), (3, ["tqdm"], BARS["tqdm"])],
+)  # fmt: skip
+def test_who_reports_follows_from_verbose_and_from_what_is_installed(monkeypatch, verbose, installed, expected):
+    for package in BARS:
+        monkeypatch.setitem(sys.modules, package, ModuleType(package) if package in installed else None)
+    listeners = report(verbose)
+    assert len(listeners) == (expected is not None)
+    for listener in listeners:
+        assert type(listener) is Report is expected or listener._open_bar is expected

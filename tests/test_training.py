@@ -500,7 +500,8 @@ def test_verbose_prints_a_line_per_epoch(capsys):
     small_network(verbose=True, early_stopping=True, max_iter=3).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert all(re.fullmatch(r"Epoch \d/3, loss \S+, validation score \S+, validation loss \S+, \S+ s", line) for line in lines)
+    says = r"Epoch \d/3, loss \S+, validation score \S+, validation loss \S+, learning rate 0.01, \S+ s, \S+ s left"
+    assert all(re.fullmatch(says, line) for line in lines)
 
 
 # --------------------------------------------------------------------------------------------------------------- failures

@@ -91,7 +91,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         The least change of the training loss that counts as an improvement; with early stopping, of the validation score or
         the validation loss.
     verbose : bool or int, default=False
-        Whether to print a line per epoch.
+        Whether to tell how training goes: 1 prints a line per epoch, with loss, validation score, learning rate, duration and
+        the time left if no rule stops training before `max_iter`; from 2 on a progress bar says the same where ``rich`` or
+        ``tqdm`` is installed.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last fit stopped, solver state included: two fits of 5 epochs give the bits of one
         of 10, unless it would have stopped between. The split of held-out data and the scaling of the input are kept.

@@ -1,7 +1,8 @@
 """Who watches the fit of an estimator, and what of that outlives it."""
 
 from sklearn_cnn._training.history import History, appended
-from sklearn_cnn._training.listeners import BestEpoch, Patience, Report
+from sklearn_cnn._training.listeners import BestEpoch, Patience
+from sklearn_cnn._training.reports import report
 from sklearn_cnn._training.schedules import LearningRate
 
 
@@ -31,7 +32,7 @@ class Watch:
         self.patience = resumed(
             Patience, kept, self.learning_rate, stops_early, float(estimator.tol), estimator.n_iter_no_change
         )
-        self.listeners = [self.history, self.best, *([Report()] if estimator.verbose else []), self.patience]
+        self.listeners = [self.history, self.best, *report(estimator.verbose), self.patience]
 
     def attributes(self):
         """Name what they have to say as fitted attributes, and keep all that going on needs."""

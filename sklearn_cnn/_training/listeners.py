@@ -45,6 +45,9 @@ class Listener:
     def end(self, trainer, reason):
         """Take leave of the trainer after the last epoch, whose reason to stop may be None."""
 
+    def close(self):
+        """Give back what others have to have back, whether training has ended, failed or been interrupted."""
+
 
 def listen(epochs, listeners, trainer, evaluation=None):
     """Let listeners see a stream of epochs until it ends or one of them asks to stop.
@@ -65,16 +68,20 @@ def listen(epochs, listeners, trainer, evaluation=None):
     n_epochs : int
         Number of epochs that were done.
     """
-    for listener in listeners:
-        listener.begin(trainer, evaluation)
-    reason = None
-    for epoch in epochs:
-        reasons = [listener.see(epoch) for listener in listeners]
-        reason = next((reason for reason in reasons if reason is not None), None)
-        if reason is not None:
-            break
-    for listener in listeners:
-        listener.end(trainer, reason)
+    try:
+        for listener in listeners:
+            listener.begin(trainer, evaluation)
+        reason = None
+        for epoch in epochs:
+            reasons = [listener.see(epoch) for listener in listeners]
+            reason = next((reason for reason in reasons if reason is not None), None)
+            if reason is not None:
+                break
+        for listener in listeners:
+            listener.end(trainer, reason)
+    finally:
+        for listener in listeners:
+            listener.close()
     return epoch.number
 
 
@@ -196,23 +203,6 @@ class BestEpoch(Listener):
         if self._state is not None and self.epoch is not None:
             restore_solver(trainer, self._state)
             self.epoch_of_state = self.epoch
-
-
-class Report(Listener):
-    """A line for every epoch, and one that says why training stopped."""
-
-    def see(self, epoch):
-        """Print what an epoch was."""
-        parts = [f"Epoch {epoch.number:{len(str(epoch.n_epochs))}d}/{epoch.n_epochs}", f"loss {epoch.loss:.6f}"]
-        if epoch.evaluation is not None:
-            score, loss = epoch.evaluation
-            parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
-        print(", ".join([*parts, f"{epoch.seconds:.2f} s"]))
-
-    def end(self, trainer, reason):
-        """Print why training stopped before its last epoch."""
-        if reason is not None:
-            print(f"Stopping: {reason}.")
 
 
 def is_better(evaluation, other):
