@@ -100,6 +100,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         epsilon=1e-8,
         n_iter_no_change=10,
         class_weight=None,
+        scoring=None,
         dropout=0.0,
         batch_norm=False,
         augment=None,
@@ -141,6 +142,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             beta_2=beta_2,
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
             dropout=dropout,
             batch_norm=batch_norm,
             augment=augment,
@@ -274,9 +276,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         attributes = {key: attributes[key] for key in ("classes_", "n_outputs_", "out_activation_", "is_multilabel")}
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
         if is_multilabel:
-            return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes)
+            return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes, y)
         codes = encode_labels(y, attributes["classes_"], name)
-        return Target(one_hot(codes, attributes["n_outputs_"]), codes, weight, attributes)
+        return Target(one_hot(codes, attributes["n_outputs_"]), codes, weight, attributes, y)
 
     def _targets_to_learn(self, target):
         """Smooth the labels."""

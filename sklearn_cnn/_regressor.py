@@ -103,7 +103,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         if attributes is not None and y.shape[1] != attributes["n_outputs_"]:
             raise ValueError(f"{name} has {y.shape[1]} outputs, but {attributes['n_outputs_']} were seen before.")
         attributes = {"n_outputs_": y.shape[1], "out_activation_": "identity"}
-        return Target(y, np.zeros(n_samples, dtype=np.int64), None, attributes)
+        own_y = y.ravel() if y.shape[1] == 1 else y
+        return Target(y, np.zeros(n_samples, dtype=np.int64), None, attributes, own_y)
 
     def _scale_targets(self, problem, watched, earlier):
         """Standardise the targets of both problems by the first, or as an earlier fit has done."""

@@ -41,8 +41,8 @@ def made_up(losses, evaluations=None, trainer=None, before=0):
         yield Epoch(number, len(losses), before + number, loss, 10, evaluation, 0.1, 0.25, trainer)
 
 
-def patience(n_iter_no_change=2, tol=0.1, *, watches_validation=False, schedule="constant"):
-    return Patience(LearningRate(schedule, 0.1, 0.5), watches_validation, tol, n_iter_no_change)
+def patience(n_iter_no_change=2, tol=0.1, *, watched="loss", schedule="constant"):
+    return Patience(LearningRate(schedule, 0.1, 0.5), watched, tol, n_iter_no_change)
 
 
 class Witness(Listener):
@@ -145,7 +145,7 @@ def test_patience_ends_after_epochs_without_improvement(losses, n_epochs):
 
 
 def test_patience_with_validation_is_content_with_either_score_or_loss():
-    rule = patience(watches_validation=True)
+    rule = patience(watched="score or loss")
     evaluations = [(0.5, 2.0), (0.5, 1.5), (0.5, 1.45), (0.9, 3.0), (0.9, 3.0), (0.9, 3.0), (1.0, 0.0)]
     assert listen(made_up([1.0] * 7, evaluations), [rule], None) == 6
 

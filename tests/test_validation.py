@@ -76,6 +76,7 @@ HARMLESS = {
     "epsilon": ["2**31", "2**62", "2**63", "a fraction"],
     "n_iter_no_change": ["2**31", "2**62", "2**63", "2**200", "infinity"],
     "class_weight": ["None", "empty dict", "empty list"],
+    "scoring": ["None"],
     "dropout": ["zero"],
     "augment": ["None"],
     "label_smoothing": ["zero"],

@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
+from sklearn.metrics import accuracy_score, f1_score, get_scorer, log_loss, make_scorer, mean_absolute_error
 
+from sklearn_cnn import ConvNetRegressor
 from sklearn_cnn._training.history import appended, entries
 
 # ------------------------------------------------------------------------------------------------------------ the record
@@ -188,3 +190,127 @@ def test_a_state_with_three_lists_is_brought_up_to_date():
     network.fit(X, y)
     assert fitted_arrays(restored)["parameters"] == fitted_arrays(network)["parameters"]
     assert restored.best_iter_ == network.best_iter_
+
+
+# ---------------------------------------------------------------------------------------------------------------- scoring
+
+
+def by_recall(estimator, X, y):
+    """Share of the bees that are recognised; a function at module level, which pickles."""
+    return (estimator.predict(X)[y == "bee"] == "bee").mean()
+
+
+def watched_network(**parameters):
+    """Trained on two thirds of the digits, watched with the rest; and the rest."""
+    X, y = digits(300)
+    network = small_network(input_shape=(8, 8), max_iter=6, **parameters)
+    return network.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:]), X[200:], y[200:]
+
+
+@pytest.mark.parametrize("scoring", ["f1_macro", "neg_log_loss", "roc_auc_ovr", make_scorer(f1_score, average="weighted")])
+def test_a_scorer_watches_validation(scoring):
+    network, X, y = watched_network(scoring=scoring)
+    score = get_scorer(scoring)(network, X, y)
+    assert network.best_validation_score_ == pytest.approx(score, rel=1e-6)
+    assert network.best_validation_score_ == max(network.validation_scores_)
+    assert network.validation_scores_ != watched_network()[0].validation_scores_
+
+
+def test_the_loss_as_score_is_the_negative_loss():
+    network, X, y = watched_network(scoring="loss")
+    assert network.validation_scores_ == [-loss for loss in network.validation_loss_curve_]
+    assert network.best_validation_score_ == pytest.approx(-log_loss(y, network.predict_proba(X)), rel=1e-5)
+
+
+def test_accuracy_by_name_is_the_default():
+    by_name, by_default = watched_network(scoring="accuracy")[0], watched_network()[0]
+    assert by_name.validation_scores_ == by_default.validation_scores_
+
+
+def test_without_early_stopping_scoring_changes_no_bit():
+    X, y = digits(200)
+    parameters = []
+    for scoring in (None, "f1_macro", "loss"):
+        network = small_network(input_shape=(8, 8), early_stopping=False, scoring=scoring)
+        parameters.append(fitted_arrays(network.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:]))["parameters"])
+    assert parameters[0] == parameters[1] == parameters[2]
+
+
+def test_a_function_scores_labels_as_they_are():
+    X, y = bars()
+    names = np.array(["ant", "bee", "cat"])[y]
+    seen = []
+
+    def scorer(estimator, X_val, y_val):
+        seen.append((estimator, X_val.shape, set(y_val)))
+        return by_recall(estimator, X_val, y_val)
+
+    network = small_network(scoring=scorer, early_stopping=True, max_iter=3).fit(X, names)
+    assert len(seen) == len(network.validation_scores_) == 3
+    assert all(what[1:] == ((6, 36), {"ant", "bee", "cat"}) for what in seen)
+    assert all(what[0] is not network for what in seen)
+    assert len({what[0].coefs_[0].tobytes() for what in seen}) == 3  # each keeps the state that it was shown
+    loaded = pickle.loads(pickle.dumps(network.set_params(scoring=by_recall)))
+    assert loaded.fit(X, names).validation_scores_ == network.fit(X, names).validation_scores_
+
+
+def test_early_stopping_watches_the_chosen_score_alone():
+    X, y = bars()
+    settings = {"early_stopping": True, "max_iter": 30, "n_iter_no_change": 3}
+    assert small_network(scoring=lambda estimator, X, y: 0.5, **settings).fit(X, y).n_iter_ == 4
+    assert small_network(**settings).fit(X, y).n_iter_ > 4  # the loss goes on getting smaller
+
+
+def test_the_epoch_with_the_best_of_the_chosen_scores_is_kept():
+    X, y = bars()
+    scores = iter([0.1, 0.9, 0.3, 0.2, 0.8])
+    network = small_network(scoring=lambda estimator, X, y: next(scores), early_stopping=True, max_iter=5).fit(X, y)
+    assert (network.best_iter_, network.best_validation_score_) == (2, 0.9)
+    shorter = small_network(early_stopping=True, max_iter=2, scoring="loss").fit(X, y)
+    assert fitted_arrays(shorter)["parameters"] == fitted_arrays(network)["parameters"]
+
+
+def test_a_scorer_gets_the_weights_of_the_validation_data():
+    X, y = bars()
+    weight = np.where(y == 1, 3.0, 1.0)
+    network = small_network(scoring="f1_macro", max_iter=2, early_stopping=True)
+    network.fit(X, y, X_val=X, y_val=y, sample_weight_val=weight)
+    expected = get_scorer("f1_macro")(network, X, y, sample_weight=weight)
+    assert network.best_validation_score_ == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"scoring=.*takes no sample_weight, but the validation data have weights"):
+        small_network(scoring=by_recall).fit(X, y, X_val=X, y_val=y, sample_weight_val=weight)
+
+
+def test_a_regressor_is_scored_in_units_of_the_target():
+    X, y = digits(200)
+    network = ConvNetRegressor(n_filters=4, input_shape=(8, 8), max_iter=3, random_state=0, scoring="neg_mean_absolute_error")
+    network.fit(X[:150], 100.0 * y[:150], X_val=X[150:], y_val=100.0 * y[150:])
+    error = mean_absolute_error(100.0 * y[150:], network.predict(X[150:]))
+    assert network.best_validation_score_ == pytest.approx(-error, rel=1e-6)
+
+
+def test_data_frames_are_scored_without_a_warning(recwarn):
+    pandas = pytest.importorskip("pandas")
+    X, y = digits(100)
+    table = pandas.DataFrame(X, columns=[f"pixel {n}" for n in range(64)])
+    network = small_network(input_shape=(8, 8), scoring="f1_macro", max_iter=1, early_stopping=True).fit(table, y)
+    assert len(network.validation_scores_) == 1
+    assert not [warning for warning in recwarn if "feature names" in str(warning.message)]
+
+
+@pytest.mark.parametrize("scoring", ["acuracy", "", 3, accuracy_score, type])
+def test_what_is_no_scorer_is_refused_before_training(scoring):
+    X, y = bars()
+    network = small_network(max_iter=10**6, scoring=scoring)
+    with pytest.raises(ValueError, match=r"scor"):
+        network.fit(X, y, X_val=X, y_val=y)
+    assert "_fitted" not in vars(network)
+
+
+@pytest.mark.parametrize("found", [float("nan"), float("-inf"), "0.5", None, {"accuracy": 1.0}])
+def test_a_score_that_is_no_number_is_an_error(found):
+    X, y = bars()
+    network = small_network(scoring=lambda estimator, X, y: found)
+    with pytest.raises(ValueError, match=r"scoring=.* returned .* on the validation data.*finite number"):
+        network.fit(X, y, X_val=X, y_val=y)
+    assert "_fitted" not in vars(network)

@@ -112,6 +112,12 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         Numerical stability of Adam.
     n_iter_no_change : int, default=10
         Number of epochs without improvement that end training; ``float("inf")`` never does.
+    scoring : str, callable or None, default=None
+        What validation data are scored with, in `validation_scores_` and for early stopping: the name of a scorer of
+        scikit-learn, a function ``scorer(estimator, X, y)`` (with ``sample_weight`` where the validation data have weights),
+        which gets the rows of a flat `X` and returns a number that is better the larger it is, or "loss", the negative loss.
+        Early stopping then watches this score alone. None is what `score` gives; there a smaller loss counts as an improvement,
+        too.
     dropout : float or list of float, default=0.0
         Probability of setting a value to zero in training (Srivastava et al., 2014); what is kept is divided by the probability
         of being kept. A number is for the inputs of every dense layer, the output layer's included. A list has one number per
@@ -174,7 +180,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
     learning_rate_curve_ : list of float
         Step size of the last mini-batch of every epoch.
     validation_scores_, validation_loss_curve_ : list of float or None
-        What `score` would give, and the loss, on the validation data, as long as `loss_curve_`; NaN for an epoch that had no
+        Score (see `scoring`) and loss on the validation data, as long as `loss_curve_`; NaN for an epoch that had no
         validation data, None if none had any. They count samples by `sample_weight`; weights of classes are for training alone.
     best_validation_score_ : float or None
         Score of the epoch `best_iter_` on the validation data of the last call; None if that call had none.
@@ -240,6 +246,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        scoring=None,
         dropout=0.0,
         batch_norm=False,
         augment=None,
@@ -279,6 +286,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.augment = augment

@@ -16,6 +16,7 @@ from sklearn_cnn._estimator.fitted import (
     unpack_random_state,
 )
 from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry
+from sklearn_cnn._estimator.scoring import build_score
 from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
@@ -55,12 +56,15 @@ class Target:
         Weights that follow from the target, as those of classes do.
     attributes : dict
         What y says of the fitted estimator, ``n_outputs_`` and ``out_activation_`` among it.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The checked target itself, for whoever looks at it from outside.
     """
 
     matrix: np.ndarray
     strata: np.ndarray
     weight: np.ndarray | None
     attributes: dict
+    y: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -127,30 +131,34 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
     examples = prepare_examples(estimator, plan, problem, earlier, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
-    evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched)
     watch = Watch(estimator, earlier, stops_early, begins_cycle)
+
+    def fitted_state():
+        """Describe the fit as it stands; nothing of it changes when training goes on."""
+        return {
+            **problem.features,
+            **problem.target.attributes,
+            **watch.attributes(),
+            "input_shape_": problem.input_shape,
+            "n_layers_": 1 + sum(block.kind == "weights" for block in plan.blocks),
+            "n_parameters_": int(plan.n_parameters),
+            "layers": layers,
+            "shift": examples.shift,
+            "factor": examples.factor,
+            **solver_state(trainer),
+            "solver": estimator.solver,
+            "random_state": pack_random_state(random_state),
+            "split_seed": split_seed,
+        }
+
+    evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched, fitted_state)
     epochs = train(
         trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.history.n_epochs,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
     )  # fmt: skip
     start = evaluate(trainer) if evaluate is not None and watch.history.n_epochs > 0 else None
-    n_epochs_done = listen(epochs, watch.listeners, trainer, start)
-    return {
-        **problem.features,
-        **problem.target.attributes,
-        **watch.attributes(),
-        "input_shape_": problem.input_shape,
-        "n_iter_": n_epochs_done,
-        "n_layers_": 1 + sum(block.kind == "weights" for block in plan.blocks),
-        "n_parameters_": int(plan.n_parameters),
-        "layers": layers,
-        "shift": examples.shift,
-        "factor": examples.factor,
-        **solver_state(trainer),
-        "solver": estimator.solver,
-        "random_state": pack_random_state(random_state),
-        "split_seed": split_seed,
-    }
+    listen(epochs, watch.listeners, trainer, start)
+    return fitted_state()
 
 
 def describe_network(estimator, problem, earlier):
@@ -205,7 +213,8 @@ def split_problem(estimator, problem, seed):
 
 def take_rows(problem, rows):
     """Copy some rows of a problem into one of their own, to watch training with: weights of classes are left out."""
-    target = Target(problem.target.matrix[rows], problem.target.strata[rows], None, problem.target.attributes)
+    target = problem.target
+    target = Target(target.matrix[rows], target.strata[rows], None, target.attributes, target.y[rows])
     weight = None if problem.own_weight is None else problem.own_weight[rows]
     return Problem(problem.X[rows], target, weight, weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
@@ -273,13 +282,17 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
     return trainer
 
 
-def build_evaluate(estimator, plan, examples, watched):
+def build_evaluate(estimator, plan, examples, watched, fitted_state):
     """Build the function that computes score and loss on the validation set from what a trainer has learnt so far."""
     n_threads = effective_n_threads(estimator.n_jobs)
+    score_of = build_score(estimator, watched)
 
     def evaluate(trainer):
         network = Network(plan, trainer.parameters, trainer.statistics)
         scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
-        return estimator._evaluate(scores, watched.target, watched.own_weight)
+        score, loss = estimator._evaluate(scores, watched.target, watched.own_weight)
+        if score_of is not None:
+            score = score_of(fitted_state())
+        return (-loss if estimator.scoring == "loss" else score), loss
 
     return evaluate

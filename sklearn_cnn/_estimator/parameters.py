@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
@@ -142,6 +143,13 @@ def is_class_weight(value):
     return value is None or isinstance(value, dict) or is_one_of(value, ("balanced",))
 
 
+def is_scoring(value):
+    """Say whether a value is None, "loss", the name of a scorer or something to call."""
+    if isinstance(value, str):
+        return value == "loss" or value in get_scorer_names()
+    return value is None or (callable(value) and not isinstance(value, type))
+
+
 def is_one_of(value, words):
     """Say whether a value is one of some strings; an array compares with none of them."""
     return isinstance(value, str) and value in words
@@ -205,6 +213,11 @@ SOLVER_RULES = {
         lambda value: is_integer(value, 1) or (isinstance(value, float) and value == math.inf),
         "an integer of at least 1 or infinity",
         "10",
+    ),
+    "scoring": Rule(
+        is_scoring,
+        "None, 'loss', a name from sklearn.metrics.get_scorer_names() or a function (estimator, X, y) that returns a number",
+        "'neg_log_loss'",
     ),
     "class_weight": Rule(
         is_class_weight, "None, 'balanced', a dict {class: weight}, or a list of dicts for multilabel targets", "'balanced'"

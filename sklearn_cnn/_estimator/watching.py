@@ -28,9 +28,11 @@ class Watch:
         if begins_cycle:
             self.learning_rate.epoch_of_cycle = 0
         self.history = resumed(History, kept)
+        self.n_epochs_before = self.history.n_epochs
         self.best = resumed(BestEpoch, kept, stops_early)
+        watched = "loss" if not stops_early else "score or loss" if estimator.scoring is None else "score"
         self.patience = resumed(
-            Patience, kept, self.learning_rate, stops_early, float(estimator.tol), estimator.n_iter_no_change
+            Patience, kept, self.learning_rate, watched, float(estimator.tol), estimator.n_iter_no_change
         )
         self.listeners = [self.history, self.best, *report(estimator.verbose), self.patience]
 
@@ -45,6 +47,7 @@ class Watch:
             "best_loss_": history.best_loss,
             "best_validation_score_": best.score if was_watched else None,
             "best_iter_": best.epoch if was_watched else history.best_loss_epoch,
+            "n_iter_": history.n_epochs - self.n_epochs_before,
             "t_": self.learning_rate.n_samples_seen,
         }
 

@@ -93,8 +93,8 @@ class Patience(Listener):
     ----------
     learning_rate : LearningRate
         Whether a stall ends training or makes the rate smaller is for the schedule to say.
-    watches_validation : bool
-        Whether score and loss on the validation data are watched, or the training loss.
+    watched : {"loss", "score", "score or loss"}
+        The training loss, the score on validation data, or both score and loss on validation data.
     tol : float
         The least change that counts as an improvement.
     n_iter_no_change : int or float
@@ -108,7 +108,7 @@ class Patience(Listener):
     """
 
     learning_rate: LearningRate
-    watches_validation: bool
+    watched: str
     tol: float
     n_iter_no_change: int | float
     best_loss: float = math.inf
@@ -136,10 +136,12 @@ class Patience(Listener):
     def see(self, epoch):
         """Count epochs without improvement."""
         gain = self.best_loss - epoch.loss
-        if self.watches_validation:
+        if self.watched != "loss":
             score, loss = epoch.evaluation
-            # Accuracy on few samples soon reaches its ceiling; what is learnt beyond shows in the loss alone.
-            gain = max(score - self.best_score, self.best_validation_loss - loss)
+            gain = score - self.best_score
+            if self.watched == "score or loss":
+                # Accuracy on few samples soon reaches its ceiling; what is learnt beyond shows in the loss alone.
+                gain = max(gain, self.best_validation_loss - loss)
             if is_better(epoch.evaluation, (self.best_score, self.best_validation_loss)):
                 self.best_score, self.best_validation_loss = epoch.evaluation
         self.best_loss = min(self.best_loss, epoch.loss)
@@ -150,8 +152,8 @@ class Patience(Listener):
             self.n_without_improvement = 0
             return None
         self.has_converged = True
-        watched = "validation score or loss" if self.watches_validation else "training loss"
-        return f"the {watched} has not improved by {self.tol:g} in {self.n_iter_no_change} epochs"
+        data = "training" if self.watched == "loss" else "validation"
+        return f"the {data} {self.watched} has not improved by {self.tol:g} in {self.n_iter_no_change} epochs"
 
 
 @dataclass
