@@ -65,4 +65,4 @@ print(f"brightness of the photograph's own top 13 rows {photograph[0, :13].mean(
 # %%
 # In the top row the mirrored detector gives exactly nothing: what is above the row equals what is below it. The zeros
 # make an edge where there is none, several times stronger than those of the picture. In the estimator both are
-# ``padding_mode``, for each network as a whole.
+# ``padding_mode``, one for all blocks or one for each.

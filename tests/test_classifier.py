@@ -400,3 +400,20 @@ def test_unusual_but_valid_state_gives_the_same_bits():
     for convert in (unaligned, read_only, lambda values: np.repeat(values, 2)[::2]):
         network._fitted["parameters"] = convert(parameters)
         assert network.predict_proba(X).tobytes() == before
+
+
+def test_padding_mode_is_given_per_block():
+    X, y = bars()
+    networks = {
+        str(mode): small_network(n_filters=(3, 4), padding_mode=mode).fit(X, y)
+        for mode in ("zeros", "reflect", ["zeros", "reflect"], ["reflect", "zeros"], ["reflect", "reflect"])
+    }
+    maps = {mode: network.set_params(n_jobs=1).feature_maps(X, 1).tobytes() for mode, network in networks.items()}
+    assert len(set(maps.values())) == 4
+    assert maps["reflect"] == maps["['reflect', 'reflect']"]
+    layers = dict(vars(networks["['reflect', 'zeros']"])["_fitted"]["layers"][1][1])
+    assert layers["padding_mode"] == "zeros"
+    with pytest.raises(ValueError, match=r"padding_mode=.* has 3 entries, but n_filters describes 2 blocks"):
+        small_network(n_filters=(3, 4), padding_mode=["zeros"] * 3).fit(X, y)
+    with pytest.raises(ValueError, match=r"padding_mode=\['wrap'\] is not valid.*'zeros' or 'reflect', or a sequence of those"):
+        small_network(padding_mode=["wrap"]).fit(X, y)

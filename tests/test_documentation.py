@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_cnn
+from sklearn_cnn._estimator.docstrings import section_entries
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(ROOT.glob("*.md"))
@@ -60,6 +62,22 @@ def test_every_public_object_has_an_example():
         public = getattr(sklearn_cnn, name)
         if callable(public):
             assert ">>>" in (public.__doc__ or ""), f"sklearn_cnn.{name} has no example in its docstring"
+
+
+@pytest.mark.parametrize("estimator", [sklearn_cnn.ConvNetClassifier, sklearn_cnn.ConvNetRegressor])
+def test_every_parameter_has_an_entry_of_its_own(estimator):
+    """The table of parameters in a notebook looks them up by name."""
+    entries = section_entries(inspect.cleandoc(estimator.__doc__), "Parameters", "\n")
+    assert [entry.split(" : ")[0] for entry in entries] == list(inspect.signature(estimator).parameters)
+    assert all(len(entry.split("\n", 1)[1].strip()) > 10 for entry in entries)
+
+
+TEACHING = sorted(path for folder in ("docs", "docs/guide", "examples", "demo") for path in (ROOT / folder).glob("*.[rp][sy]*"))
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *TEACHING], ids=short)
+def test_nobody_is_taught_to_watch_training_with_test_images(path):
+    assert not re.search(r"X_val=\w*test", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=short)

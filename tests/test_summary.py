@@ -11,6 +11,7 @@ from images import bars, small_network
 from problems import choose, gaussian_parameters
 from reference import network_forward
 from sklearn import config_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,7 @@ from sklearn_cnn._estimator.diagram import network_html
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
-from sklearn_cnn._network.summary import layer_table, warn_of_skipped_pixels
+from sklearn_cnn._network.summary import layer_table, skipped_pixel_warnings
 from sklearn_cnn.functional import conv2d, max_pool2d, parameter_count
 
 SIGHT = ("receptive_field", "effective_stride", "origin")
@@ -303,21 +304,16 @@ def test_every_remedy_of_random_blocks_helps():
         kernel, stride = (tuple(int(n) for n in random_state.integers(1, 5, 2)) for _ in range(2))
         shape = (*(int(n) for n in random_state.integers(5, 15, 2)), 1)
         layer = ConvolutionBlock(1, kernel, stride, ["valid", "same", (1, 0)][seed % 3])
-        with warnings.catch_warnings(record=True) as record:
-            warnings.simplefilter("always")
-            warn_of_skipped_pixels(build_plan((layer, DenseLayer(1)), shape))
-        if not record:
+        message = next(skipped_pixel_warnings(build_plan((layer, DenseLayer(1)), shape)), None)
+        if message is None:
             continue
-        message = str(record[0].message)
         better = [int(n) for n in re.findall(r"[^_]stride=(\d+)", message)]
         changed = [ConvolutionBlock(1, kernel, tuple(min(n, s) for s in stride), layer.padding) for n in better]
         if "padding='same' or" in message or "padding='same' to" in message:
             changed.append(ConvolutionBlock(1, kernel, stride, "same"))
         assert changed, message
         for block in changed:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                warn_of_skipped_pixels(build_plan((block, DenseLayer(1)), shape))
+            assert not list(skipped_pixel_warnings(build_plan((block, DenseLayer(1)), shape)))
 
 
 # ------------------------------------------------------------------------------------------------------------ feature maps
@@ -428,6 +424,44 @@ def test_html_without_the_table_of_parameters(monkeypatch):
     monkeypatch.setattr("sklearn_cnn._estimator.diagram.NetworkDiagram._get_params_html", lambda self, *_, **__: FakeParameters())
     assert network._repr_html_().count(MARK) == 1
     assert network._repr_mimebundle_()["text/html"].count(MARK) == 1
+
+
+class Slotted:
+    __slots__ = ()
+
+    def _repr_html_inner(self):
+        return ""
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"a": 1}, Slotted()], ids=["None", "empty", "a dict", "slots"])
+def test_html_where_the_table_of_parameters_is_another(parameters, monkeypatch):
+    """What scikit-learn calls its table is not public: where it is something else, it stays what it is."""
+    network = small_network().fit(*bars())
+    monkeypatch.setattr(BaseEstimator, "_get_params_html", lambda self, *_, **__: parameters, raising=False)
+    assert network._get_params_html(deep=False) is parameters
+
+
+def test_html_with_a_table_that_takes_arguments_or_is_no_text(monkeypatch):
+    network = small_network().fit(*bars())
+    monkeypatch.setattr(BaseEstimator, "_get_params_html", lambda self, *_, **__: Colourful(), raising=False)
+    table = network._get_params_html()
+    assert table._repr_html_inner(colour="red").count(MARK) == 1
+    assert table._repr_html_inner() is None
+
+
+class Colourful:
+    def _repr_html_inner(self, colour=None):
+        return colour
+
+
+def test_html_where_scikit_learn_has_none(monkeypatch):
+    """Neither protocol of notebooks is there: then nothing is, and the text remains."""
+    network = small_network().fit(*bars())
+    for name in ("_repr_html_", "_repr_mimebundle_"):
+        for owner in [kind for kind in type(network).__mro__ if name in vars(kind) and kind.__module__.startswith("sklearn.")]:
+            monkeypatch.delattr(owner, name)
+        assert not hasattr(network, name)
+    assert repr(network).startswith("ConvNetClassifier(")
 
 
 class FakeParameters(dict):

@@ -1,5 +1,6 @@
 """Malformed input: one clear error, before anything changes."""
 
+import contextlib
 import math
 import warnings
 
@@ -8,12 +9,13 @@ import pandas as pd
 import pytest
 from images import bars, digits, small_network
 from scipy import sparse
+from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._estimator.fitted import is_finite_float32
 from sklearn_cnn._estimator.images import resolve_input_shape
-from sklearn_cnn._estimator.parameters import RULES, InvalidParameterError, check_parameters, plain
+from sklearn_cnn._estimator.parameters import PROTECTING_RULES, RULES, InvalidParameterError, check_parameters, plain
 
 # ------------------------------------------------------------------------------------------------------------- parameters
 
@@ -123,6 +125,38 @@ def test_hostile_parameters(name, kind):
         network.fit(X, y)
     assert name in str(caught.value)
     assert "_fitted" not in vars(network)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("name", RULES)
+def test_hostile_parameters_that_nobody_checks(name, kind):
+    """With scikit-learn's ``skip_parameter_validation`` numbers are taken as they are, sizes are not, and nothing crashes."""
+    if is_harmless(name, kind):
+        pytest.skip("allowed")
+    X, y = bars(12)
+    network = small_network(max_iter=1).set_params(**{name: HOSTILE[kind]})
+    with config_context(skip_parameter_validation=True), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name in PROTECTING_RULES:
+            with pytest.raises((ValueError, TypeError, MemoryError)) as caught:
+                network.fit(X, y)
+            assert name in str(caught.value)
+            return
+        with contextlib.suppress(Exception):
+            network.fit(X, y).predict(X)
+
+
+def test_validation_is_skipped_where_scikit_learn_is_told_to():
+    X, y = bars(12)
+    network = small_network(max_iter=1, alpha=-1e-4)
+    with pytest.raises(InvalidParameterError, match="alpha"):
+        network.fit(X, y)
+    with config_context(skip_parameter_validation=True):
+        network.fit(X, y)
+        with pytest.raises(InvalidParameterError, match="batch_size=-1"):
+            small_network(batch_size=-1).fit(X, y)
+    with pytest.raises(InvalidParameterError, match="alpha"):
+        network.fit(X, y)
 
 
 def test_an_error_names_parameter_value_and_remedy():

@@ -1,6 +1,5 @@
 """What a convolutional classifier and a regressor share: fit, the fitted state, and scores."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from inspect import signature
 
@@ -15,6 +14,7 @@ from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_ne
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
+from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._estimator.watching import with_record_of_epochs
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
@@ -43,7 +43,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
     padding : {"same", "valid"}, int, pair of int, or list of those, default="same"
         What is put around the map before the convolution: enough to keep its size at stride 1, nothing, or so many rows and
         columns on either side.
-    padding_mode : {"zeros", "reflect"}, default="zeros"
+    padding_mode : {"zeros", "reflect"} or list of those, default="zeros"
         Pad with zeros, or with the map mirrored at its border; the border itself is not repeated.
     pooling : {"max", "average", None} or list of those, default="max"
         What follows the activation.
@@ -516,11 +516,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         state = dict(state)
         written_by = state.pop("_sklearn_cnn_version", "an unknown version")
         if written_by != __version__:
-            warnings.warn(
+            warn(
                 f"This {type(self).__name__} was pickled by sklearn_cnn {written_by} and is loaded by {__version__}. It may "
-                "fail or give other results; fit it again with this version.",
-                UserWarning,
-                stacklevel=2,
+                "fail or give other results; fit it again with this version."
             )
         if "_fitted" in state:
             state["_fitted"] = realigned(with_record_of_epochs(state["_fitted"]))

@@ -7,6 +7,8 @@ there the network joins the table, and the two protocols have nothing left to ad
 
 import html
 import math
+from contextlib import suppress
+from functools import partial
 
 from sklearn.base import BaseEstimator
 
@@ -39,18 +41,26 @@ class NetworkDiagram(BaseEstimator):
         show = super()._repr_html_  # raises AttributeError where scikit-learn is configured to show text
         return lambda: self._with_network(show())
 
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] = self._with_network(bundle["text/html"])
-        return bundle
+    @property
+    def _repr_mimebundle_(self):
+        show = super()._repr_mimebundle_  # as above
+        return lambda **kwargs: {
+            kind: self._with_network(text) if kind == "text/html" else text for kind, text in show(**kwargs).items()
+        }
 
     def _get_params_html(self, *args, **kwargs):
-        # scikit-learn >= 1.7 calls this for every estimator it draws, a step of a pipeline included
+        # scikit-learn >= 1.7 calls this for every estimator it draws, a step of a pipeline included. It is no public protocol:
+        # where it has changed, what scikit-learn shows is left as it is
         parameters = super()._get_params_html(*args, **kwargs)
-        show = parameters._repr_html_inner
-        parameters._repr_html_inner = lambda: show() + network_html(self)
+        show = getattr(parameters, "_repr_html_inner", None)
+        if callable(show):
+            with suppress(AttributeError):  # of an object that takes no new attribute
+                parameters._repr_html_inner = partial(self._show_with_network, show)
         return parameters
+
+    def _show_with_network(self, show, *args, **kwargs):
+        text = show(*args, **kwargs)
+        return text + network_html(self) if isinstance(text, str) else text
 
     def _with_network(self, text):
         return text if MARK in text else text + network_html(self)

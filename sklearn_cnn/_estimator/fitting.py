@@ -15,15 +15,16 @@ from sklearn_cnn._estimator.fitted import (
     plan_from_records,
     unpack_random_state,
 )
-from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry
+from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry, warn_of_pairs
 from sklearn_cnn._estimator.scoring import build_score
 from sklearn_cnn._estimator.validation import check_memory
+from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
-from sklearn_cnn._network.summary import warn_of_skipped_pixels
+from sklearn_cnn._network.summary import skipped_pixel_warnings
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Examples, train
@@ -174,7 +175,9 @@ def describe_network(estimator, problem, earlier):
         )
     check_memory(plan)
     if earlier is None:
-        warn_of_skipped_pixels(plan)
+        warn_of_pairs(estimator)
+        for message in skipped_pixel_warnings(plan):
+            warn(message)
     return pack_layers(layers), plan
 
 

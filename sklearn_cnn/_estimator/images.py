@@ -2,11 +2,11 @@
 
 import math
 import reprlib
-import warnings
 
 import numpy as np
 
 from sklearn_cnn._estimator.parameters import plain
+from sklearn_cnn._estimator.warning import warn
 
 IMAGE_FORMS = "(n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)"
 
@@ -106,11 +106,9 @@ def resolve_input_shape(input_shape, image_shape, n_features):
         )
     if declared is None and image_shape is None and is_square(n_features):
         side = math.isqrt(n_features)
-        warnings.warn(
+        warn(
             f"X has {n_features} features and is read as one-dimensional signals of that length. If its rows are flattened "
-            f"images, say so: input_shape=({side}, {side}). If they are signals, input_shape=({n_features},) silences this.",
-            UserWarning,
-            stacklevel=4,
+            f"images, say so: input_shape=({side}, {side}). If they are signals, input_shape=({n_features},) silences this."
         )
     return declared or image_shape or (1, n_features, 1)
 

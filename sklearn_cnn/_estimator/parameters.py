@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn import get_config
 from sklearn.metrics import get_scorer_names
 
+from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
@@ -19,6 +21,9 @@ LARGEST_SIZE = 2**31 - 1
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 MOST_BLOCKS = 1000
 MOST_THREADS = 1024
+
+# Parameters that may be a pair (rows, columns).
+PAIRS = ("kernel_size", "stride", "padding", "pool_size", "pool_stride")
 
 # Parameters whose value is itself a lower bound on the number of float32 values the network needs.
 SIZES_IN_MEMORY = ("n_filters", "kernel_size", "padding", "hidden_layer_sizes")
@@ -86,7 +91,7 @@ def boolean():
     return Rule(is_boolean, "True or False", "True")
 
 
-def per_block(accepts_one, allowed, example, *, may_be_empty=False, each="block"):
+def per_block(accepts_one, allowed, example, *, may_be_empty=False, each="block", kind="sequence"):
     """Build the rule for a value, or a sequence with one value per block; `each` says what else the sequence is for."""
 
     def accepts(value):
@@ -94,7 +99,7 @@ def per_block(accepts_one, allowed, example, *, may_be_empty=False, each="block"
             return (may_be_empty or len(value) > 0) and len(value) <= MOST_BLOCKS and all(map(accepts_one, value))
         return accepts_one(value)
 
-    return Rule(lambda value: accepts(plain(value)), f"{allowed}, or a sequence of those with one per {each}", example)
+    return Rule(lambda value: accepts(plain(value)), f"{allowed}, or a {kind} of those with one per {each}", example)
 
 
 def is_size_or_pair(value, low):
@@ -110,6 +115,7 @@ def sizes(low, example, also=(), words=""):
         lambda value: is_one_of(value, also) or is_size_or_pair(value, low),
         f"{words}an integer of at least {low}, a pair (rows, columns) of them",
         example,
+        kind="list",  # a tuple of two integers is a pair
     )
 
 
@@ -172,7 +178,7 @@ GEOMETRY_RULES = {
     "kernel_size": sizes(1, "3"),
     "stride": sizes(1, "1"),
     "padding": sizes(0, "'same'", ("same", "valid"), "'same', 'valid', "),
-    "padding_mode": choice(*PADDING_MODES),
+    "padding_mode": per_block(lambda value: is_one_of(value, PADDING_MODES), " or ".join(map(repr, PADDING_MODES)), "'reflect'"),
     "pooling": per_block(
         lambda value: value is None or is_one_of(value, ("max", "average")), "'max', 'average' or None", "'max'"
     ),
@@ -261,9 +267,15 @@ INPUT_RULES = {
 
 RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **LOSS_RULES, **INPUT_RULES}
 
+# What scikit-learn's skip_parameter_validation leaves unchecked; the other parameters decide what the kernels read and write.
+NEVER_SIZES = ({*SOLVER_RULES} - {"batch_size"}) | {"label_smoothing"}
+PROTECTING_RULES = {name: rule for name, rule in RULES.items() if name not in NEVER_SIZES}
+
 
 def check_parameters(estimator):
     """Check every parameter of an estimator against its rule, and those of the augmentation in it.
+
+    Where scikit-learn is configured with ``skip_parameter_validation``, those that no size follows from are not checked.
 
     Parameters
     ----------
@@ -282,14 +294,15 @@ def check_parameters(estimator):
     Traceback (most recent call last):
         ...
     sklearn_cnn._estimator.parameters.InvalidParameterError: pool_size=0 is not valid for ConvNetClassifier: it must be an \
-integer of at least 1, a pair (rows, columns) of them, or a sequence of those with one per block; for example pool_size=2.
+integer of at least 1, a pair (rows, columns) of them, or a list of those with one per block; for example pool_size=2.
     """
-    check_rules(estimator, RULES)
+    unchecked = get_config()["skip_parameter_validation"]
+    check_rules(estimator, PROTECTING_RULES if unchecked else RULES)
     for name in GEOMETRY_RULES:
         check_sizes(name, plain(getattr(estimator, name)))
     if is_augmentation(estimator.augment):
         check_rules(estimator.augment, AUGMENTATION_RULES)
-    if estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
+    if not unchecked and estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
         raise InvalidParameterError(
             f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
             "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
@@ -305,6 +318,20 @@ def check_rules(estimator, rules):
             raise InvalidParameterError(
                 f"{name}={reprlib.repr(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
                 f"for example {name}={rule.example}."
+            )
+
+
+def warn_of_pairs(estimator):
+    """Warn of tuples that are read as rows and columns where there are two blocks, for each of which they might be meant."""
+    geometry = plain_geometry(estimator)
+    if not isinstance(geometry["n_filters"], list | tuple) or len(geometry["n_filters"]) != 2:
+        return
+    for name in PAIRS:
+        value = geometry[name]
+        if isinstance(value, tuple) and is_size_or_pair(value, 0) and value[0] != value[1]:
+            warn(
+                f"{name}={value} is a pair (rows, columns), the same for both blocks. If it is meant as one value per block, "
+                f"write a list, {name}={list(value)}; {name}={[value, value]} silences this."
             )
 
 

@@ -4,7 +4,6 @@ Everything here is integer arithmetic on a plan. The recursion of receptive fiel
 """
 
 import math
-import warnings
 
 from sklearn_cnn._network.geometry import output_length, resolve_padding
 from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer, skipped_pixels
@@ -249,8 +248,8 @@ def _count(n, word):
     return f"{n} {word}{'' if n == 1 else 's'}"
 
 
-def warn_of_skipped_pixels(plan):
-    """Warn of each block whose stride passes over pixels of its input, and say how to see them.
+def skipped_pixel_warnings(plan):
+    """Say of each block whose stride passes over pixels of its input which they are, and how to see them.
 
     A pooling window that is as long as its step, or longer, is left alone: it loses less than a window at the end of an odd
     map, which `summary` tells, and every framework does the same.
@@ -259,12 +258,16 @@ def warn_of_skipped_pixels(plan):
     ----------
     plan : Plan
         The network.
+
+    Yields
+    ------
+    message : str
+        One for each block and kind of window.
     """
     shape = plan.input_shape
     for number, layer in enumerate(plan.layers):
         if isinstance(layer, ConvolutionBlock):
-            for message in _skipping(number, layer, shape, plan.map_shapes[number]):
-                warnings.warn(message, UserWarning, stacklevel=5)
+            yield from _skipping(number, layer, shape, plan.map_shapes[number])
         shape = plan.output_shapes[number]
 
 
