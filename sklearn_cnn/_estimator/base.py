@@ -1,6 +1,7 @@
 """What a convolutional classifier and a regressor share: fit, the fitted state, and scores."""
 
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn._estimator.attributes import FittedAttributes
+from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT, CallbackSupportMixin, callback_listeners, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
 from sklearn_cnn._estimator.fitted import fitted_network, fitted_plan, realigned, refuse_tainted
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
@@ -25,7 +27,7 @@ from sklearn_cnn._version import __version__
 MANY_SAMPLES = 10_000
 
 
-class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABCMeta):
+class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Skeleton of an estimator whose model is a convolutional network.
 
     The fitted model is the dictionary ``_fitted``. Everything public that ends in an underscore is read from it. What is said
@@ -310,6 +312,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
     def _evaluate(self, scores, target, sample_weight):
         """Return the score and the loss of scores."""
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 
@@ -342,8 +345,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
         stops_early = self._stops_early(problem, watched)
         fitted = fit_network(
-            self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early, begins_cycle=True
-        )
+            self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early, begins_cycle=True,
+            callbacks=partial(callback_listeners, self, X, y, sample_weight),
+        )  # fmt: skip
         self._publish(fitted, earlier)
         return self
 
@@ -508,8 +512,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, BaseEstimator, metaclass=ABC
         return "_fitted" in vars(self)
 
     def __getstate__(self):
-        """Add the version to what is pickled."""
-        return {**super().__getstate__(), "_sklearn_cnn_version": __version__}
+        """Add the version to what is pickled, and leave out what belongs to a running fit."""
+        state = {name: value for name, value in super().__getstate__().items() if name not in OF_A_RUNNING_FIT}
+        return {**state, "_sklearn_cnn_version": __version__}
 
     def __setstate__(self, state):
         """Restore a pickled estimator, and warn if another version has written it."""

@@ -99,7 +99,7 @@ class Problem:
     features: dict
 
 
-def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle):
+def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle, callbacks=None):
     """Train a network, in local objects only.
 
     Parameters
@@ -118,6 +118,8 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         Whether the score on validation data decides when to stop; if there are none, a part of `problem` is held out.
     begins_cycle : bool
         Whether a learning rate that falls towards an end begins anew or goes on.
+    callbacks : callable, default=None
+        Called with a function that returns the fitted state as it is then; returns more listeners.
 
     Returns
     -------
@@ -153,12 +155,14 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         }
 
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched, fitted_state)
+    listeners = [*watch.listeners, *([] if callbacks is None else callbacks(fitted_state))]
     epochs = train(
-        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.history.n_epochs,
+        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
+        announce=lambda: [listener.begin_epoch() for listener in listeners],
     )  # fmt: skip
-    start = evaluate(trainer) if evaluate is not None and watch.history.n_epochs > 0 else None
-    listen(epochs, watch.listeners, trainer, start)
+    start = evaluate(trainer) if evaluate is not None and watch.n_epochs_before > 0 else None
+    listen(epochs, listeners, trainer, start)
     return fitted_state()
 
 

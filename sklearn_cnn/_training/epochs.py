@@ -88,7 +88,7 @@ class Epoch:
 
 
 def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_before=0, batch_size, shuffle=True,
-          evaluate=None):  # fmt: skip
+          evaluate=None, announce=None):  # fmt: skip
     """Yield epoch after epoch; whoever stops asking stops training.
 
     Parameters
@@ -111,6 +111,8 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         Whether each epoch has a new order.
     evaluate : callable, default=None
         ``evaluate(trainer) -> (score, loss)`` on the validation data.
+    announce : callable, default=None
+        Called with nothing whenever an epoch begins.
 
     Yields
     ------
@@ -124,6 +126,8 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     """
     largest = None
     for number in range(1, n_epochs + 1):
+        if announce is not None:
+            announce()
         started = time.perf_counter()
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
         rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))

@@ -28,6 +28,9 @@ class Listener:
             Its score and loss on the validation data, where training goes on and validation decides.
         """
 
+    def begin_epoch(self):
+        """Learn that an epoch begins; whoever calls `train` passes it on."""
+
     def see(self, epoch):
         """See one epoch.
 
