@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from images import bars, fitted_arrays
 from scipy import sparse
+from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -267,3 +268,27 @@ def test_a_subclass_may_have_parameters_of_its_own():
     assert Bounded().set_params(largest=1.0).get_params()["largest"] == 1.0
     with pytest.raises(ValueError, match="max_iter=0 is not valid for Bounded"):
         Bounded(max_iter=0).fit(X, y)
+
+
+def test_metadata_routing():
+    X, y = columns()
+    with config_context(enable_metadata_routing=True):
+        network = regressor(max_iter=2).set_fit_request(sample_weight=True, X_val=True, y_val=True, sample_weight_val=True)
+        network.set_partial_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        pipeline = make_pipeline(FunctionTransformer(), network, transform_input=["X_val"])
+        pipeline.fit(X, y, sample_weight=np.ones(len(X)), X_val=X[:20], y_val=y[:20])
+        assert len(pipeline[-1].validation_scores_) == 2
+        with pytest.raises(TypeError, match="classes"):
+            network.set_partial_fit_request(classes=True)
+
+
+def test_skops_finds_one_foreign_type():
+    io = pytest.importorskip("skops.io")
+    X, y = columns()
+    network = regressor(early_stopping=True).fit(X, y)
+    file = io.dumps(network)
+    foreign = io.get_untrusted_types(data=file)
+    assert foreign == ["sklearn_cnn._regressor.ConvNetRegressor"]
+    restored = io.loads(file, trusted=foreign)
+    assert restored.predict(X).tobytes() == network.predict(X).tobytes()
+    assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
