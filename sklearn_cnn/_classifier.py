@@ -1,18 +1,26 @@
 """The classifier: labels, probabilities and scikit-learn's conventions, and nothing about networks."""
 
-import reprlib
-
 import numpy as np
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import unique_labels
 
 from sklearn_cnn._estimator.base import BaseConvNet
 from sklearn_cnn._estimator.docstrings import completed
 from sklearn_cnn._estimator.fitting import Target
-from sklearn_cnn._estimator.labels import describe_classes, encode_labels, find_classes, one_hot, predicted_codes, smoothed
+from sklearn_cnn._estimator.labels import (
+    CLASS_ATTRIBUTES,
+    describe_classes,
+    encode_labels,
+    find_classes,
+    one_hot,
+    predicted_codes,
+    refuse_other_classes,
+    smoothed,
+)
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
-from sklearn_cnn._estimator.validation import check_labels
+from sklearn_cnn._estimator.parameters import is_one_of
+from sklearn_cnn._estimator.validation import check_classes, check_labels
 
 
 @completed
@@ -28,8 +36,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     validation_fraction : float, default=0.1
         Share of the samples to hold out, stratified, if early stopping is on and no validation data are passed.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, ``{class: weight}``; multiplied into `sample_weight`. "balanced" weighs inversely to frequency, in
-        `partial_fit` that of the samples passed.
+        Weight of each class, ``{class: weight}``, for multilabel targets a list of those; multiplied into `sample_weight`.
+        "balanced" weighs inversely to frequency, which `partial_fit` cannot know and refuses.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes (Szegedy et al., 2016): of K classes the true one gets
         ``1 - label_smoothing + label_smoothing / K``. With two classes, and for each label of a multilabel target, K is 2. The
@@ -160,7 +168,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ----------
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
             Images or signals. The scaling of the input is learnt in the first call.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
         classes : array-like of shape (n_classes,), default=None
             All labels there will ever be; needed in the first call, unless `y` is multilabel.
@@ -171,8 +179,19 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         -------
         self : object
             The estimator, trained further.
+
+        Raises
+        ------
+        ValueError
+            If `y` has labels that are not among the classes, and with ``class_weight="balanced"``: frequencies are not known.
         """
-        return self._partial_fit(X, y, sample_weight, () if classes is None else classes)
+        if is_one_of(self.class_weight, ("balanced",)):
+            raise ValueError(
+                "class_weight='balanced' is not possible with partial_fit, which does not see all samples. Compute weights with "
+                "sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y) on a y that is large "
+                "enough, and pass them as class_weight={class: weight}."
+            )
+        return self._partial_fit(X, y, sample_weight, () if classes is None else check_classes(classes))
 
     def predict(self, X):
         """Predict class labels.
@@ -184,12 +203,14 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The most probable class of each sample; for multilabel targets 1 where the probability exceeds one half.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or csr_matrix of shape (n_samples, n_outputs)
+            The most probable class of each sample; for multilabel targets 1 where the probability exceeds one half, in a sparse
+            matrix if training has seen one.
         """
         scores, fitted = self._scores(X)
         if fitted["is_multilabel"]:
-            return (scores > 0).astype(np.int64)
+            labels = (scores > 0).astype(np.int64)
+            return csr_matrix(labels) if fitted.get("is_sparse") else labels  # states of earlier versions do not say
         return fitted["classes_"][predicted_codes(scores, len(fitted["classes_"]))]
 
     def predict_proba(self, X):
@@ -265,15 +286,15 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
         """Encode labels; the classes are those of earlier attributes, those passed, or those found in y."""
+        is_sparse = issparse(y)
         y = check_labels(self, y, n_samples, name)
         is_multilabel = y.ndim == 2
         if attributes is None:
-            attributes = describe_classes(y, find_classes(y, classes), is_multilabel)
+            attributes = describe_classes(y, find_classes(y, classes), is_multilabel, is_sparse)
         elif attributes["is_multilabel"] != is_multilabel or (is_multilabel and y.shape[1] != attributes["n_outputs_"]):
             raise ValueError(f"{name} is not of the kind seen before: multilabel or not, and of how many labels.")
-        elif classes is not None and len(classes) > 0 and not np.array_equal(unique_labels(classes), attributes["classes_"]):
-            raise ValueError(f"classes={reprlib.repr(classes)} is not the same as on the last call, {attributes['classes_']}.")
-        attributes = {key: attributes[key] for key in ("classes_", "n_outputs_", "out_activation_", "is_multilabel")}
+        refuse_other_classes(y, classes, attributes["classes_"])
+        attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES if key in attributes}
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
         if is_multilabel:
             return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes, y)

@@ -11,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
+from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_cnn import ConvNetClassifier, ImageAugmentation
 from sklearn_cnn._estimator import fitting
@@ -147,11 +148,26 @@ def test_warm_start_refuses_another_shape():
         network.set_params(input_shape=None).fit(X[:, :, :5], y)
 
 
-def test_warm_start_refuses_new_classes():
+def test_warm_start_refuses_other_classes():
     X, y = bars()
     network = small_network(warm_start=True).fit(X, y)
-    with pytest.raises(ValueError, match="not among the classes"):
-        network.fit(X, y + 1)
+    before = fitted_arrays(network)
+    for other in (y + 1, y % 2, np.where(y == 2, 5, y), y * 0):
+        with pytest.raises(ValueError, match=r"warm_start needs the classes .*\[0, 1, 2\], but y has .*partial_fit"):
+            network.fit(X, other)
+    assert fitted_arrays(network) == before
+    network.fit(X, y, X_val=X[:1], y_val=y[:1])  # not all classes have to be among what is watched
+    network.partial_fit(X[y < 2], y[y < 2])
+
+
+def test_partial_fit_refuses_balanced_weights():
+    X, y = bars()
+    network = small_network(class_weight="balanced")
+    with pytest.raises(ValueError, match=r"class_weight='balanced' is not possible with partial_fit.*compute_class_weight"):
+        network.partial_fit(X, y, classes=[0, 1, 2])
+    assert "_fitted" not in vars(network)
+    weights = compute_class_weight("balanced", classes=np.unique(y), y=y)
+    network.set_params(class_weight=dict(enumerate(weights))).partial_fit(X, y, classes=[0, 1, 2])
 
 
 def test_partial_fit_needs_classes_once():
@@ -161,7 +177,7 @@ def test_partial_fit_needs_classes_once():
     network = small_network().partial_fit(X[:3], y[:3], classes=[0, 1, 2, 5])
     assert network.classes_.tolist() == [0, 1, 2, 5]
     network.partial_fit(X, y)
-    with pytest.raises(ValueError, match="not the same as on the last call"):
+    with pytest.raises(ValueError, match=r"is not the same as .* the classes of the last call"):
         network.partial_fit(X, y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="not among the classes"):
         network.partial_fit(X, y + 2)

@@ -298,7 +298,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
 
     @abstractmethod
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
-        """Return the Target for y; `attributes` are those of an earlier one to agree with."""
+        """Return the Target for y; `attributes` are those of an earlier one to agree with.
+
+        `classes` are those announced. None says that `y` has every class; none at all, that it has some of them.
+        """
 
     def _targets_to_learn(self, target):
         """Return the targets that training sees; validation always sees the true ones."""
@@ -388,7 +391,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
         X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
-        target = self._check_target(y_val, len(X_val), problem.target.attributes, name="y_val")
+        target = self._check_target(y_val, len(X_val), problem.target.attributes, (), "y_val")
         weight = combine_weights(sample_weight_val, None, len(X_val), "sample_weight_val")
         return Problem(X_val, target, weight, weight, np.arange(len(X_val)), problem.input_shape, problem.features)
 

@@ -235,7 +235,7 @@ def prepare_examples(estimator, plan, problem, earlier, seed):
         shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         scaling = {"shift": shift, "factor": factor}
     augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
-    targets = estimator._targets_to_learn(problem.target).astype(np.float32, copy=False)
+    targets = np.ascontiguousarray(estimator._targets_to_learn(problem.target), dtype=np.float32)
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)
 
 

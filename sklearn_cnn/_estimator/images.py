@@ -14,6 +14,36 @@ IMAGE_FORMS = "(n_samples, n_features), (n_samples, rows, columns) or (n_samples
 SMALLEST_SQUARE_IMAGE = 25
 
 
+def from_other_library(values, name):
+    """Read the array of another library as NumPy does: scikit-learn passes those on where its array API dispatch is on.
+
+    Parameters
+    ----------
+    values : array-like
+        Everything but what exchanges its memory by ``__dlpack__`` is returned as it is.
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    values : array-like
+        An ndarray in place of a tensor.
+
+    Raises
+    ------
+    TypeError
+        If NumPy cannot read it, as the memory of a GPU.
+    """
+    if isinstance(values, np.ndarray | np.generic) or not hasattr(values, "__dlpack__"):
+        return values
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise TypeError(
+            f"{name} is a {type(values).__name__} that NumPy cannot read: {error}. Pass it as a NumPy array."
+        ) from error
+
+
 def flatten_images(X):
     """Flatten images to rows of features.
 
@@ -41,6 +71,7 @@ def flatten_images(X):
     >>> X.shape, image_shape
     ((5, 48), (8, 6, 1))
     """
+    X = from_other_library(X, "X")
     if isinstance(X, list | tuple) or (getattr(X, "ndim", None) in (3, 4) and not isinstance(X, np.ndarray)):
         X = np.asarray(X)
     if not isinstance(X, np.ndarray):

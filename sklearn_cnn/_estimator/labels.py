@@ -3,7 +3,9 @@
 import reprlib
 
 import numpy as np
-from sklearn.utils.multiclass import unique_labels
+
+#: What y says of a fitted classifier.
+CLASS_ATTRIBUTES = ("classes_", "n_outputs_", "out_activation_", "is_multilabel", "is_sparse")
 
 
 def find_classes(y, classes):
@@ -13,8 +15,8 @@ def find_classes(y, classes):
     ----------
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Checked labels.
-    classes : array-like or None
-        None in fit; in partial_fit the argument, empty if it was left out.
+    classes : ndarray of shape (n_classes,) or None
+        None in fit: `y` has them all. In partial_fit those announced, sorted; none if the argument was left out.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def find_classes(y, classes):
         return sorted_labels(y, "y")
     if len(classes) == 0:
         raise ValueError("classes must be passed on the first call to partial_fit.")
-    return unique_labels(classes)
+    return classes
 
 
 def sorted_labels(y, name):
@@ -38,8 +40,8 @@ def sorted_labels(y, name):
         raise ValueError(f"{name} mixes labels that cannot be ordered, such as strings and numbers: {error}.") from error
 
 
-def describe_classes(y, classes, is_multilabel):
-    """Return the fitted attributes that follow from the classes.
+def describe_classes(y, classes, is_multilabel, is_sparse):
+    """Return the fitted attributes that follow from the classes, those of `CLASS_ATTRIBUTES`.
 
     Two classes need one output only; so does a single class, which there is nothing to learn about.
     """
@@ -49,7 +51,36 @@ def describe_classes(y, classes, is_multilabel):
         n_outputs, out_activation = 1, "logistic"
     else:
         n_outputs, out_activation = len(classes), "softmax"
-    return {"classes_": classes, "n_outputs_": n_outputs, "out_activation_": out_activation, "is_multilabel": is_multilabel}
+    return dict(zip(CLASS_ATTRIBUTES, (classes, n_outputs, out_activation, is_multilabel, is_sparse), strict=True))
+
+
+def refuse_other_classes(y, classes, known):
+    """Refuse classes that are not those known.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Checked labels.
+    classes : ndarray of shape (n_classes,) or None
+        Those announced, or None if `y` has to have every class. None announced are fine.
+    known : ndarray of shape (n_classes,)
+        The classes of the network.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    if classes is None and y.ndim == 1:
+        found = sorted_labels(y, "y")
+        if not np.array_equal(found, known):
+            raise ValueError(
+                f"warm_start needs the classes of the fit that is to be continued, {reprlib.repr(known.tolist())}, but y has "
+                f"{reprlib.repr(found.tolist())}. Use partial_fit for samples of some of the classes, or warm_start=False to "
+                "start anew."
+            )
+    elif classes is not None and len(classes) > 0 and not np.array_equal(classes, known):
+        raise ValueError(f"classes={reprlib.repr(classes)} is not the same as {known}, the classes of the last call or of y.")
 
 
 def encode_labels(y, classes, name="y"):

@@ -2,16 +2,17 @@
 
 import math
 import os
+import reprlib
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
 from sklearn_cnn._estimator.fitted import is_finite_float32
-from sklearn_cnn._estimator.images import flatten_images
+from sklearn_cnn._estimator.images import flatten_images, from_other_library
 from sklearn_cnn._network.layers import ConvolutionBlock
 
 
@@ -63,12 +64,19 @@ def check_X(estimator, X, fitted=None):
     features : dict
         ``n_features_in_`` and, where X has names, ``feature_names_in_``.
     """
-    X, image_shape = flatten_images(X)
     twin = unpublished_twin(estimator, fitted)
     try:
+        X, image_shape = flatten_images(X)
         X = validate_data(twin, X, dtype="numeric", ensure_all_finite=False, reset=fitted is None)
     except OverflowError as error:  # Python integers beyond float64
         raise ValueError(f"X contains a value too large for float32: {error}.") from error
+    except ValueError as error:
+        if "sequence" not in str(error):  # NumPy's word for a list or an array where a number is expected
+            raise
+        raise ValueError(
+            f"X is a {type(X).__name__} with arrays in place of numbers, or with rows that differ in length: {error} Put images "
+            "of one shape into one array, for example with numpy.stack(X)."
+        ) from error
     if X.dtype.kind not in "biuf":
         raise ValueError(f"X has dtype {X.dtype}; convert it to numbers first.")
     check_finite(estimator, X)
@@ -147,6 +155,7 @@ def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
     """
     if sample_weight is None:
         return None
+    sample_weight = from_other_library(sample_weight, name)
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_samples, sample_weight)
     if np.ma.is_masked(sample_weight):
@@ -197,6 +206,8 @@ def check_target_array(estimator, y, n_samples, name, remedy):
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target {name} is None.")
     if np.ma.is_masked(y):
         raise ValueError(f"{name} has masked values; leave those samples out.")
+    y = from_other_library(y, name)
+    refuse_string_dtype(y, name)
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name=name)
     assert_all_finite(y, input_name=name)
     if y.dtype.kind in "mMVc":
@@ -204,6 +215,39 @@ def check_target_array(estimator, y, n_samples, name, remedy):
     if y.shape[0] != n_samples:
         raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.")
     return y
+
+
+def refuse_string_dtype(values, name):
+    """Refuse NumPy's strings of any length, which scikit-learn's own checks and scores do not know."""
+    if getattr(getattr(values, "dtype", None), "kind", None) == "T":
+        raise ValueError(f"{name} has dtype {values.dtype}, which scikit-learn does not know; pass {name}.astype(object).")
+
+
+def check_classes(classes):
+    """Check the classes that a first call announces.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        Labels.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted and distinct.
+
+    Examples
+    --------
+    >>> check_classes(["b", "a"])
+    array(['a', 'b'], dtype='<U1')
+    """
+    if issparse(classes):
+        raise TypeError("classes is a sparse matrix; pass the labels as a list or a one-dimensional array.")
+    classes = from_other_library(classes, "classes")
+    refuse_string_dtype(classes, "classes")
+    if isinstance(classes, str) or np.ndim(classes) != 1 or len(classes) == 0:
+        raise ValueError(f"classes={reprlib.repr(classes)} must be a list or a one-dimensional array of all labels to come.")
+    return unique_labels(classes)
 
 
 def check_numbers(estimator, y, n_samples, name="y"):
@@ -265,8 +309,14 @@ def check_labels(estimator, y, n_samples, name="y"):
     y = y.toarray() if issparse(y) else y
     y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
     check_classification_targets(y)
-    is_multilabel = y.ndim == 2 and y.shape[1] > 1 and type_of_target(y, input_name=name) == "multilabel-indicator"
-    return y if is_multilabel else column_or_1d(y, warn=True)
+    if y.ndim < 2 or y.shape[1] < 2:
+        return column_or_1d(y, warn=True)
+    if type_of_target(y, input_name=name) != "multilabel-indicator" or not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            f"{name} has {y.shape[1]} columns with other values than 0 and 1. Pass one column of class labels, or for several "
+            "labels of each sample an indicator matrix, for example by sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return y
 
 
 def check_map(plan, block, stage):
