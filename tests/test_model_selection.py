@@ -1,8 +1,11 @@
 """The estimator among scikit-learn's tools."""
 
+import pickle
+import tempfile
+
 import numpy as np
 import pytest
-from images import bars, digits, small_network
+from images import bars, digits, fitted_arrays, small_network
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
@@ -73,6 +76,25 @@ def test_halving_search_over_epochs(flat_bars):
         min_resources=2, factor=2, cv=2, error_score="raise",
     )  # fmt: skip
     assert search.fit(*flat_bars).best_estimator_.n_iter_ == 8
+
+
+def test_a_search_is_pickled_and_goes_on_predicting(flat_bars):
+    search = GridSearchCV(small_network(input_shape=(6, 6)), {"n_filters": [2, 4]}, cv=2).fit(*flat_bars)
+    loaded = pickle.loads(pickle.dumps(search))
+    assert loaded.predict_proba(flat_bars[0]).tobytes() == search.predict_proba(flat_bars[0]).tobytes()
+    assert loaded.best_params_ == search.best_params_
+    assert fitted_arrays(loaded.best_estimator_.partial_fit(*flat_bars)) == fitted_arrays(
+        search.best_estimator_.partial_fit(*flat_bars)
+    )
+
+
+def test_a_fit_writes_no_files(flat_bars, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    X, y = flat_bars
+    network = small_network(input_shape=(6, 6), early_stopping=True).fit(X, y).partial_fit(X, y)
+    network.predict(X)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cross_validation(flat_bars):
