@@ -1,6 +1,7 @@
 """Convolutional networks as scikit-learn estimators, compiled for the CPU."""
 
 from sklearn_cnn._augmentation import ImageAugmentation
+from sklearn_cnn._checkpoint import Checkpoint
 from sklearn_cnn._classifier import ConvNetClassifier
 from sklearn_cnn._regressor import ConvNetRegressor
 from sklearn_cnn._show_versions import show_versions
@@ -8,6 +9,7 @@ from sklearn_cnn._transformer import ConvNetTransformer
 from sklearn_cnn._version import __version__
 
 __all__ = [
+    "Checkpoint",
     "ConvNetClassifier",
     "ConvNetRegressor",
     "ConvNetTransformer",

@@ -26,13 +26,14 @@ WINGS = {
 # Face -> what it may import from. The functional interface runs the kernels without knowing that estimators exist.
 FACES = {
     "_augmentation": ("_estimator",),
+    "_checkpoint": ("_estimator",),
     "_classifier": ("_estimator",),
     "_regressor": ("_estimator", "_training"),
     "_transformer": ("_estimator",),
     "functional": ("_network", "_kernels"),
     "inspection": ("_estimator",),
     "_show_versions": ("_kernels",),
-    "__init__": ("_augmentation", "_classifier", "_regressor", "_show_versions", "_transformer", "_version"),
+    "__init__": ("_augmentation", "_checkpoint", "_classifier", "_regressor", "_show_versions", "_transformer", "_version"),
 }
 ALLOWED = {**WINGS, **FACES}
 

@@ -15,6 +15,7 @@ from sklearn_cnn._estimator.fitted import fitted_network, fitted_plan, realigned
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters
+from sklearn_cnn._estimator.saving import interruption_explained, saving_to
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._estimator.watching import with_record_of_epochs
@@ -316,10 +317,11 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         """Return the score and the loss of scores."""
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, checkpoint=None):
         """Train the network.
 
-        Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is what it was.
+        Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is what it was. A note of the
+        KeyboardInterrupt says so.
 
         Parameters
         ----------
@@ -336,6 +338,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             Targets of `X_val`.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
             Weights of `X_val`.
+        checkpoint : str, path-like, Checkpoint or None, default=None
+            File that the fit is written to after every epoch, and goes on from if it is there, see `Checkpoint`.
 
         Returns
         -------
@@ -343,14 +347,16 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             The fitted estimator.
         """
         check_parameters(self)
+        saving = saving_to(checkpoint)
         earlier = vars(self).get("_fitted") if self.warm_start else None
         problem = self._check_problem(X, y, sample_weight, earlier)
         watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
         stops_early = self._stops_early(problem, watched)
-        fitted = fit_network(
-            self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early, begins_cycle=True,
-            callbacks=partial(callback_listeners, self, X, y, sample_weight),
-        )  # fmt: skip
+        with interruption_explained(self, saving):
+            fitted = fit_network(
+                self, problem, watched, earlier, n_epochs=self.max_iter, stops_early=stops_early, begins_cycle=True,
+                saving=saving, callbacks=partial(callback_listeners, self, X, y, sample_weight),
+            )  # fmt: skip
         self._publish(fitted, earlier)
         return self
 
@@ -359,7 +365,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         check_parameters(self)
         earlier = vars(self).get("_fitted")
         problem = self._check_problem(X, y, sample_weight, earlier, classes)
-        fitted = fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False, begins_cycle=False)
+        with interruption_explained(self):
+            fitted = fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False, begins_cycle=False)
         self._publish(fitted, earlier)
         return self
 

@@ -16,6 +16,7 @@ from sklearn_cnn._estimator.fitted import (
     unpack_random_state,
 )
 from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry, warn_of_pairs
+from sklearn_cnn._estimator.saving import identity_of
 from sklearn_cnn._estimator.scoring import build_score
 from sklearn_cnn._estimator.validation import check_memory
 from sklearn_cnn._estimator.warning import warn
@@ -27,7 +28,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import skipped_pixel_warnings
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
-from sklearn_cnn._training.epochs import Examples, train
+from sklearn_cnn._training.epochs import Examples, Progress, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
 from sklearn_cnn._training.listeners import listen
@@ -99,7 +100,9 @@ class Problem:
     features: dict
 
 
-def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle, callbacks=None):
+def fit_network(
+    estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle, saving=None, callbacks=lambda fitted_state: []
+):
     """Train a network, in local objects only.
 
     Parameters
@@ -118,7 +121,9 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         Whether the score on validation data decides when to stop; if there are none, a part of `problem` is held out.
     begins_cycle : bool
         Whether a learning rate that falls towards an end begins anew or goes on.
-    callbacks : callable, default=None
+    saving : Saving, default=None
+        Where the fit is written, and taken up from.
+    callbacks : callable
         Called with a function that returns the fitted state as it is then; returns more listeners.
 
     Returns
@@ -126,8 +131,11 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
     fitted : dict
         The new fitted state, of arrays and plain Python.
     """
+    saved = {} if saving is None else saving.open(identity_of(estimator, problem, watched, earlier))
+    if "fitted" in saved:
+        return shown(saved["fitted"], callbacks)
     layers, plan = describe_network(estimator, problem, earlier)
-    random_state, split_seed = random_streams(estimator, earlier)
+    random_state, split_seed = random_streams(estimator, saved or earlier)
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
     problem, watched = estimator._scale_targets(problem, watched, earlier)
@@ -155,15 +163,29 @@ def fit_network(estimator, problem, watched, earlier, *, n_epochs, stops_early, 
         }
 
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched, fitted_state)
-    listeners = [*watch.listeners, *([] if callbacks is None else callbacks(fitted_state))]
+    progress, listeners = Progress(), [*watch.listeners, *callbacks(fitted_state)]
+    if saving is not None:
+        saving.follow(random_state, split_seed, progress, watch)
+        listeners.append(saving)
     epochs = train(
         trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
-        batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate,
+        batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate, progress=progress,
         announce=lambda: [listener.begin_epoch() for listener in listeners],
     )  # fmt: skip
     start = evaluate(trainer) if evaluate is not None and watch.n_epochs_before > 0 else None
     listen(epochs, listeners, trainer, start)
-    return fitted_state()
+    fitted = fitted_state()
+    if saving is not None:
+        saving.finish(fitted)
+    return fitted
+
+
+def shown(fitted, callbacks):
+    """Let callbacks see a fit without epochs, which has ended before."""
+    for listener in callbacks(lambda: fitted):
+        listener.begin(None, None)
+        listener.end(None, None)
+    return fitted
 
 
 def describe_network(estimator, problem, earlier):

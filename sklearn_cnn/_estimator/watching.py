@@ -34,15 +34,31 @@ class Watch:
         self.patience = resumed(
             Patience, kept, self.learning_rate, watched, float(estimator.tol), estimator.n_iter_no_change
         )
+        self.sources = (self.learning_rate, self.patience, self.history, self.best)
         self.listeners = [self.history, self.best, *report(estimator.verbose), self.patience]
+
+    def kept(self):
+        """Return what a fit that goes on has to know."""
+        return {name: getattr(source, name) for source in self.sources for name in source.kept}
+
+    def in_progress(self):
+        """Return what the same fit has to know to be taken up in the middle."""
+        return {"history": self.kept(), "best": {name: getattr(self.best, name) for name in self.best.of_call}}
+
+    def continue_from(self, saved):
+        """Take up what `in_progress` has returned."""
+        for source in self.sources:
+            for name in source.kept:
+                setattr(source, name, saved["history"][name])
+        for name, value in saved["best"].items():
+            setattr(self.best, name, value)
 
     def attributes(self):
         """Name what they have to say as fitted attributes, and keep all that going on needs."""
         history, best = self.history, self.best
-        sources = (self.learning_rate, self.patience, history, best)
         was_watched = best.epoch is not None
         return {
-            "history": {name: getattr(source, name) for source in sources for name in source.kept},
+            "history": self.kept(),
             "loss_": history.loss,
             "best_loss_": history.best_loss,
             "best_validation_score_": best.score if was_watched else None,

@@ -87,8 +87,24 @@ class Epoch:
         return solver_state(self.trainer)
 
 
+@dataclass
+class Progress:
+    """How far a call has come.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Number of epochs that are done.
+    largest_loss : float or None
+        Loss beyond which training has diverged; None before the first mini-batch, which decides it.
+    """
+
+    n_epochs: int = 0
+    largest_loss: float | None = None
+
+
 def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_before=0, batch_size, shuffle=True,
-          evaluate=None, announce=None):  # fmt: skip
+          evaluate=None, progress=None, announce=None):  # fmt: skip
     """Yield epoch after epoch; whoever stops asking stops training.
 
     Parameters
@@ -111,6 +127,8 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         Whether each epoch has a new order.
     evaluate : callable, default=None
         ``evaluate(trainer) -> (score, loss)`` on the validation data.
+    progress : Progress, default=None
+        Kept up to date. It is read when the first epoch is asked for: epochs that it says are done are not done again.
     announce : callable, default=None
         Called with nothing whenever an epoch begins.
 
@@ -124,18 +142,21 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     ValueError
         If training diverges.
     """
-    largest = None
-    for number in range(1, n_epochs + 1):
+    progress = Progress() if progress is None else progress
+    for number in range(progress.n_epochs + 1, n_epochs + 1):
         if announce is not None:
             announce()
         started = time.perf_counter()
         order = random_state.permutation(examples.rows) if shuffle else examples.rows
         rates = list(learning_rate.of_steps(-(-len(order) // batch_size)))
         rate = rates[-1]
-        loss, largest = run_epoch(trainer, examples, order, batch_size, rates, number, n_epochs_before + number, largest)
+        loss, progress.largest_loss = run_epoch(
+            trainer, examples, order, batch_size, rates, number, n_epochs_before + number, progress.largest_loss
+        )
         check_parameters_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer)
         learning_rate.advance(len(order))
+        progress.n_epochs = number
         seconds = time.perf_counter() - started
         yield Epoch(number, n_epochs, n_epochs_before + number, loss, len(order), evaluation, rate, seconds, trainer)
 

@@ -173,6 +173,8 @@ class BestEpoch(Listener):
         Number of the best epoch; None without validation data.
     score, validation_loss : float
         What it has reached.
+    state : dict or None
+        Its state, where it is to be brought back.
     """
 
     brings_back: bool
@@ -180,10 +182,12 @@ class BestEpoch(Listener):
     epoch: int | None = None
     score: float = -math.inf
     validation_loss: float = math.inf
-    _state: dict | None = None
+    state: dict | None = None
 
     # Another call may have other validation data, whose scores do not compare.
     kept: ClassVar[tuple] = ("epoch_of_state",)
+    #: What a call that is taken up in the middle has to know beside.
+    of_call: ClassVar[tuple] = ("epoch", "score", "validation_loss", "state")
 
     def begin(self, trainer, evaluation):
         """Keep the state that this call begins with: the epochs may all be worse."""
@@ -191,7 +195,7 @@ class BestEpoch(Listener):
             self.epoch = self.epoch_of_state
             self.score, self.validation_loss = evaluation
         if self.brings_back:
-            self._state = solver_state(trainer)
+            self.state = solver_state(trainer)
 
     def see(self, epoch):
         """Compare one epoch with the best so far."""
@@ -201,12 +205,12 @@ class BestEpoch(Listener):
         self.epoch = epoch.total_number
         self.score, self.validation_loss = epoch.evaluation
         if self.brings_back:
-            self._state = epoch.state()
+            self.state = epoch.state()
 
     def end(self, trainer, reason):
         """Bring the state of the best epoch back."""
-        if self._state is not None and self.epoch is not None:
-            restore_solver(trainer, self._state)
+        if self.state is not None and self.epoch is not None:
+            restore_solver(trainer, self.state)
             self.epoch_of_state = self.epoch
 
 

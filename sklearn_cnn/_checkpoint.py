@@ -1,0 +1,60 @@
+"""A checkpoint as an object: where a fit is written, and how often."""
+
+import os
+
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer
+
+
+class Checkpoint:
+    """A file that a fit is written to while it runs, and goes on from.
+
+    Passed as ``fit(X, y, checkpoint=Checkpoint(path))``. If the file is there, the fit goes on from it, to the very bits that
+    it would have reached without a pause: parameters, curves and random state. If the fit has ended, the file holds its result,
+    and the same call returns it at once. Otherwise the fit begins anew. Delete the file when you no longer need it.
+
+    A file is replaced as a whole, so a process that is killed at any moment leaves one that can be read. It belongs to one fit:
+    other data, other parameters or another state to go on from are refused, by digests of everything that is passed; `n_jobs`
+    and `verbose` may change. Let no two fits write to one file; in a search they would.
+
+    As with every pickle, load none that comes from somebody whom you do not trust.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. While it is written, ``path + ".tmp"`` stands beside it.
+    every : int, default=1
+        Number of epochs between two writes. The result is always written.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and a TypeError, if a parameter is neither.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import Checkpoint, ConvNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(8, input_shape=(8, 8), max_iter=4, random_state=0)
+    >>> checkpoint = Checkpoint("digits.checkpoint", every=2)
+    >>> n_epochs = network.fit(X, y, checkpoint=checkpoint).n_iter_
+    >>> again = ConvNetClassifier(8, input_shape=(8, 8), max_iter=4, random_state=0)
+    >>> again.fit(X, y, checkpoint=checkpoint).loss_curve_ == network.loss_curve_  # read from the file
+    True
+    """
+
+    def __init__(self, path, every=1):
+        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or os.fspath(path) == "":
+            raise InvalidParameterError(
+                f"path={path!r} is not valid for Checkpoint: it must be the path of a file; for example path='fit.checkpoint'."
+            )
+        if not is_integer(every, 1):
+            raise InvalidParameterError(
+                f"every={every!r} is not valid for Checkpoint: it must be an integer of at least 1; for example every=1."
+            )
+        self.path = os.fspath(path)
+        self.every = every
+
+    def __repr__(self):
+        """Show how to make another one."""
+        return f"Checkpoint({self.path!r}, every={self.every})"

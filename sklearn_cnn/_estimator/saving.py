@@ -1,0 +1,209 @@
+"""A fit that is written to a file while it runs, and goes on from there: what belongs to it, and when it is written."""
+
+import hashlib
+import os
+from contextlib import contextmanager
+
+import numpy as np
+
+from sklearn_cnn._estimator.fitted import pack_random_state, unpack_random_state
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, plain
+from sklearn_cnn._training.files import read_whole, write_whole
+from sklearn_cnn._training.listeners import Listener
+from sklearn_cnn._training.state import restore_solver, solver_state
+from sklearn_cnn._version import __version__
+
+# Parameters that have no say in what is learnt.
+FREE_PARAMETERS = ("n_jobs", "verbose")
+# Values that are read at once for a fingerprint.
+CHUNK_VALUES = 1_000_000
+
+
+def is_checkpoint(value):
+    """Say whether a value has what a `Checkpoint` has."""
+    return isinstance(getattr(value, "path", None), str) and is_integer(getattr(value, "every", None), 1)
+
+
+def saving_to(checkpoint):
+    """Build what writes a fit to a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : str, path-like, Checkpoint or None
+        What the caller of ``fit`` has passed.
+
+    Returns
+    -------
+    saving : Saving or None
+        None for None.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither, or if there is no such folder.
+    """
+    if checkpoint is None:
+        return None
+    path, every = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None, 1
+    if is_checkpoint(checkpoint):
+        path, every = checkpoint.path, checkpoint.every
+    if not isinstance(path, str) or path == "":
+        raise InvalidParameterError(
+            f"checkpoint={checkpoint!r} is not valid: it must be None, the path of a file or a Checkpoint; for example "
+            "checkpoint='fit.checkpoint'."
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or os.path.isdir(path):
+        problem = "is a folder" if os.path.isdir(path) else f"stands in the folder {folder}, which does not exist"
+        raise InvalidParameterError(f"checkpoint={path!r} {problem}. Name a file in a folder that exists.")
+    return Saving(path, every)
+
+
+class Saving(Listener):
+    """Writes a fit to a file, and takes it up again from there. It has to be the last of the listeners.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    every : int
+        Number of epochs between two writes.
+    """
+
+    def __init__(self, path, every):
+        self.path, self.every = path, every
+        self._identity: dict = {}
+        self._saved: dict = {}
+        self._run: tuple = ()
+        self._trainer = None
+
+    def open(self, identity):
+        """Read the file; refuse one that belongs to another fit.
+
+        Parameters
+        ----------
+        identity : dict
+            What `identity_of` says of this fit.
+
+        Returns
+        -------
+        saved : dict
+            Empty, or with the fitted state of a fit that has ended as ``"fitted"``, or with the seed of the split as
+            ``"split_seed"`` and the state of the random stream as ``"random_state"``.
+        """
+        content = read_whole(self.path) or {"identity": identity, "saved": {}}
+        for name in {**content["identity"], **identity}:
+            was, now = (known.get(name, "not passed") for known in (content["identity"], identity))
+            if was != now:
+                raise ValueError(
+                    f"The checkpoint {self.path} belongs to another fit: {name} was {was} there and is {now} here. Fit with what "
+                    "it was begun with, or delete the file, or name another one, to begin anew."
+                )
+        self._identity, self._saved = identity, content["saved"]
+        return self._saved
+
+    def follow(self, random_state, split_seed, progress, watch):
+        """Name what changes in the course of a fit, beside the trainer, and the seed that all else follows from."""
+        self._run = random_state, split_seed, progress, watch
+
+    def begin(self, trainer, evaluation):
+        """Take up the fit where the file has left it."""
+        self._trainer = trainer
+        if not self._saved:
+            return
+        random_state, _, progress, watch = self._run
+        restore_solver(trainer, self._saved["solver"])
+        random_state.set_state(unpack_random_state(self._saved["random_state"]).get_state())
+        progress.n_epochs, progress.largest_loss = self._saved["progress"]
+        watch.continue_from(self._saved["watch"])
+
+    def begin_epoch(self):
+        """Write the fit as it stands between two epochs: none follows one at which somebody has asked to stop."""
+        random_state, split_seed, progress, watch = self._run
+        if progress.n_epochs > 0 and progress.n_epochs % self.every == 0:
+            self._write(progress.n_epochs, {
+                "solver": solver_state(self._trainer),
+                "random_state": pack_random_state(random_state),
+                "split_seed": split_seed,
+                "progress": (progress.n_epochs, progress.largest_loss),
+                "watch": watch.in_progress(),
+            })  # fmt: skip
+
+    def finish(self, fitted):
+        """Write what the fit has led to."""
+        self._write(fitted["n_iter_"], {"fitted": fitted})
+
+    def _write(self, n_epochs, saved):
+        write_whole(self.path, {"identity": self._identity, "n_epochs": n_epochs, "saved": saved})
+
+    def where_to_go_on(self):
+        """Say what the file holds of this fit; nothing before it has been opened."""
+        if not self._identity:
+            return ""
+        content = read_whole(self.path)  # an interruption may have come between the write and any note of it
+        if content is None:
+            return f" No epoch of it had been written to {self.path} yet."
+        return f" {content['n_epochs']} epochs of it are in {self.path}: call fit with the same arguments to go on from there."
+
+
+def identity_of(estimator, problem, watched, earlier):
+    """Say in words what a fit depends on, so that another one is told apart.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        Its parameters count, except those that change no result.
+    problem, watched : Problem
+        Training and validation data; `watched` is None if none are passed. They are read once, chunk by chunk.
+    earlier : dict or None
+        The fitted state that the fit goes on from.
+
+    Returns
+    -------
+    identity : dict
+        Name -> words.
+    """
+    identity = {"sklearn_cnn's version": __version__, "the estimator": type(estimator).__name__}
+    parameters = estimator.get_params(deep=False)
+    identity |= {name: in_words(value) for name, value in parameters.items() if name not in FREE_PARAMETERS}
+    for suffix, data in ("", problem), ("_val", watched):
+        if data is not None:
+            identity |= {
+                f"X{suffix}": fingerprint(data.X),
+                "the shape of a sample": str(data.input_shape),
+                f"y{suffix}": f"{fingerprint(data.target.matrix)}, {in_words(data.target.attributes.get('classes_'))}",
+                f"sample_weight{suffix}": "None" if data.own_weight is None else fingerprint(data.own_weight),
+            }
+    identity["the state to go on from"] = "none" if earlier is None else f"{earlier['t']}, {fingerprint(earlier['parameters'])}"
+    return identity
+
+
+def in_words(value):
+    """Describe the value of a parameter, the same in every process."""
+    value = plain(value)
+    if isinstance(value, np.random.RandomState):
+        state = pack_random_state(value)
+        return f"RandomState at {state['position']} of {fingerprint(state['keys'])}"
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return repr(value)
+
+
+def fingerprint(values):
+    """Describe an array by its type, its shape and a digest of all its values."""
+    digest = hashlib.blake2b(digest_size=8)
+    rows = max(1, CHUNK_VALUES // max(1, values.size // max(1, len(values))))
+    for start in range(0, len(values), rows):
+        digest.update(np.ascontiguousarray(values[start : start + rows]).tobytes())
+    return f"{values.dtype} of shape {values.shape} (digest {digest.hexdigest()})"
+
+
+@contextmanager
+def interruption_explained(estimator, saving=None):
+    """Add to Ctrl-C what has become of the estimator, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        note = f"The fit was interrupted, and this {type(estimator).__name__} is what it was before."
+        interruption.add_note(note + ("" if saving is None else saving.where_to_go_on()))
+        raise
