@@ -11,6 +11,7 @@ from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.labels import (
     CLASS_ATTRIBUTES,
     describe_classes,
+    describe_kind,
     encode_labels,
     find_classes,
     one_hot,
@@ -292,7 +293,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         if attributes is None:
             attributes = describe_classes(y, find_classes(y, classes), is_multilabel, is_sparse)
         elif attributes["is_multilabel"] != is_multilabel or (is_multilabel and y.shape[1] != attributes["n_outputs_"]):
-            raise ValueError(f"{name} is not of the kind seen before: multilabel or not, and of how many labels.")
+            raise ValueError(
+                f"{name} is {describe_kind(is_multilabel, y.shape[-1])}, but training has begun with "
+                f"{describe_kind(attributes['is_multilabel'], attributes['n_outputs_'])}. Pass the same, or begin anew with "
+                "warm_start=False or with clone."
+            )
         refuse_other_classes(y, classes, attributes["classes_"])
         attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES if key in attributes}
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)

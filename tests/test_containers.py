@@ -10,7 +10,9 @@ from processes import run_python
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.neural_network import MLPClassifier
+from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_cnn import ConvNetRegressor
 
@@ -226,3 +228,66 @@ def test_array_api_dispatch():
         print(0 <= network.score(xp.asarray(X), y) <= 1)
     """
     assert run_python(code, SCIPY_ARRAY_API="1").splitlines() == ["True", "(60,) ndarray", "[0, 1, 2]", "True"]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [["a", "b"], ["c"]] * 40,
+        np.array([("a",), ("b", "c")] * 40, dtype=object),
+    ],
+    ids=["ragged lists", "tuples"],
+)
+def test_lists_of_labels_are_no_indicators(multilabel, y):
+    network = small_network()
+    with pytest.raises(ValueError, match=r"y has lists in place of labels.*MultiLabelBinarizer"):
+        network.fit(multilabel[0], y)
+    with pytest.raises(ValueError, match=r"y_val has lists in place of labels.*MultiLabelBinarizer"):
+        network.fit(*multilabel, X_val=multilabel[0], y_val=y)
+    assert "_fitted" not in vars(network)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_one_sparse_column_is_refused_as_by_mlp(multilabel, form):
+    X, y = multilabel
+    column = sparse.csr_array(y[:, :1]).asformat(form)
+    with pytest.raises(TypeError, match=r"[Ss]parse data was passed for y"):
+        MLPClassifier().fit(X, column)
+    with pytest.raises(TypeError, match=r"y is a sparse matrix of shape \(80, 1\).*Pass y\.toarray\(\)"):
+        small_network().fit(X, column)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_another_kind_of_labels_than_before_is_refused(multilabel, method):
+    X, y = multilabel
+    network = small_network(warm_start=True).fit(X, y)
+    go_on = getattr(network, method)
+    before = fitted_arrays(network)
+    with pytest.raises(ValueError, match=r"y is one label for each sample, but training has begun with .* matrix of 4 columns"):
+        go_on(X, y[:, 0])
+    with pytest.raises(ValueError, match=r"y is a multilabel matrix of 3 columns, but training has begun with .* of 4 columns"):
+        go_on(X, y[:, :3])
+    assert fitted_arrays(network) == before
+    network = small_network(warm_start=True).fit(X, y[:, 0])
+    with pytest.raises(ValueError, match=r"y is a multilabel matrix of 4 columns, but training has begun with one label for"):
+        getattr(network, method)(X, y)
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csr_matrix])
+def test_model_selection_over_several_labels(multilabel, container):
+    X, y = multilabel
+    network = small_network(max_iter=2)
+    search = GridSearchCV(network, {"n_filters": [2, 3]}, cv=2, scoring="f1_micro").fit(X, container(y))
+    assert 0 < search.best_score_ <= 1
+    predicted = cross_val_predict(network, X, container(y), cv=2)
+    assert predicted.shape == y.shape
+    assert sparse.issparse(predicted) == sparse.issparse(container(y))
+    assert cross_val_score(network, X, y, cv=2, scoring="average_precision").shape == (2,)
+
+
+def test_class_weights_of_several_labels(multilabel):
+    X, y = multilabel
+    weights = [{0: 1.0, 1: 2.0}, {0: 3.0, 1: 1.0}, {0: 1.0, 1: 1.0}, {0: 0.5, 1: 1.0}]
+    expected = compute_sample_weight(weights, y)
+    weighed = small_network(class_weight=weights).fit(X, sparse.csr_array(y))
+    assert fitted_arrays(weighed)["parameters"] == fitted_arrays(small_network().fit(X, y, expected))["parameters"]

@@ -54,6 +54,11 @@ def describe_classes(y, classes, is_multilabel, is_sparse):
     return dict(zip(CLASS_ATTRIBUTES, (classes, n_outputs, out_activation, is_multilabel, is_sparse), strict=True))
 
 
+def describe_kind(is_multilabel, n_labels):
+    """Say in words what kind of labels there are."""
+    return f"a multilabel matrix of {n_labels} columns" if is_multilabel else "one label for each sample"
+
+
 def refuse_other_classes(y, classes, known):
     """Refuse classes that are not those known.
 

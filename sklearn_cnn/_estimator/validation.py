@@ -15,6 +15,11 @@ from sklearn_cnn._estimator.fitted import is_finite_float32
 from sklearn_cnn._estimator.images import flatten_images, from_other_library
 from sklearn_cnn._network.layers import ConvolutionBlock
 
+PASS_LABELS = (
+    "Pass one label for each sample, or for several labels an indicator matrix, for example by "
+    "sklearn.preprocessing.MultiLabelBinarizer."
+)
+
 
 def unpublished_twin(estimator, fitted=None):
     """Build a copy of an estimator for scikit-learn's ``validate_data`` to write on.
@@ -294,8 +299,8 @@ def check_labels(estimator, y, n_samples, name="y"):
     ----------
     estimator : estimator instance
         For names in messages.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels of any type, or a multilabel indicator matrix.
+    y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+        Labels of any type, or a multilabel indicator matrix, which alone may be sparse.
     n_samples : int
         Number of samples in X.
     name : str, default="y"
@@ -306,16 +311,23 @@ def check_labels(estimator, y, n_samples, name="y"):
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Labels, or an indicator matrix if there are two dimensions.
     """
+    if issparse(y) and (y.ndim < 2 or y.shape[1] < 2):
+        raise TypeError(
+            f"{name} is a sparse matrix of shape {y.shape}, but only indicators of several labels may be sparse. Pass "
+            f"{name}.toarray()."
+        )
     y = y.toarray() if issparse(y) else y
-    y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
-    check_classification_targets(y)
+    try:
+        y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
+        check_classification_targets(y)
+    except ValueError as error:
+        if "sequence" not in str(error):  # what NumPy and scikit-learn call a list in place of a label
+            raise
+        raise ValueError(f"{name} has lists in place of labels: {error} {PASS_LABELS}") from error
     if y.ndim < 2 or y.shape[1] < 2:
         return column_or_1d(y, warn=True)
     if type_of_target(y, input_name=name) != "multilabel-indicator" or not np.isin(y, (0, 1)).all():
-        raise ValueError(
-            f"{name} has {y.shape[1]} columns with other values than 0 and 1. Pass one column of class labels, or for several "
-            "labels of each sample an indicator matrix, for example by sklearn.preprocessing.MultiLabelBinarizer."
-        )
+        raise ValueError(f"{name} has {y.shape[1]} columns with other values than 0 and 1. {PASS_LABELS}")
     return y
 
 
