@@ -168,7 +168,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
-            Images or signals. The scaling of the input is learnt in the first call.
+            Images or signals. Their scaling follows from the samples of all calls, these included.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
         classes : array-like of shape (n_classes,), default=None

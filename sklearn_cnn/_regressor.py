@@ -66,9 +66,9 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
-            Images or signals. The scaling of the input is learnt in the first call.
+            Images or signals. Their scaling follows from the samples of all calls, these included.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers to predict. Their scaling is learnt in the first call, too.
+            Numbers to predict. Their scaling is learnt in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample.
 

@@ -32,10 +32,19 @@ def fitted_arrays(estimator):
     return {name: flatten(value) for name, value in state.items()}
 
 
+def assert_calls_add_up(stepwise, whole, n_calls):
+    """Compare calls of `partial_fit` on the same samples with one `fit`: the same bits, but for the count of what was scaled."""
+    state, expected = fitted_arrays(stepwise), {**fitted_arrays(whole), "n_iter_": 1}
+    assert state.pop("input_moments")[0] == n_calls * expected.pop("input_moments")[0]
+    assert state == expected
+
+
 def flatten(value):
-    """Turn arrays into bytes, inside dictionaries too, so that states compare bit by bit."""
+    """Turn arrays into bytes, inside dictionaries and tuples too, so that states compare bit by bit."""
     if isinstance(value, np.ndarray):
         return value.tobytes()
     if isinstance(value, dict):
         return {key: flatten(entry) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(flatten, value))
     return value

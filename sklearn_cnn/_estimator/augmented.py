@@ -13,7 +13,7 @@ from sklearn_cnn._estimator.parameters import (
 )
 from sklearn_cnn._estimator.validation import check_X
 from sklearn_cnn._training.augmentation import build_augmentation
-from sklearn_cnn._training.scaling import channel_scaling
+from sklearn_cnn._training.scaling import channel_moments, channel_scaling
 
 
 def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(1,), random_state=None, scale_input=True):
@@ -51,7 +51,9 @@ def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(
     X, image_shape, _ = check_X(augmentation, X)
     shape = resolve_input_shape(input_shape, image_shape, X.shape[1])
     rows = np.arange(len(X)) if rows is None else rows
-    shift, factor = channel_scaling(X, np.arange(len(X)), None, shape[2]) if scale_input else (None, None)
+    shift, factor = None, None
+    if scale_input:
+        shift, factor = channel_scaling(channel_moments(X, np.arange(len(X)), None, shape[2]))
     _, seed = new_random_streams(random_state)
     way = build_augmentation(plain_augmentation(augmentation), shape, seed)
     return X[rows].reshape(-1, *shape), np.stack([way.versions(X, rows, epoch, shift, factor) for epoch in epochs])

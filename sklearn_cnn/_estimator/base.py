@@ -142,7 +142,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         ``(rows, columns)`` or ``(rows, columns, channels)`` of the images that were flattened into `X`, ``(length,)`` of
         signals. None takes the shape of an image array `X`, and reads the rows of a flat one as signals.
     scale_input : bool, default=True
-        Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on.
+        Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on. Every
+        `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does.
     n_jobs : int or None, default=None
         Number of threads. None leaves it to OpenMP within the limits set from outside. The results do not depend on it.
 

@@ -174,6 +174,23 @@ def fitted_scaling(fitted, plan):
     return {name: checked_array(fitted, name, (plan.input_shape[2],)) for name in ("shift", "factor")}
 
 
+def fitted_moments(fitted, plan):
+    """Return the moments of the input that the scaling follows from, or None; refuse what does not fit the plan.
+
+    They are None where nothing is scaled, and in the state of a version that did not keep them.
+    """
+    moments = fitted.get("input_moments")
+    if moments is None:
+        return None
+    mass, mean, spread = moments
+    named = {"mean of the input": mean, "spread of the input": spread}
+    for name in named:
+        checked_array(named, name, (plan.input_shape[2],), np.float64)
+    if not (0 < mass < math.inf and np.isfinite(mean).all() and (spread >= 0).all() and np.isfinite(spread).all()):
+        raise ValueError("The fitted input_moments are no moments. Fit the estimator again.")
+    return moments
+
+
 def fitted_target_scaling(fitted):
     """Return mean and deviation of the targets of a regressor; refuse what does not fit its outputs."""
     names = ("target_mean", "target_deviation")

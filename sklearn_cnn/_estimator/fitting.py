@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_cnn._estimator.fitted import (
+    fitted_moments,
     fitted_plan,
     fitted_scaling,
     fitted_solver,
@@ -32,7 +33,7 @@ from sklearn_cnn._training.epochs import Examples, Progress, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
 from sklearn_cnn._training.listeners import listen
-from sklearn_cnn._training.scaling import channel_scaling
+from sklearn_cnn._training.scaling import channel_moments, channel_scaling, merged
 from sklearn_cnn._training.state import restore_solver, solver_state
 
 # batch_size="auto": small batches learn small data in fewer and faster epochs; 500 steps an epoch are enough for large ones,
@@ -139,7 +140,8 @@ def fit_network(
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
     problem, watched = estimator._scale_targets(problem, watched, earlier)
-    examples = prepare_examples(estimator, plan, problem, earlier, split_seed)
+    moments, scaling = learn_scaling(estimator, plan, problem, earlier, goes_on=not begins_cycle)
+    examples = prepare_examples(estimator, problem, scaling, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
     watch = Watch(estimator, earlier, stops_early, begins_cycle)
@@ -154,8 +156,8 @@ def fit_network(
             "n_layers_": 1 + sum(block.kind == "weights" for block in plan.blocks),
             "n_parameters_": int(plan.n_parameters),
             "layers": layers,
-            "shift": examples.shift,
-            "factor": examples.factor,
+            "input_moments": moments,
+            **scaling,
             **solver_state(trainer),
             "solver": estimator.solver,
             "random_state": pack_random_state(random_state),
@@ -248,14 +250,39 @@ def take_rows(problem, rows):
     return Problem(problem.X[rows], target, weight, weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
-def prepare_examples(estimator, plan, problem, earlier, seed):
-    """Put together what an epoch reads; the scaling is learnt in the first fit, on the rows to train on, as they are."""
-    scaling = {"shift": None, "factor": None}
-    if earlier is not None:
-        scaling = fitted_scaling(earlier, plan)
-    elif estimator.scale_input:
-        shift, factor = channel_scaling(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
-        scaling = {"shift": shift, "factor": factor}
+def learn_scaling(estimator, plan, problem, earlier, goes_on):
+    """Learn how the input is scaled: in the first fit, and on and on where calls are given one stream of samples.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        Only its parameters are read.
+    plan : Plan
+        The network.
+    problem : Problem
+        The samples to learn from: the rows to train on, as they are.
+    earlier : dict or None
+        Fitted state to go on from.
+    goes_on : bool
+        Whether these samples add to those of earlier calls, as in `partial_fit`; otherwise an earlier scaling is kept.
+
+    Returns
+    -------
+    moments : tuple of (float, ndarray, ndarray) or None
+        Of all samples learnt from. None where nothing is scaled, and behind a fit of a version that did not keep them.
+    scaling : dict
+        ``shift`` and ``factor``, None where nothing is scaled.
+    """
+    moments = None if earlier is None else fitted_moments(earlier, plan)
+    if bool(estimator.scale_input) if earlier is None else goes_on and moments is not None:
+        these = channel_moments(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
+        moments = merged(moments, these)
+        return moments, dict(zip(("shift", "factor"), channel_scaling(moments), strict=True))
+    return moments, {"shift": None, "factor": None} if earlier is None else fitted_scaling(earlier, plan)
+
+
+def prepare_examples(estimator, problem, scaling, seed):
+    """Put together what an epoch reads."""
     augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
     targets = np.ascontiguousarray(estimator._targets_to_learn(problem.target), dtype=np.float32)
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)

@@ -7,10 +7,9 @@ CHUNK_VALUES = 32_768
 
 
 def channel_moments(X, rows, sample_weight, n_channels):
-    """Compute the weighted mean and variance of each channel.
+    """Compute the weighted moments of each channel.
 
-    Chunks of rows are converted to float64 one at a time, and their moments merged with the formula of Chan, Golub and
-    LeVeque (1979), which does not cancel.
+    Chunks of rows are converted to float64 one at a time, and their moments merged.
 
     Parameters
     ----------
@@ -25,49 +24,74 @@ def channel_moments(X, rows, sample_weight, n_channels):
 
     Returns
     -------
-    mean, variance : ndarray of shape (n_channels,), dtype float64
-        Moments over all pixels of the rows.
+    mass : float
+        Sum of the weights of all pixels.
+    mean, spread : ndarray of shape (n_channels,), dtype float64
+        Mean of all pixels, and the weighted sum of their squared distances from it: ``spread / mass`` is the variance.
 
     Examples
     --------
     >>> import numpy as np
     >>> X = np.array([[0, 10, 2, 10], [4, 10, 6, 10]], dtype=np.uint8)  # two images of two pixels, two channels
     >>> channel_moments(X, np.arange(2), None, 2)
-    (array([ 3., 10.]), array([5., 0.]))
+    (4.0, array([ 3., 10.]), array([20.,  0.]))
     """
     chunk = max(1, CHUNK_VALUES // X.shape[1])
-    mass, mean, spread = 0.0, np.zeros(n_channels), np.zeros(n_channels)
+    moments = None
     for start in range(0, len(rows), chunk):
         numbers = rows[start : start + chunk]
         values = np.asarray(X[numbers], dtype=np.float64).reshape(len(numbers), -1, n_channels)
         weight = np.ones(len(numbers)) if sample_weight is None else sample_weight[numbers].astype(np.float64)
-        chunk_mass = weight.sum() * values.shape[1]
-        if chunk_mass == 0.0:
+        mass = float(weight.sum()) * values.shape[1]
+        if mass == 0.0:
             continue
         weight = weight.reshape(-1, 1)
-        chunk_mean = (weight * values.sum(axis=1)).sum(axis=0) / chunk_mass
-        values -= chunk_mean
+        mean = (weight * values.sum(axis=1)).sum(axis=0) / mass
+        values -= mean
         np.square(values, out=values)
-        difference = chunk_mean - mean
-        spread += (weight * values.sum(axis=1)).sum(axis=0) + difference**2 * (mass * chunk_mass / (mass + chunk_mass))
-        mass += chunk_mass
-        mean += difference * (chunk_mass / mass)
-    return mean, spread / mass
+        moments = merged(moments, (mass, mean, (weight * values.sum(axis=1)).sum(axis=0)))
+    return moments
 
 
-def channel_scaling(X, rows, sample_weight, n_channels):
-    """Learn what brings each channel to mean zero and standard deviation one.
+def merged(moments, others):
+    """Put the moments of two groups of rows together, with the formula of Chan, Golub and LeVeque (1979), which does not cancel.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_pixels * n_channels)
-        Flattened images, channels last, of any real dtype.
-    rows : ndarray of shape (n_rows,), dtype int64
-        The rows to learn from.
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weight of each row of `X`.
-    n_channels : int
-        Number of channels.
+    moments : tuple of (float, ndarray, ndarray) or None
+        Made by `channel_moments`; None is a group of no rows.
+    others : tuple of (float, ndarray, ndarray)
+        Those of the other group.
+
+    Returns
+    -------
+    moments : tuple of (float, ndarray, ndarray)
+        Of all rows. Of the same group twice, mean and variance stay what they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> merged((1.0, np.array([2.0]), np.array([0.0])), (1.0, np.array([4.0]), np.array([0.0])))
+    (2.0, array([3.]), array([2.]))
+    """
+    if moments is None:
+        return others
+    (mass, mean, spread), (other_mass, other_mean, other_spread) = moments, others
+    both, difference = mass + other_mass, other_mean - mean
+    return (
+        both,
+        mean + difference * (other_mass / both),
+        spread + (other_spread + difference**2 * (mass * other_mass / both)),
+    )
+
+
+def channel_scaling(moments):
+    """Return what brings each channel to mean zero and standard deviation one.
+
+    Parameters
+    ----------
+    moments : tuple of (float, ndarray, ndarray)
+        Made by `channel_moments`.
 
     Returns
     -------
@@ -78,11 +102,11 @@ def channel_scaling(X, rows, sample_weight, n_channels):
     --------
     >>> import numpy as np
     >>> X = np.array([[0, 10, 2, 10], [4, 10, 6, 10]], dtype=np.uint8)
-    >>> channel_scaling(X, np.arange(2), None, 2)
+    >>> channel_scaling(channel_moments(X, np.arange(2), None, 2))
     (array([ 3., 10.], dtype=float32), array([0.4472136, 1.       ], dtype=float32))
     """
-    mean, variance = channel_moments(X, rows, sample_weight, n_channels)
-    deviation = np.sqrt(variance)
+    mass, mean, spread = moments
+    deviation = np.sqrt(spread / mass)
     # Below the resolution of float32 a deviation is rounding, and dividing by it would blow rounding up to signal.
     resolution = np.finfo(np.float32)
     is_constant = (deviation <= resolution.eps * np.abs(mean)) | (deviation <= resolution.tiny)
@@ -113,7 +137,8 @@ def target_scaling(y, rows, sample_weight):
     >>> target_scaling(np.array([[1.0, 7.0], [5.0, 7.0]]), np.arange(2), None)
     (array([3., 7.]), array([2., 1.]))
     """
-    mean, variance = channel_moments(y, rows, sample_weight, y.shape[1])
+    mass, mean, spread = channel_moments(y, rows, sample_weight, y.shape[1])
+    variance = spread / mass
     learnt_from = y[rows]
     is_constant = (np.ptp(learnt_from, axis=0) == 0.0) | (variance == 0.0)  # rounding gives a constant some variance
     return np.where(is_constant, learnt_from[0], mean), np.where(is_constant, 1.0, np.sqrt(variance))
