@@ -329,8 +329,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
             Images or signals of any real dtype. ``uint8``, ``float32``, ``float64`` and memory-mapped arrays are read in
             place, one mini-batch at a time.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            Targets. Only the indicators of a classifier of several labels may be sparse.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample. A weight of zero is the same as leaving the sample out.
         X_val : array-like of the same form as `X`, default=None
