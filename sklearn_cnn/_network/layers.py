@@ -186,6 +186,15 @@ def layers_of_map(layers, number, stage):
     return (*layers[:number], last)
 
 
+def layers_behind_map(layers, number):
+    """Return the layers between the "conv" of a block, as `layers_of_map` cuts it off, and the output."""
+    last, rest = layers[number], layers[number + 1 :]
+    if last.pooling is not None:
+        normalisation = (NormalisationLayer(last.activation),) if last.batch_norm and last.pooling == "max" else ()
+        rest = (PoolingLayer(last.pooling, last.pool_size, last.pool_stride), *normalisation, *rest)
+    return rest
+
+
 def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,
                  pool_stride, weight_sharing, global_pooling, hidden_layer_sizes, activation, batch_norm):  # fmt: skip
     """Turn an estimator's parameters into layers for one input shape.

@@ -184,6 +184,33 @@ class Network:
         plan = build_plan(layers, self.plan.input_shape)
         return Network(plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level)
 
+    def behind(self, first, layers):
+        """Return the network of the layers behind the first ones, which a network of their own has, made by `up_to`."""
+        plan = build_plan(layers, first.plan.output_shapes[-1])
+        parameters, statistics = self.parameters[first.parameters.size :], self.statistics[first.statistics.size :]
+        return Network(plan, parameters, statistics, level=self.level)
+
+    def input_gradients(self, X, d_output, *, n_threads=1):
+        """Return the gradients of a weighted sum of the outputs with respect to each sample.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_inputs), of the type of the parameters
+            As the network sees it: scaled.
+
+        d_output : ndarray of shape (n_outputs,)
+            Weights of the outputs, the same for all samples.
+
+        n_threads : int, default=1
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_inputs)
+        """
+        plan = build_plan(self.plan.layers, self.plan.input_shape, True)
+        network = Network(plan, self.parameters, self.statistics, level=self.level)
+        return network.gradients(X, np.broadcast_to(d_output, (len(X), plan.n_outputs)), n_threads=n_threads)[0]
+
     def gradients(self, X, d_outputs, *, n_threads=1):
         """Run samples forward and the gradients of their outputs backward; running means and variances are constants.
 

@@ -11,6 +11,7 @@ from sklearn_cnn.inspection._kernel_display import KernelDisplay
 from sklearn_cnn.inspection._loss_display import LossDisplay
 from sklearn_cnn.inspection._occlusion_display import OcclusionDisplay
 from sklearn_cnn.inspection._receptive_field_display import ReceptiveFieldDisplay
+from sklearn_cnn.inspection._saliency_display import SaliencyDisplay
 
 __all__ = [
     "AugmentationDisplay",
@@ -19,4 +20,5 @@ __all__ = [
     "LossDisplay",
     "OcclusionDisplay",
     "ReceptiveFieldDisplay",
+    "SaliencyDisplay",
 ]

@@ -91,6 +91,42 @@ def draw_sample(ax, image, **options):
     return ax.imshow(picture(image), **({"cmap": "gray", "interpolation": "nearest"} | options))
 
 
+def draw_heat(ax, image, heat, limits, cmap):
+    """Draw a heat map over a sample: transparent where it is zero. Of a signal it is the background of the line.
+
+    Returns
+    -------
+    artist, heat : AxesImage or list of Line2D, and AxesImage
+        The sample and the heat map.
+    """
+    is_signal = image.shape[0] == 1
+    artist = draw_sample(ax, image)
+    rows, columns = image.shape[:2]
+    view = ax.get_ylim() if is_signal else (rows - 0.5, -0.5)
+    drawn = ax.imshow(
+        heat, cmap=cmap, vmin=limits[0], vmax=limits[1], alpha=0.9 * (np.abs(heat) / limits[1]) ** 0.75,
+        extent=(-0.5, columns - 0.5, *view), aspect="auto" if is_signal else "equal",
+        interpolation="nearest", zorder=0 if is_signal else 2,
+    )  # fmt: skip
+    ax.set_ylim(view)
+    return artist, drawn
+
+
+def opaque(heat):
+    """Return the colours and the scale of a heat map, without its transparency."""
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(norm=heat.norm, cmap=heat.cmap)
+
+
+def number_of(target, labels):
+    """Return the number of a class or an output among its labels."""
+    numbers = np.flatnonzero(labels == target)
+    if len(numbers) != 1:
+        raise ValueError(f"target={target!r} is none of the classes or outputs {labels}.")
+    return int(numbers[0])
+
+
 def columns_for(n_tiles, width, height):
     """Choose a number of columns that fills a picture wider than it is high, with full rows where that can be had.
 

@@ -3,7 +3,16 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
+from sklearn_cnn.inspection._drawing import (
+    add_colorbar,
+    axes_to_draw_on,
+    check_network,
+    draw_heat,
+    number_of,
+    one_sample,
+    opaque,
+    size_text,
+)
 
 IMAGES_AT_A_TIME = 256
 SMALLEST_SCALE = 0.05  # of probability; smaller drops look as small as they are
@@ -102,7 +111,7 @@ class OcclusionDisplay:
         if target is None:
             number = int(answers.argmax()) if is_classifier(estimator) else 0
         else:
-            number = _number_of(target, labels)
+            number = number_of(target, labels)
         window = _window(window, image.shape)
         shorter = min(window) if image.shape[0] > 1 else window[1]
         step = max(1, shorter // 4) if step is None else step
@@ -133,20 +142,9 @@ class OcclusionDisplay:
         """
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
         limit = max(float(np.abs(self.drops).max()), SMALLEST_SCALE)
-        is_signal = self.image.shape[0] == 1
-        self.image_ = draw_sample(self.ax_, self.image)
-        rows, columns = self.drops.shape
-        view = self.ax_.get_ylim() if is_signal else (rows - 0.5, -0.5)
-        self.heat_ = self.ax_.imshow(
-            self.drops, cmap=cmap, vmin=-limit, vmax=limit, alpha=0.9 * (np.abs(self.drops) / limit) ** 0.75,
-            extent=(-0.5, columns - 0.5, *view), aspect="auto" if is_signal else "equal",
-            interpolation="nearest", zorder=0 if is_signal else 2,
-        )  # fmt: skip
-        self.ax_.set_ylim(view)
-        bar = None
-        if colorbar:
-            bar = add_colorbar(self.figure_, self.ax_, _opaque(self.heat_), f"drop of {self._quantity()} when covered")
-        self.colorbar_ = bar
+        self.image_, self.heat_ = draw_heat(self.ax_, self.image, self.drops, (-limit, limit), cmap)
+        label = f"drop of {self._quantity()} when covered"
+        self.colorbar_ = add_colorbar(self.figure_, self.ax_, opaque(self.heat_), label) if colorbar else None
         self.ax_.set_title(self._title())
         return self
 
@@ -171,20 +169,6 @@ def _answers_of(estimator):
     if is_classifier(estimator):
         return estimator.predict_proba
     return lambda X: estimator.predict(X).reshape(len(X), -1)
-
-
-def _opaque(heat):
-    """Return the colours and the scale of the heat map, without its transparency."""
-    from matplotlib.cm import ScalarMappable
-
-    return ScalarMappable(norm=heat.norm, cmap=heat.cmap)
-
-
-def _number_of(target, classes):
-    numbers = np.flatnonzero(classes == target)
-    if len(numbers) != 1:
-        raise ValueError(f"target={target!r} is none of the classes or outputs {classes}.")
-    return int(numbers[0])
 
 
 def _window(window, shape):
