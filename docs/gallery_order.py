@@ -12,6 +12,7 @@ ORDER = (
     "mnist1d",
     "regression",
     "grid_search",
+    "larger_than_memory",
 )
 
 
