@@ -10,6 +10,7 @@ import pytest
 from images import bars, small_network
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -231,15 +232,38 @@ def test_curves(network):
     np.testing.assert_array_equal(display.line_.get_ydata(), network.loss_curve_)
     np.testing.assert_array_equal(display.validation_line_.get_ydata(), network.validation_loss_curve_)
     np.testing.assert_array_equal(display.score_line_.get_ydata(), network.validation_scores_)
+    np.testing.assert_array_equal(display.learning_rate_line_.get_ydata(), network.learning_rate_curve_)
     assert list(display.best_line_.get_xdata()) == [network.best_iter_] * 2
+    assert display.best_line_.get_label() == f"best epoch: {network.best_iter_}"
+    assert len(display.ax_.get_legend().get_texts()) == 5
+    assert len({id(axis) for axis in (display.ax_, display.score_ax_, display.learning_rate_ax_)}) == 3
     assert LossDisplay.from_estimator(network, scores=False).score_ax_ is None
+    assert LossDisplay.from_estimator(network, learning_rate=False).learning_rate_ax_ is None
     assert LossDisplay.from_estimator(network, log_scale=True).ax_.get_yscale() == "log"
 
 
 def test_curves_without_validation():
-    display = LossDisplay.from_estimator(small_network().fit(X, Y))
-    assert display.line_ is not None
-    assert display.validation_line_ is display.score_line_ is display.score_ax_ is display.best_line_ is None
+    network = small_network(learning_rate="one_cycle").fit(X, Y)
+    display = LossDisplay.from_estimator(network)
+    assert display.validation_line_ is display.score_line_ is display.score_ax_ is None
+    np.testing.assert_array_equal(display.line_.get_ydata(), network.loss_curve_)
+    assert np.ptp(display.learning_rate_line_.get_ydata()) > 0
+    assert network.best_iter_ == 1 + np.argmin(network.loss_curve_)
+    assert list(display.best_line_.get_xdata()) == [network.best_iter_] * 2
+
+
+def test_the_best_epoch_is_that_of_the_validation_data_also_where_training_does_not_stop():
+    """It was the epoch with the smallest training loss, though validation data were there to watch."""
+    network = small_network(early_stopping=False, max_iter=6, alpha=0.0, learning_rate_init=0.1)
+    network.fit(X[:30], Y[:30], X_val=X[30:], y_val=(Y[30:] + 1) % 3)  # the better in training, the worse here
+    assert network.best_iter_ < 1 + np.argmin(network.loss_curve_)
+    assert list(LossDisplay.from_estimator(network).best_line_.get_xdata()) == [network.best_iter_] * 2
+
+
+def test_an_estimator_without_a_curve_of_rates():
+    network = MLPClassifier(hidden_layer_sizes=2, max_iter=2).fit(X.reshape(len(X), -1), Y)
+    display = LossDisplay.from_estimator(network)
+    assert display.learning_rate_ax_ is display.learning_rate_line_ is display.best_line_ is None
 
 
 def test_validation_that_began_late():

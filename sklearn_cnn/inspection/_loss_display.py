@@ -4,11 +4,11 @@ import numpy as np
 
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network
 
-TRAINING, VALIDATION, SCORE = "#1f5f99", "#c8521b", "#3f8f4f"
+TRAINING, VALIDATION, SCORE, RATE = "#1f5f99", "#c8521b", "#3f8f4f", "#8a6bb0"
 
 
 class LossDisplay:
-    """How training went: the loss of every epoch, and the loss and the score on validation data where there are some.
+    """How training went: loss and learning rate of every epoch, and loss and score on validation data where there are some.
 
     Parameters
     ----------
@@ -18,8 +18,11 @@ class LossDisplay:
         Loss on the validation data, NaN for epochs without. If it is shorter than `loss_curve`, it belongs to the last epochs.
     validation_scores : sequence of float, default=None
         Score on the validation data.
+    learning_rate_curve : sequence of float, default=None
+        Step size of every epoch.
     best_iter : int, default=None
-        The best epoch, counted from 1. With early stopping its parameters are kept, otherwise those of the last.
+        The best epoch, counted from 1: on validation data where there are some, otherwise by its training loss. With early
+        stopping its parameters are kept, otherwise those of the last.
     title : str, default=None
         Stands above the picture.
 
@@ -27,9 +30,9 @@ class LossDisplay:
     ----------
     figure_, ax_ : Figure, Axes
         What it is drawn on.
-    score_ax_ : Axes or None
-        The axis of the score, on the right.
-    line_, validation_line_, score_line_, best_line_ : Line2D or None
+    score_ax_, learning_rate_ax_ : Axes or None
+        The axes of the score and of the learning rate, on the right.
+    line_, validation_line_, score_line_, learning_rate_line_, best_line_ : Line2D or None
         The curves, and the mark of the best epoch.
 
     Examples
@@ -46,10 +49,20 @@ class LossDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, loss_curve, *, validation_loss_curve=None, validation_scores=None, best_iter=None, title=None):
+    def __init__(
+        self,
+        loss_curve,
+        *,
+        validation_loss_curve=None,
+        validation_scores=None,
+        learning_rate_curve=None,
+        best_iter=None,
+        title=None,
+    ):
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.validation_scores = validation_scores
+        self.learning_rate_curve = learning_rate_curve
         self.best_iter = best_iter
         self.title = title
 
@@ -72,17 +85,17 @@ class LossDisplay:
             Drawn.
         """
         check_network(estimator, "loss_curve_")
-        scores = getattr(estimator, "validation_scores_", None)
         display = cls(
             estimator.loss_curve_,
             validation_loss_curve=getattr(estimator, "validation_loss_curve_", None),
-            validation_scores=scores,
-            best_iter=getattr(estimator, "best_iter_", None) if scores else None,
+            validation_scores=getattr(estimator, "validation_scores_", None),
+            learning_rate_curve=getattr(estimator, "learning_rate_curve_", None),
+            best_iter=getattr(estimator, "best_iter_", None),
             title=f"Training of {type(estimator).__name__}, {len(estimator.loss_curve_)} epochs",
         )
         return display.plot(ax, **options)
 
-    def plot(self, ax=None, *, log_scale=False, scores=True):
+    def plot(self, ax=None, *, log_scale=False, scores=True, learning_rate=True):
         """Draw the curves.
 
         Parameters
@@ -93,6 +106,8 @@ class LossDisplay:
             Whether the loss has a logarithmic axis.
         scores : bool, default=True
             Whether to draw the validation score, with an axis on the right.
+        learning_rate : bool, default=True
+            Whether to draw the learning rate, with an axis on the right.
 
         Returns
         -------
@@ -102,17 +117,18 @@ class LossDisplay:
         self.figure_, self.ax_ = axes_to_draw_on(ax, (7, 4.2))
         ax = self.ax_
         self.line_ = self._draw(ax, self.loss_curve, TRAINING, "training loss")
-        self.validation_line_ = self.score_line_ = self.best_line_ = self.score_ax_ = None
+        self.validation_line_ = self.best_line_ = None
         if self.validation_loss_curve:
             self.validation_line_ = self._draw(ax, self.validation_loss_curve, VALIDATION, "validation loss")
-        handles = [self.line_, self.validation_line_]
-        if self.validation_scores and scores:
-            self.score_ax_ = ax.twinx()
-            self.score_line_ = self._draw(self.score_ax_, self.validation_scores, SCORE, "validation score", linestyle="--")
-            self.score_ax_.set_ylabel("score", color=SCORE)
-            self.score_ax_.tick_params(axis="y", colors=SCORE)
-            self.score_ax_.spines[["top", "left"]].set_visible(False)
-            handles.append(self.score_line_)
+        self.score_ax_, self.score_line_ = self._draw_beside(
+            ax, scores and self.validation_scores, SCORE, "validation score", "score", linestyle="--"
+        )
+        self.learning_rate_ax_, self.learning_rate_line_ = self._draw_beside(
+            ax, learning_rate and self.learning_rate_curve, RATE, "learning rate", "learning rate", linestyle="-."
+        )
+        if self.score_ax_ is not None and self.learning_rate_ax_ is not None:
+            self.learning_rate_ax_.spines["right"].set_position(("outward", 50))  # beside the axis of the score
+        handles = [self.line_, self.validation_line_, self.score_line_, self.learning_rate_line_]
         if self.best_iter:
             label = f"best epoch: {self.best_iter}"
             self.best_line_ = ax.axvline(self.best_iter, color="#999999", linewidth=1.2, linestyle=":", label=label)
@@ -131,6 +147,16 @@ class LossDisplay:
         if self.title is not None:
             ax.set_title(self.title, color=INK)
         return self
+
+    def _draw_beside(self, ax, values, colour, label, axis_label, **options):
+        if not values:
+            return None, None
+        beside = ax.twinx()
+        line = self._draw(beside, values, colour, label, **options)
+        beside.set_ylabel(axis_label, color=colour)
+        beside.tick_params(axis="y", colors=colour)
+        beside.spines[["top", "left"]].set_visible(False)
+        return beside, line
 
     def _draw(self, ax, values, colour, label, **options):
         n_epochs = len(self.loss_curve)
