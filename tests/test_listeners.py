@@ -225,12 +225,13 @@ class MadeUpBar:
         self.told.append("closed")
 
 
-def test_a_progress_bar_says_what_a_line_says_and_is_closed_once(capsys):
-    listen(made_up([3.0, 1.0]), [ProgressBar(MadeUpBar), Witness("that will do", 2)], None)
+def test_a_progress_bar_says_what_an_epoch_was_and_is_closed_once(capsys):
+    evaluations = [(0.5, 2.0), (0.75, 1.0)]
+    listen(made_up([3.0, 1.0], evaluations), [ProgressBar(MadeUpBar), Witness("that will do", 2)], None)
     assert MadeUpBar.last.told == [
         (2, 0),
-        "Epoch 1/2, loss 3.000000, learning rate 0.1, 0.25 s, 0.25 s left",
-        "Epoch 2/2, loss 1.000000, learning rate 0.1, 0.25 s, 0.00 s left",
+        "1/2, loss 3, score 0.5, rate 0.1, 0.25 s left",
+        "2/2, loss 1, score 0.75, rate 0.1, 0.00 s left",
         "closed",
     ]
     assert capsys.readouterr().out == "Stopping: that will do.\n"
@@ -250,7 +251,7 @@ def test_a_progress_bar_is_closed_when_training_fails():
 def test_a_real_progress_bar(package, capsys):
     pytest.importorskip(package)
     listen(made_up([3.0, 1.0]), [ProgressBar(BARS[package])], None)
-    assert "Epoch 2/2, loss 1.0" in capsys.readouterr().out
+    assert "2/2, loss 1, rate 0.1, 0.00 s left" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

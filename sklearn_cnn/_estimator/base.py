@@ -95,7 +95,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         the validation loss.
     verbose : bool or int, default=False
         Whether to tell how training goes: 1 prints a line per epoch, with loss, validation score, learning rate, duration and
-        the time left if no rule stops training before `max_iter`; from 2 on a progress bar says the same where ``rich`` or
+        the time left if no rule stops training before `max_iter`; from 2 on there is a progress bar where ``rich`` or
         ``tqdm`` is installed.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last fit stopped, solver state included: two fits of 5 epochs give the bits of one

@@ -4,6 +4,8 @@ import sys
 
 from sklearn_cnn._training.listeners import Listener
 
+BAR_WIDTH = 16
+
 
 class Report(Listener):
     """A line for every epoch, and one that says why training stopped."""
@@ -13,30 +15,26 @@ class Report(Listener):
 
     def see(self, epoch):
         """Print what an epoch was."""
-        self.tell(epoch, ", ".join([f"Epoch {numbered(epoch)}", *self.parts(epoch)]))
-
-    def tell(self, epoch, line):
-        """Print a line."""
-        print(line)
+        parts = [f"Epoch {numbered(epoch)}", f"loss {epoch.loss:.6f}"]
+        if epoch.evaluation is not None:
+            score, loss = epoch.evaluation
+            parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
+        parts += [f"learning rate {epoch.learning_rate:.3g}", duration(epoch.seconds), f"{self.time_left(epoch)} left"]
+        print(", ".join(parts))
 
     def end(self, trainer, reason):
         """Print why training stopped before its last epoch."""
         if reason is not None:
             print(f"Stopping: {reason}.")
 
-    def parts(self, epoch):
-        """Say what an epoch was; the time left is that of all epochs that may come, each as long as those of this call."""
+    def time_left(self, epoch):
+        """Say how long all epochs that may come will take, each as long as those of this call on average."""
         self._seconds.append(epoch.seconds)
-        parts = [f"loss {epoch.loss:.6f}"]
-        if epoch.evaluation is not None:
-            score, loss = epoch.evaluation
-            parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
-        left = (epoch.n_epochs - epoch.number) * sum(self._seconds) / len(self._seconds)
-        return [*parts, f"learning rate {epoch.learning_rate:.3g}", duration(epoch.seconds), f"{duration(left)} left"]
+        return duration((epoch.n_epochs - epoch.number) * sum(self._seconds) / len(self._seconds))
 
 
 class ProgressBar(Report):
-    """A bar that grows with every epoch, beside it what the last one was.
+    """A bar that grows with every epoch, beside it what the last one was, in few words: both fit on a line of 80 characters.
 
     Parameters
     ----------
@@ -48,11 +46,13 @@ class ProgressBar(Report):
         super().__init__()
         self._open_bar, self._bar = open_bar, None
 
-    def tell(self, epoch, line):
+    def see(self, epoch):
         """Move the bar on; it is opened by the first epoch."""
         if self._bar is None:
             self._bar = self._open_bar(epoch.n_epochs, epoch.number - 1)
-        self._bar.move(line)
+        score = "" if epoch.evaluation is None else f", score {epoch.evaluation[0]:.4g}"
+        words = f"{numbered(epoch)}, loss {epoch.loss:.4g}{score}, rate {epoch.learning_rate:.2g}"
+        self._bar.move(f"{words}, {self.time_left(epoch)} left")
 
     def end(self, trainer, reason):
         """Close the bar before anything is printed below it."""
@@ -72,7 +72,7 @@ class RichBar:
     def __init__(self, n_epochs, n_done):
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._progress = Progress(BarColumn(), TextColumn("{task.description}"))
+        self._progress = Progress(BarColumn(BAR_WIDTH), TextColumn("{task.description}"))
         self._task = self._progress.add_task("", total=n_epochs, completed=n_done)
         self._progress.start()
 
@@ -91,7 +91,7 @@ class TqdmBar:
     def __init__(self, n_epochs, n_done):
         from tqdm import tqdm
 
-        self._bar = tqdm(total=n_epochs, initial=n_done, file=sys.stdout, bar_format="|{bar:30}| {desc}")
+        self._bar = tqdm(total=n_epochs, initial=n_done, file=sys.stdout, bar_format=f"|{{bar:{BAR_WIDTH}}}| {{desc}}")
 
     def move(self, line):
         """Advance by one epoch."""
