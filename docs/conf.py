@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "agg"  # figures are written to files; nobody has to have a screen
-sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide
+sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide, and standalone.py
+
+from standalone import write_standalone
 
 import sklearn_cnn
 
@@ -41,12 +43,12 @@ plot_formats = [("png", 130)]
 plot_rcparams = {"figure.constrained_layout.use": True, "savefig.bbox": "tight"}
 plot_apply_rcparams = True
 
-# Gallery: every program in examples/ is run; one that fails fails the build.
+# Gallery: every program in examples/ is run, as it is downloaded; one that fails fails the build.
+write_standalone(Path(__file__).parent.parent / "examples", Path(__file__).parent / "_build" / "examples")
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
+    "examples_dirs": "_build/examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"images\.py",
     "within_subsection_order": "gallery_order.TeachingOrder",
     "abort_on_example_error": True,
     "remove_config_comments": True,

@@ -3,7 +3,7 @@ Invariance: what pooling forgives
 =================================
 
 Pooling keeps the largest value of a window and forgets where in the window it was. A shift inside the window leaves the
-result as it is. Larger windows forgive larger shifts; without pooling nothing is forgiven.
+result as it is. Larger windows forgive larger shifts; without pooling little is forgiven.
 """
 
 # %%
@@ -72,6 +72,9 @@ ax.legend()
 plt.show()
 
 # %%
+# The network without pooling is hurt most by every shift, though not at once: neighbouring pixels resemble each other, and so do
+# the maps of an image and of the same image moved by one pixel.
+#
 # There is a price: large windows also forget what would have told the classes apart, and on images that stay in place
 # they are not the best. And no network here is invariant for good: what windows forgive is a few pixels. To be safe
 # against larger shifts, stack blocks (their windows multiply) or train with moved images.

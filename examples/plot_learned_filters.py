@@ -1,10 +1,10 @@
 """
-What the first layer learns: edges
-==================================
+What the first layer learns, and when that looks like edges
+===========================================================
 
-Nobody tells a network to look for edges. It starts from random kernels, a different one for each filter, so that each
-can become something else; back-propagation does the rest. Here are the kernels of a first layer before and after, as
-grey images, and what they make of a picture.
+A network starts from random kernels, a different one for each filter, so that each can become something else; back-propagation
+does the rest. In large networks the first kernels end up as detectors of edges. Here are the kernels of a small one before and
+after training, as grey images, and what they make of a picture: edges appear only where large weights are made expensive.
 """
 
 # %%

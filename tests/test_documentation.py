@@ -1,10 +1,15 @@
 """What the documents promise: their examples run, and the commands that they name exist."""
 
+import ast
 import doctest
 import importlib
 import inspect
+import os
 import pkgutil
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +83,38 @@ TEACHING = sorted(path for folder in ("docs", "docs/guide", "examples", "demo") 
 @pytest.mark.parametrize("path", [*DOCUMENTS, *TEACHING], ids=short)
 def test_nobody_is_taught_to_watch_training_with_test_images(path):
     assert not re.search(r"X_val=\w*test", path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("downloads")
+    runpy.run_path(str(ROOT / "docs" / "standalone.py"))["write_standalone"](ROOT / "examples", folder)
+    return folder
+
+
+def test_downloaded_examples_stand_alone(downloads):
+    neighbours = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    programs = sorted(downloads.glob("*.py"))
+    assert {path.stem for path in programs} == neighbours - {"images"}
+    for path in programs:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "names")]
+        imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {getattr(node, "module", None) or node.names[0].name for node in imports}
+        assert not {name.split(".")[0] for name in names} & neighbours, path.name
+        original = (ROOT / "examples" / path.name).read_text(encoding="utf-8")
+        assert ("from images import" in original) == ("def load_images" in path.read_text(encoding="utf-8"))
+
+
+def test_a_downloaded_example_reads_its_images(downloads, tmp_path):
+    """Its imports and functions run in an empty folder."""
+    tree = ast.parse((downloads / "plot_stride.py").read_text(encoding="utf-8"))
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    tree.body = [node for node in tree.body if isinstance(node, kinds) or ast.unparse(node).startswith("FOLDER =")]
+    program = ast.unparse(tree) + "\nX, y, *_ = load_images()\nassert len(draw_samples(X, y, 7, 0)[0]) == 7"
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    result = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=short)
