@@ -135,6 +135,31 @@ def test_metadata_routing(flat_bars):
         search.fit(X, y, sample_weight=np.ones(len(X)))
 
 
+class Watcher(ConvNetClassifier):
+    """Keeps what validation data each fit has seen."""
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        self.seen.append((len(X), len(X_val), float(np.max(X_val))))
+        return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+
+
+def test_validation_data_in_a_search_stay_whole_unless_they_are_as_long_as_X(flat_bars, monkeypatch):
+    """scikit-learn cuts what is as long as X into folds; the user guide says so, and how to do without."""
+    X, y = flat_bars
+    monkeypatch.setattr(Watcher, "seen", [], raising=False)
+    largest = float(MinMaxScaler().fit(X).transform(2 * X).max())
+    with config_context(enable_metadata_routing=True):
+        network = Watcher(4, input_shape=(6, 6), max_iter=1, random_state=0).set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(MinMaxScaler(), network, transform_input=["X_val"])
+        search = GridSearchCV(pipeline, {"watcher__kernel_size": [2]}, cv=2, error_score="raise")
+        search.fit(X, y, X_val=2 * X[:-1], y_val=y[:-1])
+        assert [n_val for _, n_val, _ in Watcher.seen] == [len(X) - 1] * 3
+        assert Watcher.seen[-1][2] == pytest.approx(largest, rel=0.2)  # transformed as X was
+        Watcher.seen.clear()
+        search.fit(X, y, X_val=2 * X, y_val=y)
+        assert [n_val for _, n_val, _ in Watcher.seen] == [len(X) // 2] * 2 + [len(X)]
+
+
 def test_representations():
     X, y = digits(40)
     network = ConvNetClassifier(n_filters=4, input_shape=(8, 8), max_iter=1).fit(X, y)
