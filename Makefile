@@ -18,15 +18,19 @@ SOURCES := pyproject.toml README.md meson.build $(wildcard meson.options) \
 # The requirements of the tools that are no part of the package stand in pyproject.toml, like everything else.
 GROUP = $(shell $(PYTHON) -c 'import tomllib; print(*map(repr, tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))')
 
+# The oldest versions that pyproject.toml allows of what the package and its tests need, one a line.
+OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*(requirement.replace(">=", "==") for requirement in project["dependencies"] + project["optional-dependencies"]["test"]), sep="\n")'
+
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs examples bench-smoke wheel dev clean
+.PHONY: help demo test test-oldest lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         train, search, pickle and draw on real images             (ARGS=..., DATA=digits or a folder)"
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
+	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -73,6 +77,10 @@ endef
 .venv-test/installed.stamp: .venv-test/created.stamp dist/wheel.stamp
 	$(call INSTALL,test,[test])
 
+.venv-oldest/installed.stamp: .venv-oldest/created.stamp dist/wheel.stamp
+	@$(OLDEST) > .venv-oldest/constraints.txt
+	$(call INSTALL,oldest,[test],--constraint .venv-oldest/constraints.txt)
+
 .venv-docs/installed.stamp: .venv-docs/created.stamp dist/wheel.stamp
 	$(call INSTALL,docs,[examples],$(call GROUP,docs))
 
@@ -92,6 +100,12 @@ demo: .venv-demo/installed.stamp
 # From inside the environment and with -P: the folder sklearn_cnn/ here has no compiled modules and must not be imported.
 test: .venv-test/installed.stamp
 	cd .venv-test && bin/python -P -m pytest --numprocesses $(JOBS) ../tests $(ARGS)
+
+# What touches scikit-learn, NumPy, SciPy, joblib and pandas; kernels and plans do not depend on their versions.
+OLDEST_TESTS := attributes classifier model_selection outputs pickling regressor sklearn_checks summary transformer
+
+test-oldest: .venv-oldest/installed.stamp
+	cd .venv-oldest && bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
 
 # All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp
@@ -123,6 +137,6 @@ dev: .venv-dev/created.stamp
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-lint .venv-docs .venv-wheel .venv-dev build dist demo/output docs/_build docs/auto_examples \
-	       docs/generated .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv-demo .venv-test .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-dev build dist demo/output docs/_build \
+	       docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

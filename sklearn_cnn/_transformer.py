@@ -166,7 +166,8 @@ class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
         routing : MetadataRouter
             `fit` and `fit_transform` hand on to `fit` of the network what that has requested.
         """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
+        # pipelines of scikit-learn 1.6 ask for fit_transform
+        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
         return MetadataRouter(owner=type(self).__name__).add(estimator=self.estimator, method_mapping=mapping)
 
     def _check_parameters(self):
