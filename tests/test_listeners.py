@@ -10,7 +10,7 @@ from problems import gaussian_parameters
 from sklearn_cnn._network.layers import DenseLayer
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
-from sklearn_cnn._training.epochs import Epoch, Examples, train
+from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, train
 from sklearn_cnn._training.history import (
     LEARNING_RATE,
     LOSS,
@@ -33,8 +33,13 @@ def make_trainer():
     return Trainer(plan, parameters, loss="softmax", solver="adam", batch_size=4)
 
 
+def reached(score, loss):
+    return Evaluation(score, loss, (score, loss))
+
+
 def made_up(losses, evaluations=None, trainer=None, before=0):
     evaluations = [None] * len(losses) if evaluations is None else evaluations
+    evaluations = [None if evaluation is None else reached(*evaluation) for evaluation in evaluations]
     for number, (loss, evaluation) in enumerate(zip(losses, evaluations, strict=True), 1):
         if trainer is not None:
             trainer.parameters[:] = number
@@ -171,7 +176,7 @@ def test_of_equal_scores_the_smaller_loss_is_better():
     keeper, trainer = BestEpoch(brings_back=True), make_trainer()
     evaluations = [(0.5, 2.0), (0.9, 1.0), (0.9, 0.5), (0.8, 0.4), (0.9, 0.6)]
     listen(made_up([1.0] * 5, evaluations, trainer), [keeper], trainer)
-    assert (keeper.epoch, keeper.score, keeper.validation_loss) == (3, 0.9, 0.5)
+    assert (keeper.epoch, keeper.score, keeper.merit) == (3, 0.9, (0.9, 0.5))
     assert keeper.epoch_of_state == 3
     assert (trainer.parameters == 3).all()
 
@@ -179,7 +184,7 @@ def test_of_equal_scores_the_smaller_loss_is_better():
 def test_the_state_before_the_first_epoch_may_be_the_best():
     keeper, trainer = BestEpoch(brings_back=True, epoch_of_state=2), make_trainer()
     before = trainer.parameters.copy()
-    listen(made_up([1.0] * 2, [(0.5, 2.0), (0.6, 1.0)], trainer, before=4), [keeper], trainer, (0.7, 1.0))
+    listen(made_up([1.0] * 2, [(0.5, 2.0), (0.6, 1.0)], trainer, before=4), [keeper], trainer, reached(0.7, 1.0))
     assert (keeper.epoch, keeper.score, keeper.epoch_of_state) == (2, 0.7, 2)
     np.testing.assert_array_equal(trainer.parameters, before)
 

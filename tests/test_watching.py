@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
+from sklearn.datasets import make_blobs
 from sklearn.metrics import accuracy_score, f1_score, get_scorer, log_loss, make_scorer, mean_absolute_error
 
 from sklearn_cnn import ConvNetRegressor
@@ -314,3 +315,16 @@ def test_a_score_that_is_no_number_is_an_error(found):
     with pytest.raises(ValueError, match=r"scoring=.* returned .* on the validation data.*finite number"):
         network.fit(X, y, X_val=X, y_val=y)
     assert "_fitted" not in vars(network)
+
+
+@pytest.mark.parametrize("own_data", [True, False])
+def test_the_best_epoch_is_decided_with_the_weights_of_classes(own_data):
+    """The score that is shown leaves them out, but a class that weighs nearly everything has to decide which epoch is kept."""
+    X, y = make_blobs(300, centers=2, random_state=0, cluster_std=20)  # so noisy that class 0 is all that there is to predict
+    validation = {"X_val": X[200:], "y_val": y[200:]} if own_data else {}
+    settings = {"max_iter": 30, "n_iter_no_change": 100, "class_weight": {0: 100}, "early_stopping": True}
+    network = small_network(**settings).fit(X[:200], y[:200], **validation)
+    assert network.best_iter_ > 20  # the more often class 0, the better
+    assert network.validation_scores_[network.best_iter_ - 1] == network.best_validation_score_
+    by_score = small_network(**settings, scoring="accuracy").fit(X[:200], y[:200], **validation)
+    assert by_score.best_iter_ < 5

@@ -185,14 +185,15 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Step size of the last mini-batch of every epoch.
     validation_scores_, validation_loss_curve_ : list of float or None
         Score (see `scoring`) and loss on the validation data, as long as `loss_curve_`; NaN for an epoch that had no
-        validation data, None if none had any. They count samples by `sample_weight`; weights of classes are for training alone.
+        validation data, None if none had any. They count samples by `sample_weight_val`, or by `sample_weight` where a part is
+        held out, and not by the weights of classes, whatever these are.
     best_validation_score_ : float or None
         Score of the epoch `best_iter_` on the validation data of the last call; None if that call had none.
     best_iter_ : int
         The best epoch, counted from 1 along `loss_curve_`: the one with the best score on the validation data of the last call,
-        the smaller loss deciding between equal ones, or, if that call had none, the one with the smallest training loss. A call
-        that goes on may begin with its best epoch. Early stopping brings the parameters of this epoch back; otherwise those of
-        the last epoch are kept.
+        the smaller loss deciding between equal ones, or, if that call had none, the one with the smallest training loss. Weights
+        of classes count here, as in training, unless there is a `scoring`. A call that goes on may begin with its best epoch.
+        Early stopping brings the parameters of this epoch back; otherwise those of the last epoch are kept.
 
     References
     ----------
@@ -384,10 +385,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
                     ". Set it back, or start anew with warm_start=False or with clone."
                 )
         target = self._check_target(y, len(X), earlier, classes)
-        own_weight = combine_weights(sample_weight, None, len(X), "sample_weight")
-        weight = own_weight
-        if target.weight is not None:
-            weight = combine_weights(sample_weight, target.weight, len(X), "sample_weight")
+        weight, own_weight = (combine_weights(sample_weight, more, len(X), "sample_weight") for more in (target.weight, None))
         rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
         return Problem(X, target, weight, own_weight, rows, input_shape, features)
 
@@ -400,8 +398,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
         X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
         target = self._check_target(y_val, len(X_val), problem.target.attributes, (), "y_val")
-        weight = combine_weights(sample_weight_val, None, len(X_val), "sample_weight_val")
-        return Problem(X_val, target, weight, weight, np.arange(len(X_val)), problem.input_shape, problem.features)
+        weight, own_weight = (
+            combine_weights(sample_weight_val, more, len(X_val), "sample_weight_val") for more in (target.weight, None)
+        )
+        return Problem(X_val, target, weight, own_weight, np.arange(len(X_val)), problem.input_shape, problem.features)
 
     def _stops_early(self, problem, watched):
         """Resolve ``early_stopping="auto"``."""

@@ -29,7 +29,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import skipped_pixel_warnings
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
-from sklearn_cnn._training.epochs import Examples, Progress, train
+from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
 from sklearn_cnn._training.listeners import listen
@@ -83,7 +83,7 @@ class Problem:
     sample_weight : ndarray of shape (n_samples,), dtype float32, or None
         Weights to train with, those that follow from y included.
     own_weight : ndarray of shape (n_samples,), dtype float32, or None
-        Weights as they were passed, which validation counts with.
+        Weights as they were passed, which scores and losses on validation data are shown with.
     rows : ndarray of shape (n_rows,), dtype int64
         The rows whose weight is not zero.
     input_shape : tuple of (int, int, int)
@@ -243,11 +243,13 @@ def split_problem(estimator, problem, seed):
 
 
 def take_rows(problem, rows):
-    """Copy some rows of a problem into one of their own, to watch training with: weights of classes are left out."""
+    """Copy some rows of a problem into one of their own, to watch training with."""
     target = problem.target
     target = Target(target.matrix[rows], target.strata[rows], None, target.attributes, target.y[rows])
-    weight = None if problem.own_weight is None else problem.own_weight[rows]
-    return Problem(problem.X[rows], target, weight, weight, np.arange(len(rows)), problem.input_shape, problem.features)
+    weight, own_weight = (
+        None if weight is None else weight[rows] for weight in (problem.sample_weight, problem.own_weight)
+    )
+    return Problem(problem.X[rows], target, weight, own_weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
 def learn_scaling(estimator, plan, problem, earlier, goes_on):
@@ -346,9 +348,11 @@ def build_evaluate(estimator, plan, examples, watched, fitted_state):
     def evaluate(trainer):
         network = Network(plan, trainer.parameters, trainer.statistics)
         scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
+        merit = estimator._evaluate(scores, watched.target, watched.sample_weight)
         score, loss = estimator._evaluate(scores, watched.target, watched.own_weight)
-        if score_of is not None:
-            score = score_of(fitted_state())
-        return (-loss if estimator.scoring == "loss" else score), loss
+        if estimator.scoring is None:
+            return Evaluation(score, loss, merit)
+        score = -loss if score_of is None else score_of(fitted_state())
+        return Evaluation(score, loss, (score, loss))
 
     return evaluate

@@ -6,6 +6,7 @@ Nothing here knows an estimator or who is watching. Everything is local to one c
 import math
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,6 +47,23 @@ class Examples:
     augmentation: CompiledAugmentation | FunctionAugmentation | None = None
 
 
+class Evaluation(NamedTuple):
+    """What a state of the trainer reaches on the validation data.
+
+    Parameters
+    ----------
+    score, loss : float
+        To be shown; they count samples by their own weights.
+    merit : tuple of (float, float)
+        Score and loss that decide which epoch is better: training counts samples by the weights of their classes, too, and so
+        do these.
+    """
+
+    score: float
+    loss: float
+    merit: tuple
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What one round through the samples was.
@@ -62,8 +80,8 @@ class Epoch:
         Mean training loss.
     n_samples : int
         Number of samples the epoch went through.
-    evaluation : tuple of (float, float) or None
-        Score and loss on the validation data, if there are any.
+    evaluation : Evaluation or None
+        What it has reached on the validation data, if there are any.
     learning_rate : float
         Step size of the last mini-batch.
     seconds : float
@@ -77,7 +95,7 @@ class Epoch:
     total_number: int
     loss: float
     n_samples: int
-    evaluation: tuple | None
+    evaluation: Evaluation | None
     learning_rate: float
     seconds: float
     trainer: Trainer
@@ -126,7 +144,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
     shuffle : bool, default=True
         Whether each epoch has a new order.
     evaluate : callable, default=None
-        ``evaluate(trainer) -> (score, loss)`` on the validation data.
+        ``evaluate(trainer) -> Evaluation`` on the validation data.
     progress : Progress, default=None
         Kept up to date. It is read when the first epoch is asked for: epochs that it says are done are not done again.
     announce : callable, default=None

@@ -117,7 +117,7 @@ class History(Listener):
 
     def see(self, epoch):
         """Write one epoch down."""
-        self.epochs = appended(self.epochs, (epoch.loss, epoch.learning_rate, *(epoch.evaluation or (None, None))))
+        self.epochs = appended(self.epochs, (epoch.loss, epoch.learning_rate, *(epoch.evaluation or (None, None))[:2]))
         self.n_epochs, self.loss = epoch.total_number, epoch.loss
         if epoch.loss < self.best_loss:
             self.best_loss, self.best_loss_epoch = epoch.loss, epoch.total_number

@@ -24,8 +24,8 @@ class Listener:
         ----------
         trainer : Trainer
             In the state that this call begins with.
-        evaluation : tuple of (float, float) or None
-            Its score and loss on the validation data, where training goes on and validation decides.
+        evaluation : Evaluation or None
+            What it reaches on the validation data, where training goes on and validation decides.
         """
 
     def begin_epoch(self):
@@ -63,7 +63,7 @@ def listen(epochs, listeners, trainer, evaluation=None):
         All of them see every epoch, in this order, also the one at which one asks to stop.
     trainer : Trainer
         What the epochs train.
-    evaluation : tuple of (float, float) or None
+    evaluation : Evaluation or None
         For `Listener.begin`.
 
     Returns
@@ -134,19 +134,19 @@ class Patience(Listener):
             self.n_without_improvement, self.has_converged = 0, False
         if evaluation is not None:
             # This validation set need not be the one of an earlier call, and its scores do not compare.
-            self.best_score, self.best_validation_loss = evaluation
+            self.best_score, self.best_validation_loss = evaluation.merit
 
     def see(self, epoch):
         """Count epochs without improvement."""
         gain = self.best_loss - epoch.loss
         if self.watched != "loss":
-            score, loss = epoch.evaluation
+            score, loss = epoch.evaluation.merit
             gain = score - self.best_score
             if self.watched == "score or loss":
                 # Accuracy on few samples soon reaches its ceiling; what is learnt beyond shows in the loss alone.
                 gain = max(gain, self.best_validation_loss - loss)
-            if is_better(epoch.evaluation, (self.best_score, self.best_validation_loss)):
-                self.best_score, self.best_validation_loss = epoch.evaluation
+            if is_better(epoch.evaluation.merit, (self.best_score, self.best_validation_loss)):
+                self.best_score, self.best_validation_loss = epoch.evaluation.merit
         self.best_loss = min(self.best_loss, epoch.loss)
         self.n_without_improvement = 0 if gain > 0 and gain >= self.tol else self.n_without_improvement + 1
         if self.n_without_improvement < self.n_iter_no_change:
@@ -171,8 +171,10 @@ class BestEpoch(Listener):
         Number of the epoch that the trainer's state comes from, counted from 1 over all calls; 0 before the first.
     epoch : int or None
         Number of the best epoch; None without validation data.
-    score, validation_loss : float
+    score : float
         What it has reached.
+    merit : tuple of (float, float)
+        What makes it the best, see `Evaluation`.
     state : dict or None
         Its state, where it is to be brought back.
     """
@@ -181,29 +183,29 @@ class BestEpoch(Listener):
     epoch_of_state: int = 0
     epoch: int | None = None
     score: float = -math.inf
-    validation_loss: float = math.inf
+    merit: tuple = (-math.inf, math.inf)
     state: dict | None = None
 
     # Another call may have other validation data, whose scores do not compare.
     kept: ClassVar[tuple] = ("epoch_of_state",)
     #: What a call that is taken up in the middle has to know beside.
-    of_call: ClassVar[tuple] = ("epoch", "score", "validation_loss", "state")
+    of_call: ClassVar[tuple] = ("epoch", "score", "merit", "state")
 
     def begin(self, trainer, evaluation):
         """Keep the state that this call begins with: the epochs may all be worse."""
         if evaluation is not None:
             self.epoch = self.epoch_of_state
-            self.score, self.validation_loss = evaluation
+            self.score, self.merit = evaluation.score, evaluation.merit
         if self.brings_back:
             self.state = solver_state(trainer)
 
     def see(self, epoch):
         """Compare one epoch with the best so far."""
         self.epoch_of_state = epoch.total_number
-        if epoch.evaluation is None or not is_better(epoch.evaluation, (self.score, self.validation_loss)):
+        if epoch.evaluation is None or not is_better(epoch.evaluation.merit, self.merit):
             return
         self.epoch = epoch.total_number
-        self.score, self.validation_loss = epoch.evaluation
+        self.score, self.merit = epoch.evaluation.score, epoch.evaluation.merit
         if self.brings_back:
             self.state = epoch.state()
 

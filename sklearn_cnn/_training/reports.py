@@ -17,7 +17,7 @@ class Report(Listener):
         """Print what an epoch was."""
         parts = [f"Epoch {numbered(epoch)}", f"loss {epoch.loss:.6f}"]
         if epoch.evaluation is not None:
-            score, loss = epoch.evaluation
+            score, loss, _ = epoch.evaluation
             parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
         parts += [f"learning rate {epoch.learning_rate:.3g}", duration(epoch.seconds), f"{self.time_left(epoch)} left"]
         print(", ".join(parts))
@@ -50,7 +50,7 @@ class ProgressBar(Report):
         """Move the bar on; it is opened by the first epoch."""
         if self._bar is None:
             self._bar = self._open_bar(epoch.n_epochs, epoch.number - 1)
-        score = "" if epoch.evaluation is None else f", score {epoch.evaluation[0]:.4g}"
+        score = "" if epoch.evaluation is None else f", score {epoch.evaluation.score:.4g}"
         words = f"{numbered(epoch)}, loss {epoch.loss:.4g}{score}, rate {epoch.learning_rate:.2g}"
         self._bar.move(f"{words}, {self.time_left(epoch)} left")
 
