@@ -102,6 +102,9 @@ def test_a_state_without_moments_keeps_its_scaling():
 @pytest.mark.parametrize(
     "moments",
     [
+        7,
+        (9.0, np.zeros(1)),
+        ("9", np.zeros(1), np.ones(1)),
         (0.0, np.zeros(1), np.ones(1)),
         (9.0, np.zeros(1), -np.ones(1)),
         (9.0, np.full(1, np.nan), np.ones(1)),

@@ -182,10 +182,10 @@ def fitted_moments(fitted, plan):
     moments = fitted.get("input_moments")
     if moments is None:
         return None
-    mass, mean, spread = moments
-    named = {"mean of the input": mean, "spread of the input": spread}
-    for name in named:
-        checked_array(named, name, (plan.input_shape[2],), np.float64)
+    if not isinstance(moments, tuple) or len(moments) != 3 or not isinstance(moments[0], float):
+        raise ValueError("The fitted input_moments must be a float and two arrays. Fit the estimator again.")
+    mass, named = moments[0], dict(zip(("mean of the input", "spread of the input"), moments[1:], strict=True))
+    mean, spread = (checked_array(named, name, (plan.input_shape[2],), np.float64) for name in named)
     if not (0 < mass < math.inf and np.isfinite(mean).all() and (spread >= 0).all() and np.isfinite(spread).all()):
         raise ValueError("The fitted input_moments are no moments. Fit the estimator again.")
     return moments
