@@ -9,6 +9,7 @@ ORDER = (
     "invariance",
     "learned_filters",
     "augmentation",
+    "normalisation_and_dropout",
     "mnist1d",
     "regression",
     "grid_search",
