@@ -168,6 +168,38 @@ def test_a_callback_that_fails_leaves_the_estimator_as_it_was(task):
     assert not any(hasattr(network, name) for name in OF_A_RUNNING_FIT)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_fit_that_goes_on_from_a_checkpoint_has_tasks_for_the_epochs_that_were_missing(tmp_path, early_stopping):
+    def interrupt(estimator, context):
+        if context.task_id == 3:
+            raise KeyboardInterrupt
+
+    settings = {"max_iter": 6, "early_stopping": early_stopping, "n_iter_no_change": 100}
+    network, path = with_callbacks(small_network(**settings), Witness(at_end=interrupt)), tmp_path / "fit.checkpoint"
+    with pytest.raises(KeyboardInterrupt) as error:
+        network.fit(X, Y, checkpoint=path)
+    assert "3 epochs of it are in" in error.value.__notes__[0]
+    witness = Witness()
+    network.set_callbacks(witness).fit(X, Y, checkpoint=path)
+    assert witness.seen == tasks(3)
+    assert fitted_arrays(network) == fitted_arrays(small_network(**settings).fit(X, Y))
+
+
+def test_the_model_that_a_fit_from_a_checkpoint_begins_with_is_the_one_in_the_file(tmp_path):
+    def interrupt(estimator, context):
+        if context.task_id == 2:
+            raise KeyboardInterrupt
+
+    path, critic = tmp_path / "fit.checkpoint", Critic()
+    network = with_callbacks(small_network(max_iter=4), Witness(at_end=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(X, Y, checkpoint=path)
+    network.set_callbacks(critic).fit(X, Y, checkpoint=path)
+    what, task, model = critic.seen[1]
+    assert (what, task) == ("begin", "fit")
+    assert fitted_arrays(model)["parameters"] == fitted_arrays(small_network(max_iter=2).fit(X, Y))["parameters"]
+
+
 def test_pickles_carry_no_context():
     pickled = []
 

@@ -165,10 +165,11 @@ def fit_network(
         }
 
     evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched, fitted_state)
-    progress, listeners = Progress(), [*watch.listeners, *callbacks(fitted_state)]
+    progress, listeners = Progress(), list(watch.listeners)
     if saving is not None:
         saving.follow(random_state, split_seed, progress, watch)
         listeners.append(saving)
+    listeners += callbacks(fitted_state)  # the last, so that they see what the others have made of a fit that goes on
     epochs = train(
         trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
         batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate, progress=progress,

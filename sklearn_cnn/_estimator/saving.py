@@ -60,7 +60,7 @@ def saving_to(checkpoint):
 
 
 class Saving(Listener):
-    """Writes a fit to a file, and takes it up again from there. It has to be the last of the listeners.
+    """Writes a fit to a file, and takes it up again from there. It has to stand behind the listeners of a `Watch`.
 
     Parameters
     ----------
