@@ -12,6 +12,7 @@ ORDER = (
     "normalisation_and_dropout",
     "mnist1d",
     "regression",
+    "features",
     "grid_search",
     "larger_than_memory",
 )
