@@ -10,6 +10,7 @@ ORDER = (
     "learned_filters",
     "augmentation",
     "normalisation_and_dropout",
+    "regularisation",
     "mnist1d",
     "regression",
     "features",

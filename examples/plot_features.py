@@ -57,7 +57,7 @@ print("gain of the pair over its network, run by run:", " ".join(f"{gain:+.3f}" 
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-for place, (name, runs) in enumerate(accuracy.items()):
+for place, runs in enumerate(accuracy.values()):
     ax.plot(runs, np.full(len(runs), place), "o", color="tab:blue", alpha=0.5)
     ax.plot(np.mean(runs), place, "|", color="black", markersize=22, markeredgewidth=2)
 ax.set_yticks(range(len(accuracy)), list(accuracy))
@@ -68,6 +68,6 @@ plt.show()
 
 # %%
 # On Fashion-MNIST the pair beats the machine on pixels, but not its own network: the two differ by less than the runs do. What
-# the network has learnt is in its features, and its own output layer reads them as well as the machine does. The pair is worth its
-# while for what a network cannot do by itself: another loss or kernel behind the features, novelty detection, a projection to two
-# dimensions, or a new task for features that have been learnt for an old one (``prefit=True``).
+# the network has learnt is in its features, and its own output layer reads them as well as the machine does. The pair is worth
+# its while for what a network cannot do by itself: another loss or kernel behind the features, novelty detection, a projection
+# to two dimensions, or a new task for features that have been learnt for an old one (``prefit=True``).
