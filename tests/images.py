@@ -22,8 +22,9 @@ def bars(n_samples=60, n_classes=3, random_state=0):
 
 
 def small_network(**parameters):
-    """A network that trains in milliseconds."""
-    return ConvNetClassifier(**{"n_filters": 4, "max_iter": 5, "learning_rate_init": 1e-2, "random_state": 0} | parameters)
+    """A network that trains in milliseconds, without normalisation and at a constant rate unless asked for."""
+    settings = {"n_filters": 4, "max_iter": 5, "learning_rate": "constant", "learning_rate_init": 1e-2, "batch_norm": False}
+    return ConvNetClassifier(**{**settings, "random_state": 0} | parameters)
 
 
 def fitted_arrays(estimator):

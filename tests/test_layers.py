@@ -103,7 +103,40 @@ def test_a_pool_window_is_clipped_to_its_map():
 
 def test_the_default_takes_any_size():
     for rows, columns, channels in itertools.product((1, 2, 3, 7), (1, 2, 5), (1, 3)):
-        assert layers_of((rows, columns, channels), n_filters=(16, 32))[-1].n_units == 5
+        for n_filters in ((16, 32), "auto"):
+            assert layers_of((rows, columns, channels), n_filters=n_filters)[-1].n_units == 5
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "parameters", "n_filters"),
+    [
+        ((1, 1, 1), {}, [16]),
+        ((3, 3, 1), {}, [16]),
+        ((4, 4, 1), {}, [16, 32]),
+        ((8, 8, 1), {}, [16, 32]),
+        ((28, 28, 1), {}, [16, 32, 64]),
+        ((32, 32, 3), {}, [16, 32, 64, 128]),
+        ((224, 224, 3), {}, [16, 32, 64, 128, 128]),
+        ((12, 200, 1), {}, [16, 32]),  # the shorter side
+        ((1, 40, 1), {}, [16, 32, 64, 128]),  # a signal has one side
+        ((28, 28, 1), {"kernel_size": 5, "padding": "valid"}, [16, 32]),  # a third would not fit the map of 4 x 4
+        ((28, 28, 1), {"pool_size": 4}, [16, 32]),  # a map of 1 x 1 is left
+        ((28, 28, 1), {"pooling": None}, [16, 32, 64]),  # as many as pooling would have had
+        ((28, 28, 1), {"kernel_size": [5, 3]}, [16, 32]),
+        ((28, 28, 1), {"pooling": ("max", None, None, None, "max")}, [16, 32, 64, 128, 128]),
+        ((28, 28, 1), {"kernel_size": (5, 3)}, [16, 32, 64]),  # a pair, no list
+    ],
+)
+def test_automatic_filters(input_shape, parameters, n_filters):
+    blocks = layers_of(input_shape, n_filters="auto", **parameters)[:-1]
+    assert [block.n_filters for block in blocks] == n_filters
+
+
+def test_automatic_filters_refuse_what_any_others_would():
+    with pytest.raises(ValueError, match="Block 0: kernel_size"):
+        layers_of(n_filters="auto", padding="valid", kernel_size=13)
+    with pytest.raises(ValueError, match="stride=.* has 3 entries, but n_filters describes 2 blocks"):
+        layers_of(n_filters="auto", kernel_size=[3, 3], stride=[1, 1, 1])
 
 
 @pytest.mark.parametrize(

@@ -347,14 +347,14 @@ def test_schedules_with_an_end_change_with_every_step(schedule):
     for _ in range(10):
         cycle += rate.of_steps(50)
         rate.advance(1000)
-    top = 0 if schedule == "cosine" else int(np.argmax(cycle))
-    assert max(cycle) == pytest.approx(0.1, rel=0.01)
-    assert cycle[-1] < 0.1 * 0.003
+    top, largest = (0, 0.1) if schedule == "cosine" else (int(np.argmax(cycle)), 1.0)
+    assert max(cycle) == pytest.approx(largest, rel=0.01)
+    assert cycle[-1] < largest * 0.003
     assert (np.diff(cycle[:top]) > 0).all()
     assert (np.diff(cycle[top:]) < 0).all()
     if schedule == "one_cycle":
         assert top == pytest.approx(100, abs=1)
-        assert cycle[0] == pytest.approx(0.005, rel=0.1)
+        assert cycle[0] == pytest.approx(0.1, rel=0.1)
     else:
         assert cycle[250] == pytest.approx(0.05, rel=0.01)
     assert list(rate.of_steps(2)) == [pytest.approx(0.1 * 1e-3)] * 2  # beyond the end
@@ -415,6 +415,34 @@ def test_every_fit_is_a_cycle_and_partial_fit_goes_on_in_one():
         for _ in range(4):
             stepwise = pickle.loads(pickle.dumps(stepwise)).partial_fit(X, y, classes=[0, 1, 2])
         assert seen == first
+
+
+@pytest.mark.parametrize(
+    ("parameters", "schedule"),
+    [
+        ({}, "one_cycle"),
+        ({"early_stopping": False}, "one_cycle"),
+        ({"early_stopping": True}, "constant"),
+        ({"warm_start": True}, "constant"),
+    ],
+)
+def test_the_automatic_schedule_has_an_end_where_the_end_is_known(parameters, schedule):
+    X, y = bars()
+    automatic, named = (
+        small_network(**{**parameters, "learning_rate": rate}).fit(X, y) for rate in ("auto", schedule)
+    )
+    assert fitted_arrays(automatic) == fitted_arrays(named)
+    other = small_network(**{**parameters, "learning_rate": "cosine"}).fit(X, y)
+    assert fitted_arrays(automatic) != fitted_arrays(other)
+
+
+def test_the_automatic_schedule_keeps_on_learning_in_partial_fit():
+    X, y = bars()
+    automatic, named = (small_network(learning_rate=rate, max_iter=2) for rate in ("auto", "constant"))
+    for network in (automatic, named):
+        for _ in range(5):
+            network.partial_fit(X, y, classes=[0, 1, 2])
+    assert fitted_arrays(automatic) == fitted_arrays(named)
 
 
 def test_adaptive_learning_rate_goes_on_after_a_stall(capsys):

@@ -26,6 +26,8 @@ from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
+# parameter -> what estimators did before it existed, where that is not its default
+DEFAULTS_BEFORE = {"batch_norm": False}
 
 
 class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -36,8 +38,12 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
 
     Parameters
     ----------
-    n_filters : int or sequence of int, default=(16, 32)
-        Number of filters of each convolution block. As many blocks as there are entries; an int is one block.
+    n_filters : int, sequence of int or "auto", default="auto"
+        Number of filters of each convolution block. As many blocks as there are entries; an int is one block. "auto" is 16
+        filters in the first block and twice as many in each block after it, up to 128. There are blocks until 3 pixels or less
+        are left of the shorter side (of a signal: of its length), at most 5: ``(16, 32)`` for 8x8 pixels, ``(16, 32, 64)`` for
+        28x28, ``(16, 32, 64, 128, 128)`` for 64x64. Where another parameter of the blocks is a list, "auto" makes as many
+        blocks as that has values.
     kernel_size : int, pair of int, or list of those, default=3
         Rows and columns of the kernels. In this and the other parameters of the blocks one value is for all blocks, and a list
         has one value per block. On an input of height one an int applies along the length only.
@@ -73,18 +79,20 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     batch_size : int or "auto", default="auto"
         Number of samples of a mini-batch; larger than the data means all of it. "auto" is 32 for up to 16,000 samples, then a
         500th of them, up to 200.
-    learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="constant"
+    learning_rate : {"auto", "constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="auto"
         Schedule of the learning rate, for every solver. "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``, epoch by
-        epoch; "adaptive" divides the rate by 5 whenever training stalls. The last two change with every mini-batch and have an
-        end, which is `max_iter` epochs after the beginning of `fit`: "cosine" falls along half a cosine, "one_cycle" rises from
-        a twentieth of the rate for a fifth of the epochs and then falls in a straight line; both end at a thousandth. A stall
-        does not stop training before that end. Every `fit` begins a new cycle, also with `warm_start`; every `partial_fit` is
-        the next epoch of one, and beyond the end the rate stays where it is.
+        epoch; "adaptive" divides the rate by 5 whenever training stalls. "cosine" and "one_cycle" change with every mini-batch
+        and have an end, which is `max_iter` epochs after the beginning of `fit`: "cosine" falls along half a cosine; "one_cycle"
+        rises to ten times the rate in the first fifth of the epochs and then falls in a straight line. Both end at a thousandth
+        of the rate. A stall does not stop training before that end. Every `fit` begins a new cycle, also with `warm_start`;
+        every `partial_fit` is the next epoch of one, and beyond the end the rate stays where it is. "auto" is "one_cycle", but
+        "constant" where the end of training is not known: in `partial_fit`, with `warm_start`, and with
+        ``early_stopping=True``.
     learning_rate_init : float, default=1e-3
-        Initial step size; for "one_cycle" the largest.
+        Initial step size.
     power_t : float, default=0.5
         Exponent of "invscaling".
-    max_iter : int, default=200
+    max_iter : int, default=30
         Largest number of epochs of a fit.
     shuffle : bool, default=True
         Whether each epoch goes through the samples in a new order.
@@ -92,7 +100,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Decides the initial parameters, the order of the samples and the held-out part.
     tol : float, default=1e-4
         The least change of the training loss that counts as an improvement; with early stopping, of the validation score or
-        the validation loss.
+        the validation loss. Schedules with an end do not ask for it.
     verbose : bool or int, default=False
         Whether to tell how training goes: 1 prints a line per epoch, with loss, validation score, learning rate, duration and
         the time left if no rule stops training before `max_iter`; from 2 on there is a progress bar where ``rich`` or
@@ -127,7 +135,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. What is dropped
         depends on `random_state`, the number of the update, the place in the mini-batch and the unit alone. Predictions and
         validation drop nothing.
-    batch_norm : bool, default=False
+    batch_norm : bool, default=True
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015): every filter to mean zero and variance
         one over the samples of a mini-batch and their pixels, then multiplied by gamma and moved by beta, which are learnt and
         not penalised. It stands in front of the activation: convolution, normalisation, activation, average pooling; but behind
@@ -218,7 +226,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
 
     def __init__(
         self,
-        n_filters=(16, 32),
+        n_filters="auto",
         kernel_size=3,
         *,
         stride=1,
@@ -234,10 +242,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         solver="adam",
         alpha=1e-4,
         batch_size="auto",
-        learning_rate="constant",
+        learning_rate="auto",
         learning_rate_init=1e-3,
         power_t=0.5,
-        max_iter=200,
+        max_iter=30,
         shuffle=True,
         random_state=None,
         tol=1e-4,
@@ -253,7 +261,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         n_iter_no_change=10,
         scoring=None,
         dropout=0.0,
-        batch_norm=False,
+        batch_norm=True,
         augment=None,
         input_shape=None,
         scale_input=True,
@@ -538,7 +546,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             )
         if "_fitted" in state:
             state["_fitted"] = realigned(with_record_of_epochs(state["_fitted"]))
-        # What was no parameter yet when the estimator was pickled begins at its default.
+        # What was no parameter yet when the estimator was pickled begins at its default, or at what there was before it.
         defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
+        defaults |= DEFAULTS_BEFORE
         missing = set(self._get_param_names()) - set(state)
         super().__setstate__({**{name: defaults[name] for name in missing}, **state})

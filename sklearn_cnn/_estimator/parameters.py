@@ -124,6 +124,11 @@ def none_or(rule):
     return Rule(lambda value: value is None or rule.accepts(value), f"None, {rule.allowed}", rule.example)
 
 
+def or_auto(rule):
+    """Build the rule that allows "auto" in place of everything."""
+    return Rule(lambda value: is_one_of(value, ("auto",)) or rule.accepts(value), f"'auto', {rule.allowed}", rule.example)
+
+
 def is_input_shape(value):
     """Say whether a value is None or one to three positive integers."""
     value = plain(value)
@@ -174,7 +179,9 @@ def is_augment(value):
 
 
 GEOMETRY_RULES = {
-    "n_filters": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(16, 32)", may_be_empty=True),
+    "n_filters": or_auto(
+        per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(16, 32)", may_be_empty=True)
+    ),
     "kernel_size": sizes(1, "3"),
     "stride": sizes(1, "1"),
     "padding": sizes(0, "'same'", ("same", "valid"), "'same', 'valid', "),
@@ -194,10 +201,8 @@ GEOMETRY_RULES = {
 SOLVER_RULES = {
     "solver": choice(*SOLVERS, example="adam"),
     "alpha": real("a number of at least 0", "1e-4", 0),
-    "batch_size": Rule(
-        lambda value: is_integer(value, 1) or is_one_of(value, ("auto",)), "'auto' or an integer of at least 1", "128"
-    ),
-    "learning_rate": choice(*SCHEDULES),
+    "batch_size": or_auto(integer(1, "128")),
+    "learning_rate": choice("auto", *SCHEDULES),
     "learning_rate_init": real("a number above 0", "1e-3", 0, above_low=True),
     "power_t": real("a number of at least 0", "0.5", 0),
     "max_iter": integer(1, "200"),
@@ -208,9 +213,7 @@ SOLVER_RULES = {
     "warm_start": boolean(),
     "momentum": real("a number from 0 to 1", "0.9", 0, 1),
     "nesterovs_momentum": boolean(),
-    "early_stopping": Rule(
-        lambda value: is_boolean(value) or is_one_of(value, ("auto",)), "'auto', True or False", "'auto'"
-    ),
+    "early_stopping": or_auto(boolean()),
     "validation_fraction": real("a number between 0 and 1, both excluded", "0.1", 0, 1, above_low=True, below_high=True),
     "beta_1": real("a number from 0 to below 1", "0.9", 0, 1, below_high=True),
     "beta_2": real("a number from 0 to below 1", "0.999", 0, 1, below_high=True),

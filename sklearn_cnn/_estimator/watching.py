@@ -3,7 +3,7 @@
 from sklearn_cnn._training.history import History, appended
 from sklearn_cnn._training.listeners import BestEpoch, Patience
 from sklearn_cnn._training.reports import report
-from sklearn_cnn._training.schedules import LearningRate
+from sklearn_cnn._training.schedules import LearningRate, resolve_schedule
 
 
 class Watch:
@@ -23,7 +23,9 @@ class Watch:
 
     def __init__(self, estimator, earlier, stops_early, begins_cycle):
         kept = {} if earlier is None else earlier["history"]
-        rates = estimator.learning_rate, float(estimator.learning_rate_init), float(estimator.power_t)
+        end_is_known = begins_cycle and not estimator.warm_start and estimator.early_stopping in (False, "auto")
+        schedule = resolve_schedule(estimator.learning_rate, end_is_known)
+        rates = schedule, float(estimator.learning_rate_init), float(estimator.power_t)
         self.learning_rate = resumed(LearningRate, kept, *rates, int(estimator.max_iter))
         if begins_cycle:
             self.learning_rate.epoch_of_cycle = 0

@@ -4,6 +4,12 @@ from dataclasses import dataclass, fields, replace
 
 from sklearn_cnn._network.geometry import output_length, resolve_padding
 
+# n_filters="auto": every block has twice as many filters as the one before it, and halves the map until so little of its smaller
+# side is left (a signal has one side). Chosen by the study of the defaults in benchmarks/accuracy.
+FIRST_FILTERS, MOST_FILTERS = 16, 128
+SMALL_MAP = 3
+MOST_AUTOMATIC_BLOCKS = 5
+
 
 @dataclass(frozen=True)
 class ConvolutionBlock:
@@ -207,7 +213,8 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         Scores of the last dense layer.
 
     n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size, pool_stride, weight_sharing
-        As in `ConvNetClassifier`: a scalar goes for every block, a list or tuple gives one value per block.
+        As in `ConvNetClassifier`: a scalar goes for every block, a list or tuple gives one value per block. ``"auto"`` makes as
+        many blocks as the lists have values, or as it takes to make the map small.
 
     global_pooling : {"max", "average"} or None
         Pooling of whole maps, whatever their size, in front of the dense layers.
@@ -228,6 +235,13 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
     ValueError
         If a list has not one entry per block, or a block would leave nothing of its input.
     """
+    pool_stride = pool_size if pool_stride is None else pool_stride
+    given = kernel_size, stride, padding, padding_mode, pooling, pool_size, pool_stride, weight_sharing
+    lengths = [len(value) for value in given if isinstance(value, (list, tuple)) and not _is_pair(value)]
+    ends_when_small = isinstance(n_filters, str) and not lengths
+    if isinstance(n_filters, str):
+        n_blocks = MOST_AUTOMATIC_BLOCKS if ends_when_small else lengths[0]
+        n_filters = [min(FIRST_FILTERS * 2**block, MOST_FILTERS) for block in range(n_blocks)]
     filters = (n_filters,) if _is_integer(n_filters) else tuple(n_filters)
     n_blocks = len(filters)
     flat = input_shape[0] == 1
@@ -238,7 +252,7 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         _names_per_block("padding_mode", padding_mode, n_blocks),
         _names_per_block("pooling", pooling, n_blocks),
         _one_per_block("pool_size", pool_size, n_blocks, flat, neutral=1),
-        _one_per_block("pool_stride", pool_size if pool_stride is None else pool_stride, n_blocks, flat, neutral=1),
+        _one_per_block("pool_stride", pool_stride, n_blocks, flat, neutral=1),
         _names_per_block("weight_sharing", weight_sharing, n_blocks),
     ]
     layers, shape = [], input_shape[:2]
@@ -246,6 +260,8 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         layer = ConvolutionBlock(
             **dict(zip(BLOCK_FIELDS, values, strict=True)), activation=activation, batch_norm=batch_norm
         )
+        if ends_when_small and block > 0 and (_is_small(shape, input_shape, block) or min(_map_shape(layer, shape)) < 1):
+            break
         layer, shape = _fitted_to_input(layer, shape, block)
         layers.append(layer)
     if global_pooling is not None:
@@ -259,12 +275,20 @@ def _is_integer(value):
     return not isinstance(value, bool) and hasattr(value, "__index__")
 
 
-def _one_per_block(name, value, n_blocks, flat, neutral):
-    """Broadcast int | (rows, columns) | list with one of those per block to pairs.
+def _is_pair(value):
+    """Tell (rows, columns) from one value per block: a tuple of two integers is a pair, a list never is."""
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_integer, value))
 
-    A tuple of two integers is a pair; a list is always one entry per block.
-    """
-    if _is_integer(value) or (isinstance(value, tuple) and len(value) == 2 and all(map(_is_integer, value))):
+
+def _is_small(shape, input_shape, block):
+    """Say whether so many blocks are enough: by the map that is left, and by what halving would have left without pooling."""
+    axes = slice(1, 2) if input_shape[0] == 1 else slice(0, 2)
+    return min(*shape[axes], min(input_shape[axes]) >> block) <= SMALL_MAP
+
+
+def _one_per_block(name, value, n_blocks, flat, neutral):
+    """Broadcast int | (rows, columns) | list with one of those per block to pairs."""
+    if _is_integer(value) or _is_pair(value):
         values = [value] * n_blocks
     else:
         values = _checked_length(name, value, n_blocks)
@@ -281,7 +305,7 @@ def _pair(entry, flat, neutral):
 def _padding_per_block(padding, n_blocks, flat):
     if isinstance(padding, str):
         return [padding] * n_blocks
-    if _is_integer(padding) or (isinstance(padding, tuple) and len(padding) == 2 and all(map(_is_integer, padding))):
+    if _is_integer(padding) or _is_pair(padding):
         return [_pair(padding, flat, 0)] * n_blocks
     return [
         entry if isinstance(entry, str) else _pair(entry, flat, 0)
@@ -306,11 +330,7 @@ def _checked_length(name, value, n_blocks):
 
 def _fitted_to_input(layer, shape, block):
     """Return the layer with its pool window clipped to the map it gets, and the shape it leaves."""
-    padding = resolve_padding(layer.padding, shape, layer.kernel_size, layer.stride)
-    map_shape = [
-        output_length(n, k, s, p)[0]
-        for n, k, s, p in zip(shape, layer.kernel_size, layer.stride, padding, strict=True)
-    ]
+    map_shape = _map_shape(layer, shape)
     if min(map_shape) < 1:
         raise ValueError(
             f"Block {block}: kernel_size={layer.kernel_size} does not fit its input of {shape[0]} x {shape[1]} pixels with "
@@ -324,6 +344,15 @@ def _fitted_to_input(layer, shape, block):
     return clipped, tuple(
         output_length(n, k, s)[0] for n, k, s in zip(map_shape, size, layer.pool_stride, strict=True)
     )
+
+
+def _map_shape(layer, shape):
+    """Return rows and columns of what a convolution makes of its input, before pooling."""
+    padding = resolve_padding(layer.padding, shape, layer.kernel_size, layer.stride)
+    return [
+        output_length(n, k, s, p)[0]
+        for n, k, s, p in zip(shape, layer.kernel_size, layer.stride, padding, strict=True)
+    ]
 
 
 def skipped_pixels(length, window, stride, padding):

@@ -12,8 +12,8 @@ SMALLEST_ADAPTIVE_RATE = 1e-6
 
 # A cycle ends at this share of the initial rate: nearly nothing, but not nothing, so that training beyond it still learns.
 FINAL_SHARE = 1e-3
-# One cycle begins at this share of its largest rate and reaches it after this part of the cycle.
-WARM_UP_FROM, WARM_UP_PART = 0.05, 0.2
+# One cycle rises to this multiple of the initial rate, in this part of the cycle.
+LARGEST_SHARE, WARM_UP_PART = 10.0, 0.2
 
 # schedule -> rate(initial rate, power, number of samples seen, number of times that training has stalled), for whole epochs
 RATES_OF_EPOCH: dict[str, Callable[[float, float, int, int], float]] = {
@@ -29,10 +29,10 @@ def cosine_share(progress):
 
 
 def one_cycle_share(progress):
-    """Return the share of the largest rate after that part of a cycle: up, then down to nearly nothing (Smith & Topin, 2018)."""
+    """Return the share of the initial rate after that part of a cycle: up, then down to nearly nothing (Smith & Topin, 2018)."""
     if progress < WARM_UP_PART:
-        return WARM_UP_FROM + (1.0 - WARM_UP_FROM) * progress / WARM_UP_PART
-    return FINAL_SHARE + (1.0 - FINAL_SHARE) * (1.0 - min(progress, 1.0)) / (1.0 - WARM_UP_PART)
+        return 1.0 + (LARGEST_SHARE - 1.0) * progress / WARM_UP_PART
+    return FINAL_SHARE + (LARGEST_SHARE - FINAL_SHARE) * (1.0 - min(progress, 1.0)) / (1.0 - WARM_UP_PART)
 
 
 # schedule with an end -> share(part of the cycle that is over), asked for every mini-batch
@@ -40,6 +40,31 @@ SHARES_OF_CYCLE: dict[str, Callable[[float], float]] = {"cosine": cosine_share, 
 
 #: Names of the schedules.
 SCHEDULES = (*RATES_OF_EPOCH, *SHARES_OF_CYCLE)
+
+
+def resolve_schedule(schedule, end_is_known):
+    """Resolve ``learning_rate="auto"``.
+
+    Parameters
+    ----------
+    schedule : str
+        "auto" or the name of a schedule.
+    end_is_known : bool
+        Whether training lasts a known number of epochs: nothing stops it before, and no later fit goes on from it.
+
+    Returns
+    -------
+    str
+        The name of a schedule.
+
+    Examples
+    --------
+    >>> resolve_schedule("auto", True), resolve_schedule("auto", False), resolve_schedule("cosine", False)
+    ('one_cycle', 'constant', 'cosine')
+    """
+    if schedule != "auto":
+        return schedule
+    return "one_cycle" if end_is_known else "constant"
 
 
 @dataclass
