@@ -134,7 +134,7 @@ def test_sample_weight_counts_and_zero_is_absence():
 
 def test_warm_start_and_pickles_go_on_bit_for_bit():
     X, y = columns()
-    once = regressor(max_iter=6).fit(X, y)
+    once = regressor(max_iter=6, warm_start=True).fit(X, y)
     network = regressor(max_iter=3, warm_start=True).fit(X, y)
     network = pickle.loads(pickle.dumps(network)).fit(X, y)
     assert fitted_arrays(network)["parameters"] == fitted_arrays(once)["parameters"]

@@ -1,7 +1,5 @@
 """Named settings of `ConvNetClassifier`: what was compared, and what the tables call it."""
 
-from sklearn_cnn import ImageAugmentation
-
 # What the estimator did by default until the study; each setting of it differs from the defaults of today in what it names.
 EARLIER_DEFAULTS = {
     "n_filters": (16, 32), "batch_norm": False, "learning_rate": "constant", "learning_rate_init": 1e-3, "max_iter": 200,
