@@ -1,5 +1,7 @@
 """Named settings of `ConvNetClassifier`: what was compared, and what the tables call it."""
 
+from sklearn_cnn import ImageAugmentation
+
 # What the estimator did by default until the study; each setting of it differs from the defaults of today in what it names.
 EARLIER_DEFAULTS = {
     "n_filters": (16, 32), "batch_norm": False, "learning_rate": "constant", "learning_rate_init": 1e-3, "max_iter": 200,
@@ -22,3 +24,18 @@ STUDY = {
     "batches of 128": {"batch_size": 128},
     "label smoothing": {"label_smoothing": 0.1},
 }  # fmt: skip
+
+#: What the documentation recommends for a kind of data, beside the defaults.
+RECOMMENDED = {
+    "small digits": {"max_iter": 60, "augment": ImageAugmentation(rotate=10, zoom=0.1)},
+    "digits": {"max_iter": 40, "augment": ImageAugmentation(shift=2, rotate=10, zoom=0.1)},
+    "two blocks and a dense layer": {
+        "n_filters": (32, 64), "hidden_layer_sizes": 128, "max_iter": 12, "early_stopping": False,
+    },
+    "clothes": {
+        "n_filters": (32, 64, 128), "hidden_layer_sizes": 128, "dropout": 0.3, "max_iter": 20, "early_stopping": False,
+        "augment": ImageAugmentation(flip="horizontal", shift=1),
+    },
+}  # fmt: skip
+
+SETTINGS = {**STUDY, **RECOMMENDED}

@@ -492,7 +492,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         >>> import numpy as np
         >>> from sklearn_cnn import ConvNetClassifier
         >>> X, y = np.random.RandomState(0).rand(20, 12, 12), [0, 1, 2, 3] * 5
-        >>> network = ConvNetClassifier(n_filters=8, kernel_size=5, padding="valid", max_iter=1).fit(X, y)
+        >>> network = ConvNetClassifier(8, kernel_size=5, padding="valid", batch_norm=False, max_iter=1).fit(X, y)
         >>> print(network.summary())
         ConvNetClassifier
         ---------------------------------------------------------------------------------------------------

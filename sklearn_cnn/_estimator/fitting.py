@@ -276,12 +276,14 @@ def learn_scaling(estimator, plan, problem, earlier, goes_on):
     scaling : dict
         ``shift`` and ``factor``, None where nothing is scaled.
     """
-    moments = None if earlier is None else fitted_moments(earlier, plan)
+    moments, scaling = None, {"shift": None, "factor": None}
+    if earlier is not None:
+        moments, scaling = fitted_moments(earlier, plan), fitted_scaling(earlier, plan)
     if bool(estimator.scale_input) if earlier is None else goes_on and moments is not None:
         these = channel_moments(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         moments = merged(moments, these)
         return moments, dict(zip(("shift", "factor"), channel_scaling(moments), strict=True))
-    return moments, {"shift": None, "factor": None} if earlier is None else fitted_scaling(earlier, plan)
+    return moments, scaling
 
 
 def prepare_examples(estimator, problem, scaling, seed):

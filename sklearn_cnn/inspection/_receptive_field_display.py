@@ -47,7 +47,7 @@ class ReceptiveFieldDisplay:
     >>> from sklearn_cnn import ConvNetClassifier
     >>> from sklearn_cnn.inspection import ReceptiveFieldDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, batch_norm=False, random_state=0).fit(X, y)
     >>> display = ReceptiveFieldDisplay.from_estimator(network, X[0], unit=(0, 1))
     >>> display.names[-1], display.origins[-1], display.fields[-1]
     ('block 1: max pooling', (-3, 1), (10, 10))
