@@ -1,5 +1,6 @@
 """sklearn_cnn.functional: values, gradients, properties exact on integers, and what it refuses."""
 
+import inspect
 import itertools
 import math
 
@@ -661,3 +662,11 @@ def test_concurrent_calls_do_not_disturb_each_other():
 def test_sums_of_sizes_are_python_integers():
     assert parameter_count(n_inputs=2**40, n_outputs=2**40) == (2**40 + 1) * 2**40
     assert math.prod(output_shape((2**40, 2**40), 1)[0]) == 2**80
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_signatures_carry_types(name):
+    """The package says that it is typed: every argument and every result of an operation is."""
+    signature = inspect.signature(getattr(functional, name))
+    assert signature.return_annotation is not inspect.Signature.empty
+    assert all(parameter.annotation is not inspect.Parameter.empty for parameter in signature.parameters.values())

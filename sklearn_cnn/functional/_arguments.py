@@ -1,22 +1,29 @@
 """Checks of arguments: what comes out is made of Python integers and of arrays of one float type."""
 
 import operator
+from typing import TypeAlias, cast
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_cnn._network.geometry import resolve_padding
+
+#: What the operations take for rows and columns, what may stand around them, and what a backward pass returns.
+Size: TypeAlias = int | tuple[int, int]
+Padding: TypeAlias = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+Gradients: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]
 
 LARGEST_INTEGER = 1 << 40  # beyond any image; sums and products of a few of them are still far from overflowing Python
 
 
-def real_arrays(**arrays):
+def real_arrays(**arrays: ArrayLike | None) -> list[NDArray[np.floating]]:
     """Return the arguments as C-contiguous arrays of one type, float32 or float64, in the order they came.
 
     None stays None. The type is float32 if there is a float argument and none is wider, else float64.
     """
-    arrays = {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
+    converted = {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
     widths = []
-    for name, array in arrays.items():
+    for name, array in converted.items():
         if array is None:
             continue
         if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
@@ -27,9 +34,8 @@ def real_arrays(**arrays):
         if array.dtype.kind == "f":
             widths.append(array.dtype.itemsize)
     dtype = np.float32 if widths and max(widths) <= 4 else np.float64
-    return [
-        None if array is None else np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for array in arrays.values()
-    ]
+    results = [None if array is None else np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for array in converted.values()]
+    return cast("list[NDArray[np.floating]]", results)  # whoever passes None knows that it comes back
 
 
 def check_axes(name, array, axes, *, first_may_be_empty=True):

@@ -1,10 +1,14 @@
 """Convolution layers: one kernel for all positions, or one for each."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_cnn._network.geometry import output_length
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn.functional._arguments import (
+    Gradients,
+    Padding,
+    Size,
     check_axes,
     check_shape,
     check_window_fits,
@@ -69,7 +73,15 @@ def _check_number_of_axes(kernels, axes, other):
         )
 
 
-def conv2d(X, kernels, bias=None, *, stride=1, padding=0, padding_mode="zeros"):
+def conv2d(
+    X: ArrayLike,
+    kernels: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Size = 1,
+    padding: Padding = 0,
+    padding_mode: str = "zeros",
+) -> NDArray[np.floating]:
     r"""Cross-correlate images with kernels that are the same everywhere: a convolution layer.
 
     .. math:: Y[n, r, c, f] = b[f] + \sum_{i, j, k} X[n, r s + i - p, c s + j - p, k] \; K[f, k, i, j]
@@ -132,7 +144,9 @@ def conv2d(X, kernels, bias=None, *, stride=1, padding=0, padding_mode="zeros"):
     return _forward(X, kernels, bias, stride, padding, padding_mode)
 
 
-def conv2d_backward(d_out, X, kernels, *, stride=1, padding=0, padding_mode="zeros"):
+def conv2d_backward(
+    d_out: ArrayLike, X: ArrayLike, kernels: ArrayLike, *, stride: Size = 1, padding: Padding = 0, padding_mode: str = "zeros"
+) -> Gradients:
     """Return the gradients of `conv2d`'s arguments from the gradient of its result.
 
     The gradient of the images is again a convolution: for stride 1, `d_out` convolved ("full") with the kernels.
@@ -173,7 +187,15 @@ def conv2d_backward(d_out, X, kernels, *, stride=1, padding=0, padding_mode="zer
     return _backward(d_out, X, kernels, stride, padding, padding_mode)
 
 
-def local2d(X, kernels, bias=None, *, stride=1, padding=0, padding_mode="zeros"):
+def local2d(
+    X: ArrayLike,
+    kernels: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Size = 1,
+    padding: Padding = 0,
+    padding_mode: str = "zeros",
+) -> NDArray[np.floating]:
     """Cross-correlate images with another kernel at every position: a locally connected layer.
 
     Every output sees a window of the image, as in `conv2d`, but weights are not shared between positions.
@@ -213,7 +235,9 @@ def local2d(X, kernels, bias=None, *, stride=1, padding=0, padding_mode="zeros")
     return _forward(X, kernels, bias, stride, padding, padding_mode)
 
 
-def local2d_backward(d_out, X, kernels, *, stride=1, padding=0, padding_mode="zeros"):
+def local2d_backward(
+    d_out: ArrayLike, X: ArrayLike, kernels: ArrayLike, *, stride: Size = 1, padding: Padding = 0, padding_mode: str = "zeros"
+) -> Gradients:
     """Return the gradients of `local2d`'s arguments from the gradient of its result.
 
     Parameters

@@ -2,13 +2,18 @@
 
 import math
 import numbers
+from collections.abc import Sequence
+from typing import SupportsFloat
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.plan import build_plan, table
 from sklearn_cnn.functional._arguments import (
+    Padding,
+    Size,
     check_axes,
     check_shape,
     check_window_fits,
@@ -23,7 +28,7 @@ from sklearn_cnn.functional._arguments import (
 IMAGES = "n, rows, columns, channels"
 
 
-def pad(X, padding, mode="zeros", value=0.0):
+def pad(X: ArrayLike, padding: Padding, mode: str = "zeros", value: SupportsFloat = 0.0) -> NDArray[np.floating]:
     """Add pixels around images.
 
     Parameters
@@ -103,7 +108,7 @@ def _as_rows(images):
     return images.reshape(len(images), -1)
 
 
-def im2col(X, kernel_size, *, stride=1, padding=0):
+def im2col(X: ArrayLike, kernel_size: Size, *, stride: Size = 1, padding: Padding = 0) -> NDArray[np.floating]:
     """Lay out every patch that a kernel sees as a vector, so that a convolution becomes one matrix product.
 
     Parameters
@@ -157,7 +162,9 @@ def _columns_shape(plan):
     return rows * columns, math.prod(weights.shape)
 
 
-def col2im(columns, input_shape, kernel_size, *, stride=1, padding=0):
+def col2im(
+    columns: ArrayLike, input_shape: Sequence[int], kernel_size: Size, *, stride: Size = 1, padding: Padding = 0
+) -> NDArray[np.floating]:
     """Add patches back into images: the adjoint of `im2col`.
 
     A pixel sums its copies in all patches, so ``col2im(im2col(X))`` is X times the number of patches that see each

@@ -1,7 +1,10 @@
 """Pooling layers: the maximum or the mean of every window."""
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from sklearn_cnn._network.layers import PoolingLayer
-from sklearn_cnn.functional._arguments import check_axes, check_window_fits, pair, real_arrays
+from sklearn_cnn.functional._arguments import Size, check_axes, check_window_fits, pair, real_arrays
 from sklearn_cnn.functional._one_layer import run_backward, run_forward
 
 
@@ -23,7 +26,7 @@ def _backward(pooling, d_out, X, pool_size, stride):
     return run_backward(_layer(pooling, X, pool_size, stride), d_out, X)[0]
 
 
-def max_pool2d(X, pool_size=2, stride=None):
+def max_pool2d(X: ArrayLike, pool_size: Size = 2, stride: Size | None = None) -> NDArray[np.floating]:
     """Return the maximum of every window, channel by channel.
 
     Parameters
@@ -64,7 +67,7 @@ def max_pool2d(X, pool_size=2, stride=None):
     return _forward("max", X, pool_size, stride)
 
 
-def max_pool2d_backward(d_out, X, pool_size=2, stride=None):
+def max_pool2d_backward(d_out: ArrayLike, X: ArrayLike, pool_size: Size = 2, stride: Size | None = None) -> NDArray[np.floating]:
     """Return the gradient of `max_pool2d`'s images from the gradient of its result.
 
     Each number of `d_out` goes to the pixel its maximum came from: to the first, row by row, of equal maxima (also
@@ -100,7 +103,7 @@ def max_pool2d_backward(d_out, X, pool_size=2, stride=None):
     return _backward("max", d_out, X, pool_size, stride)
 
 
-def average_pool2d(X, pool_size=2, stride=None):
+def average_pool2d(X: ArrayLike, pool_size: Size = 2, stride: Size | None = None) -> NDArray[np.floating]:
     """Return the mean of every window, channel by channel.
 
     Parameters
@@ -128,7 +131,9 @@ def average_pool2d(X, pool_size=2, stride=None):
     return _forward("average", X, pool_size, stride)
 
 
-def average_pool2d_backward(d_out, X, pool_size=2, stride=None):
+def average_pool2d_backward(
+    d_out: ArrayLike, X: ArrayLike, pool_size: Size = 2, stride: Size | None = None
+) -> NDArray[np.floating]:
     """Return the gradient of `average_pool2d`'s images from the gradient of its result.
 
     Each number of `d_out` is spread evenly over its window.

@@ -1,8 +1,9 @@
 """Convolution and cross-correlation of one signal or one image, without channels."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from sklearn_cnn.functional._arguments import check_axes, choice, is_sequence, real_arrays
+from sklearn_cnn.functional._arguments import Padding, Size, check_axes, choice, is_sequence, real_arrays
 from sklearn_cnn.functional._convolution import conv2d
 
 MODES = ("full", "same", "valid")
@@ -19,7 +20,7 @@ def _check_dimensions(x, kernel):
     check_axes("kernel", kernel, axes, first_may_be_empty=False)
 
 
-def flip_kernel(kernel):
+def flip_kernel(kernel: ArrayLike) -> NDArray[np.floating]:
     """Turn a kernel by 180 degrees: reverse its rows and columns.
 
     Convolution is cross-correlation with the flipped kernel.
@@ -53,7 +54,9 @@ def flip_kernel(kernel):
     return np.flip(kernel, axis=(-2, -1) if kernel.ndim > 1 else 0).copy()
 
 
-def cross_correlate(x, kernel, *, stride=1, padding="valid", padding_mode="zeros"):
+def cross_correlate(
+    x: ArrayLike, kernel: ArrayLike, *, stride: Size = 1, padding: Padding = "valid", padding_mode: str = "zeros"
+) -> NDArray[np.floating]:
     r"""Slide a kernel over a signal or an image, without flipping it: what a convolution layer computes.
 
     .. math:: y[r, c] = \sum_{i, j} x[r s + i - p, c s + j - p] \; h[i, j]
@@ -110,7 +113,7 @@ def _along_columns(name, value, rows):
     return (rows, value)
 
 
-def convolve(x, kernel, *, mode="full"):
+def convolve(x: ArrayLike, kernel: ArrayLike, *, mode: str = "full") -> NDArray[np.floating]:
     r"""Convolve two signals or two images: the kernel is flipped, then slid over `x`.
 
     .. math:: y[k] = \sum_n h[n] \; x[k - n]

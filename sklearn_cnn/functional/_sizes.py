@@ -1,13 +1,16 @@
 """How large the result is, how far a unit sees, how many parameters a layer has."""
 
 import math
+from collections.abc import Sequence
 
 from sklearn_cnn._network import geometry
-from sklearn_cnn.functional._arguments import check_window_fits, integer, is_sequence, pair, sides
+from sklearn_cnn.functional._arguments import Padding, Size, check_window_fits, integer, is_sequence, pair, sides
 from sklearn_cnn.functional._padding import image_shape
 
 
-def output_shape(input_shape, kernel_size, *, stride=1, padding=0):
+def output_shape(
+    input_shape: Sequence[int], kernel_size: Size, *, stride: Size = 1, padding: Padding = 0
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the size of a feature map, and how many rows and columns of the image no window ever covers.
 
     Along each axis there are ``floor((H + P - K) / S) + 1`` positions [1]_, where P counts the pixels of padding on
@@ -53,10 +56,10 @@ def output_shape(input_shape, kernel_size, *, stride=1, padding=0):
     ((3, 3), (0, 0))
     """
     shape = image_shape(input_shape)[:2]
-    size, stride = pair("kernel_size", kernel_size), pair("stride", stride)
-    padding = sides(padding, shape, size, stride)
-    check_window_fits("a kernel", size, shape, padding)
-    axes = list(zip(shape, size, stride, padding, strict=True))
+    size, step = pair("kernel_size", kernel_size), pair("stride", stride)
+    both_sides = sides(padding, shape, size, step)
+    check_window_fits("a kernel", size, shape, both_sides)
+    axes = list(zip(shape, size, step, both_sides, strict=True))
     return (
         tuple(geometry.output_length(*axis)[0] for axis in axes),
         tuple(_n_skipped(*axis) for axis in axes),
@@ -77,7 +80,9 @@ def _n_skipped(length, window, stride, padding):
     return length - (n_covered(padding[0] + length) - n_covered(padding[0]))
 
 
-def receptive_field(kernel_sizes, strides):
+def receptive_field(
+    kernel_sizes: Sequence[Size], strides: Sequence[Size]
+) -> tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]:
     """Return how many pixels of the input one unit of the last layer sees, and how far apart its neighbours look.
 
     Layer by layer, ``field += (K - 1) * jump`` and then ``jump *= S``. A pooling is a layer like any other.
@@ -119,10 +124,19 @@ def receptive_field(kernel_sizes, strides):
     sizes = [pair("kernel_sizes", entry) for entry in kernel_sizes]
     steps = [pair("strides", entry) for entry in strides]
     rows, columns = (geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
-    return tuple(zip(rows, columns, strict=True)) if both else rows
+    field, stride = zip(rows, columns, strict=True)
+    return (field, stride) if both else rows
 
 
-def parameter_count(*, kernel_size=None, n_filters=1, channels=1, map_shape=None, n_inputs=None, n_outputs=None):
+def parameter_count(
+    *,
+    kernel_size: Size | None = None,
+    n_filters: int = 1,
+    channels: int = 1,
+    map_shape: Size | None = None,
+    n_inputs: int | None = None,
+    n_outputs: int | None = None,
+) -> int:
     """Return how many weights and biases a layer has: shared, not shared, or fully connected.
 
     ==================  ==============================================  ====================================
