@@ -4,8 +4,9 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_cnn._estimator.base import BaseConvNet
+from sklearn_cnn._estimator.base import BaseConvNet, has_mini_batches
 from sklearn_cnn._estimator.docstrings import completed
 from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.labels import (
@@ -108,6 +109,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         class_weight=None,
         scoring=None,
         dropout=0.0,
@@ -151,6 +153,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             beta_2=beta_2,
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
             scoring=scoring,
             dropout=dropout,
             batch_norm=batch_norm,
@@ -162,6 +165,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
 
+    @available_if(has_mini_batches)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from where training has stopped.
 
@@ -224,7 +228,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes), dtype float32
+        probabilities : ndarray of shape (n_samples, n_classes), dtype float32, or float64 with "lbfgs"
             In the order of `classes_`. A sample's are bitwise the same whatever other samples are passed with it.
         """
         return self._probabilities(*self._scores(X))
@@ -239,7 +243,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
         Returns
         -------
-        log_probabilities : ndarray of shape (n_samples, n_classes), dtype float32
+        log_probabilities : ndarray of shape (n_samples, n_classes), dtype float32, or float64 with "lbfgs"
             In the order of `classes_`.
         """
         scores, fitted = self._scores(X)
@@ -261,7 +265,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float32
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float32, or float64 with "lbfgs"
             One per class; of two classes only that of the second, which is positive where it is predicted.
         """
         scores, fitted = self._scores(X)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_cnn._estimator.base import BaseConvNet
+from sklearn_cnn._estimator.base import BaseConvNet, has_mini_batches
 from sklearn_cnn._estimator.docstrings import completed
 from sklearn_cnn._estimator.fitted import fitted_target_scaling
 from sklearn_cnn._estimator.fitting import Target
@@ -60,6 +61,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     True
     """
 
+    @available_if(has_mini_batches)
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch on the samples given, from where training has stopped.
 

@@ -37,7 +37,7 @@ def test_order_of_parameters_is_that_of_the_interface():
         "global_pooling", "hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate",
         "learning_rate_init", "power_t", "max_iter", "shuffle", "random_state", "tol", "verbose", "warm_start", "momentum",
         "nesterovs_momentum",
-        "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change", "class_weight",
+        "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change", "max_fun", "class_weight",
         "scoring", "dropout", "batch_norm", "augment", "label_smoothing", "input_shape", "scale_input", "n_jobs",
     )  # fmt: skip
 

@@ -36,6 +36,17 @@ def test_defaults(estimator, check):
     check(estimator)
 
 
+# A weaker penalty leaves the classifier so sure of a few samples that probabilities are rounded to 0 and 1.
+@parametrize_with_checks(
+    [
+        ConvNetClassifier((16, 32), solver="lbfgs", learning_rate="constant", batch_norm=False, max_iter=200, alpha=0.1),
+        ConvNetRegressor((16, 32), solver="lbfgs", learning_rate="constant", batch_norm=False, max_iter=200),
+    ]
+)
+def test_full_batch(estimator, check):
+    check(estimator)
+
+
 class DeclaresShape(ConvNetClassifier):
     """Passes ``input_shape`` for whatever it is given: no single one fits the 1 to 30 features that the checks bring."""
 

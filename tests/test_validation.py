@@ -69,6 +69,7 @@ HARMLESS = {
     "learning_rate_init": ["2**31", "2**62", "2**63", "a fraction"],
     "power_t": ["zero", "2**31", "2**62", "2**63", "a fraction"],
     "max_iter": ["2**31", "2**62", "2**63", "2**200"],
+    "max_fun": ["2**31", "2**62", "2**63", "2**200"],
     "random_state": ["zero", "2**31", "None"],
     "tol": ["zero", "2**31", "2**62", "2**63", "a fraction"],
     "momentum": ["zero"],

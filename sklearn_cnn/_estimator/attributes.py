@@ -38,6 +38,8 @@ class FittedAttributes:
                 return DERIVED[name](fitted)
             if name in fitted:
                 return fitted[name]
+        if hasattr(type(self), name):  # a method that these parameters do not have, which says so itself
+            return object.__getattribute__(self, name)
         when = " before it is fitted" if fitted is None and is_public(name) else ""
         raise AttributeError(f"This {type(self).__name__} has no attribute {name!r}{when}.")
 

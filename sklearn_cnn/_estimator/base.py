@@ -22,12 +22,33 @@ from sklearn_cnn._estimator.watching import with_record_of_epochs
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
 from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
 # parameter -> what estimators did before it existed, where that is not its default
 DEFAULTS_BEFORE = {"batch_norm": False}
+
+
+def has_mini_batches(estimator):
+    """Say whether an estimator has `partial_fit`; the error says why not."""
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        raise AttributeError(
+            f"partial_fit is for solvers with mini-batches, and solver={estimator.solver!r} trains on all samples at once. Use "
+            "solver='adam', or fit with warm_start=True."
+        )
+    return True
+
+
+def refuse_with_full_batch(estimator, **arguments):
+    """Refuse arguments of `fit` that are for epochs of mini-batches, where there are none."""
+    given = [name for name, value in arguments.items() if value is not None]
+    if given and estimator.solver in FULL_BATCH_SOLVERS:
+        raise ValueError(
+            f"{', '.join(given)}: not possible with solver={estimator.solver!r}, which trains in one go until nothing gets "
+            "better. Leave this out, or use solver='adam'."
+        )
 
 
 class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -69,9 +90,12 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Number of units of the dense layers between the last block and the output.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation function of the blocks and the hidden layers.
-    solver : {"sgd", "adam", "adamw"}, default="adam"
+    solver : {"sgd", "adam", "adamw", "lbfgs"}, default="adam"
         Stochastic gradient descent with momentum, Adam (Kingma & Ba, 2015), or Adam with decoupled weight decay (Loshchilov &
-        Hutter, 2019).
+        Hutter, 2019). "lbfgs" (Zhu et al., 1997) is for small data: each of its steps sees all samples, in double precision, and
+        an integer weight is exactly the same as a sample that comes so often. It has no use for mini-batches and what belongs to
+        them: schedules of `learning_rate`, `early_stopping`, validation data, `dropout`, `augment` and `batch_norm`, which is to
+        be False, are refused, and there is no `partial_fit`. `batch_size` only says how many samples are in memory at a time.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch. For "adamw"
         the weight decay: every update takes the share ``learning rate * alpha`` of each weight away, whatever the mini-batch;
@@ -123,6 +147,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Numerical stability of Adam.
     n_iter_no_change : int, default=10
         Number of epochs without improvement that end training; ``float("inf")`` never does.
+    max_fun : int, default=15000
+        For "lbfgs" the largest number of times that the loss of all samples is computed, which is at least once per iteration.
     scoring : str, callable or None, default=None
         What validation data are scored with, in `validation_scores_` and for early stopping: the name of a scorer of
         scikit-learn, a function ``scorer(estimator, X, y)`` (with ``sample_weight`` where the validation data have weights),
@@ -215,6 +241,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
 
     Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
 
+    Zhu et al., "Algorithm 778: L-BFGS-B", ACM Transactions on Mathematical Software 23, 1997.
+
     Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
@@ -259,6 +287,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         scoring=None,
         dropout=0.0,
         batch_norm=True,
@@ -299,6 +328,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.scoring = scoring
         self.dropout = dropout
         self.batch_norm = batch_norm
@@ -357,6 +387,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             The fitted estimator.
         """
         check_parameters(self)
+        refuse_with_full_batch(self, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, checkpoint=checkpoint)
         saving = saving_to(checkpoint)
         earlier = vars(self).get("_fitted") if self.warm_start else None
         problem = self._check_problem(X, y, sample_weight, earlier)
@@ -414,7 +445,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     def _stops_early(self, problem, watched):
         """Resolve ``early_stopping="auto"``."""
         if self.early_stopping == "auto":
-            return watched is not None or len(problem.rows) > MANY_SAMPLES
+            return self.solver not in FULL_BATCH_SOLVERS and (watched is not None or len(problem.rows) > MANY_SAMPLES)
         return bool(self.early_stopping)
 
     def _publish(self, fitted, earlier):

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
 from sklearn_cnn._network.network import Network, aligned_copy
 from sklearn_cnn._network.plan import build_plan, initial_statistics
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
 
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
@@ -127,6 +128,11 @@ def fitted_plan(fitted):
     return plan
 
 
+def number_type(solver):
+    """Return the type of the numbers that a solver computes with and that the fitted network then has."""
+    return np.float64 if solver in FULL_BATCH_SOLVERS else np.float32
+
+
 def fitted_network(fitted):
     """Rebuild the fitted network and its input scaling.
 
@@ -147,8 +153,9 @@ def fitted_network(fitted):
     ValueError
         If someone has changed the fitted state to something invalid.
     """
-    plan = fitted_plan(fitted)
-    network = Network(plan, checked_array(fitted, "parameters", (plan.parameter_size,)), fitted_statistics(fitted, plan))
+    plan, dtype = fitted_plan(fitted), number_type(fitted.get("solver"))
+    parameters = checked_array(fitted, "parameters", (plan.parameter_size,), dtype)
+    network = Network(plan, parameters, fitted_statistics(fitted, plan))
     return network, fitted_scaling(fitted, plan)
 
 
@@ -157,9 +164,10 @@ def fitted_statistics(fitted, plan):
 
     They are few, and infinite ones would not show in the results: so here all are looked at.
     """
+    dtype = number_type(fitted.get("solver"))
     if plan.statistics_size == 0 and "statistics" not in fitted:  # written before there was batch normalisation
-        return initial_statistics(plan)
-    statistics = checked_array(fitted, "statistics", (plan.statistics_size,))
+        return initial_statistics(plan, dtype)
+    statistics = checked_array(fitted, "statistics", (plan.statistics_size,), dtype)
     refuse_non_finite(fitted, ("statistics",))
     for _, _, variances_at, n_filters in plan.statistics:
         if statistics[variances_at : variances_at + n_filters].min() < 0:
@@ -204,7 +212,8 @@ def fitted_target_scaling(fitted):
 def fitted_solver(fitted, plan):
     """Return everything of the fitted state that an update depends on; refuse what does not fit the plan."""
     names = ("parameters", "first_moment", "second_moment")
-    arrays = {name: checked_array(fitted, name, (plan.parameter_size,)) for name in names}
+    dtype = number_type(fitted["solver"])
+    arrays = {name: checked_array(fitted, name, (plan.parameter_size,), dtype) for name in names}
     refuse_non_finite(fitted, (*names, "shift", "factor"))
     arrays["statistics"] = fitted_statistics(fitted, plan)
     if not isinstance(fitted["t"], int) or fitted["t"] < 0:

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sklearn_cnn._estimator.fitted import (
@@ -11,6 +12,7 @@ from sklearn_cnn._estimator.fitted import (
     fitted_plan,
     fitted_scaling,
     fitted_solver,
+    number_type,
     pack_layers,
     pack_random_state,
     plan_from_records,
@@ -27,11 +29,12 @@ from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import skipped_pixel_warnings
-from sklearn_cnn._network.trainer import Trainer
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
+from sklearn_cnn._training.lbfgs import FullBatch, distinct_rows
 from sklearn_cnn._training.listeners import listen
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling, merged
 from sklearn_cnn._training.state import restore_solver, solver_state
@@ -139,6 +142,9 @@ def fit_network(
     random_state, split_seed = random_streams(estimator, saved or earlier)
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        rows, weight = distinct_rows(problem.X, problem.target.matrix, problem.rows, problem.sample_weight)
+        problem = replace(problem, rows=rows, sample_weight=weight)
     problem, watched = estimator._scale_targets(problem, watched, earlier)
     moments, scaling = learn_scaling(estimator, plan, problem, earlier, goes_on=not begins_cycle)
     examples = prepare_examples(estimator, problem, scaling, split_seed)
@@ -170,13 +176,18 @@ def fit_network(
         saving.follow(random_state, split_seed, progress, watch)
         listeners.append(saving)
     listeners += callbacks(fitted_state)  # the last, so that they see what the others have made of a fit that goes on
-    epochs = train(
-        trainer, examples, watch.learning_rate, random_state, n_epochs=n_epochs, n_epochs_before=watch.n_epochs_before,
-        batch_size=batch_size, shuffle=bool(estimator.shuffle), evaluate=evaluate, progress=progress,
-        announce=lambda: [listener.begin_epoch() for listener in listeners],
-    )  # fmt: skip
+    call = {
+        "n_epochs": n_epochs,
+        "n_epochs_before": watch.n_epochs_before,
+        "batch_size": batch_size,
+        "announce": lambda: [listener.begin_epoch() for listener in listeners],
+    }
     start = evaluate(trainer) if evaluate is not None and watch.n_epochs_before > 0 else None
-    listen(epochs, listeners, trainer, start)
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        listen_to_full_batch(estimator, trainer, examples, watch.learning_rate, listeners, call)
+    else:
+        call |= {"shuffle": bool(estimator.shuffle), "evaluate": evaluate, "progress": progress}
+        listen(train(trainer, examples, watch.learning_rate, random_state, **call), listeners, trainer, start)
     fitted = fitted_state()
     if saving is not None:
         saving.finish(fitted)
@@ -189,6 +200,20 @@ def shown(fitted, callbacks):
         listener.begin(None, None)
         listener.end(None, None)
     return fitted
+
+
+def listen_to_full_batch(estimator, trainer, examples, learning_rate, listeners, call):
+    """Train on all samples at once; warn where that ends too soon."""
+    full_batch = FullBatch(
+        trainer, examples, learning_rate, tol=float(estimator.tol), max_fun=int(estimator.max_fun), **call
+    )
+    listen(full_batch.run, listeners, trainer)
+    if full_batch.failure is not None:
+        warn(
+            f"{full_batch.failure}. Raise max_iter={estimator.max_iter} or max_fun={estimator.max_fun}, or bring X to a common "
+            "scale.",
+            ConvergenceWarning,
+        )
 
 
 def describe_network(estimator, problem, earlier):
@@ -289,7 +314,7 @@ def learn_scaling(estimator, plan, problem, earlier, goes_on):
 def prepare_examples(estimator, problem, scaling, seed):
     """Put together what an epoch reads."""
     augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
-    targets = np.ascontiguousarray(estimator._targets_to_learn(problem.target), dtype=np.float32)
+    targets = np.ascontiguousarray(estimator._targets_to_learn(problem.target), dtype=number_type(estimator.solver))
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)
 
 
@@ -322,16 +347,18 @@ def resolve_batch_size(batch_size, n_rows):
 def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earlier):
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
     solver = None if earlier is None else fitted_solver(earlier, plan)
+    dtype = number_type(estimator.solver)
+    n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
     trainer = Trainer(
         build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape),
-        initial_parameters(plan, random_state) if solver is None else solver["parameters"],
+        (initial_parameters(plan, random_state) if solver is None else solver["parameters"]).astype(dtype, copy=False),
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
-        statistics=None if solver is None else solver["statistics"],
+        statistics=None if solver is None else solver["statistics"].astype(dtype, copy=False),
         seed=seed,
         n_threads=effective_n_threads(estimator.n_jobs),
-        alpha=float(estimator.alpha),
+        alpha=float(estimator.alpha) / n_shares,
         momentum=float(estimator.momentum),
         nesterov=bool(estimator.nesterovs_momentum),
         beta_1=float(estimator.beta_1),

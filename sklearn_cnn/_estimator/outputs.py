@@ -2,7 +2,7 @@
 
 A row's bits must not depend on the rows beside it. NumPy picks loops by memory layout, so every transcendental function below
 sees a contiguous array whatever the number of rows, and sums along a row run strictly from left to right (``accumulate``)
-instead of pairwise. All of it is done in float64 and rounded to float32 once.
+instead of pairwise. All of it is done in float64 and rounded once, to the type of the scores.
 """
 
 import numpy as np
@@ -30,17 +30,17 @@ def softmax(scores):
 
     Returns
     -------
-    probabilities : ndarray of shape (n_samples, n_classes), dtype float32
-        Each row sums to 1.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        In the type of the scores. Each row sums to 1.
 
     Examples
     --------
     >>> import numpy as np
     >>> softmax(np.log([[1.0, 3.0]]))
-    array([[0.25, 0.75]], dtype=float32)
+    array([[0.25, 0.75]])
     """
     exponentials = np.exp(shifted_scores(scores))
-    return (exponentials / row_sums(exponentials)).astype(np.float32)
+    return (exponentials / row_sums(exponentials)).astype(scores.dtype)
 
 
 def log_softmax(scores):
@@ -67,8 +67,8 @@ def log_softmax(scores):
 
 
 def logistic(scores):
-    """Turn scores into probabilities of independent events, in float32."""
-    return expit(np.ascontiguousarray(scores, dtype=np.float64)).astype(np.float32)
+    """Turn scores into probabilities of independent events, in the type of the scores."""
+    return expit(np.ascontiguousarray(scores, dtype=np.float64)).astype(scores.dtype)
 
 
 def log_logistic(scores):
@@ -81,14 +81,14 @@ def log_of_probabilities(probabilities, log_probabilities):
 
     Parameters
     ----------
-    probabilities : ndarray, dtype float32
+    probabilities : ndarray, dtype float32 or float64
         What predict_proba returns.
     log_probabilities : ndarray of the same shape, dtype float64
-        Their exact logarithms, which next to 0 tell apart what float32 probabilities next to 1 do not.
+        Their exact logarithms, which next to 0 tell apart what probabilities next to 1 do not.
 
     Returns
     -------
-    logarithms : ndarray of the same shape, dtype float32
+    logarithms : ndarray of the same shape and dtype
         Consistent with `probabilities`, and finite.
 
     Examples
@@ -97,8 +97,8 @@ def log_of_probabilities(probabilities, log_probabilities):
     >>> log_of_probabilities(np.array([1.0, 0.0], dtype=np.float32), np.array([-1e-9, -200.0]))
     array([   0., -200.], dtype=float32)
     """
-    large = np.log(np.maximum(probabilities, np.float32(0.5), dtype=np.float64))
-    return np.where(probabilities > 0.5, large, log_probabilities).astype(np.float32)
+    large = np.log(np.maximum(probabilities, 0.5, dtype=np.float64))
+    return np.where(probabilities > 0.5, large, log_probabilities).astype(probabilities.dtype)
 
 
 def sample_losses(scores, targets, out_activation):

@@ -13,7 +13,7 @@ from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
-from sklearn_cnn._network.trainer import SOLVERS
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
 from sklearn_cnn._training.schedules import SCHEDULES
 
 # Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.
@@ -199,7 +199,7 @@ GEOMETRY_RULES = {
 }
 
 SOLVER_RULES = {
-    "solver": choice(*SOLVERS, example="adam"),
+    "solver": choice(*SOLVERS, *FULL_BATCH_SOLVERS, example="adam"),
     "alpha": real("a number of at least 0", "1e-4", 0),
     "batch_size": or_auto(integer(1, "128")),
     "learning_rate": choice("auto", *SCHEDULES),
@@ -223,6 +223,7 @@ SOLVER_RULES = {
         "an integer of at least 1 or infinity",
         "10",
     ),
+    "max_fun": integer(1, "15000"),
     "scoring": Rule(
         is_scoring,
         "None, 'loss', a name from sklearn.metrics.get_scorer_names() or a function (estimator, X, y) that returns a number",
@@ -268,6 +269,15 @@ INPUT_RULES = {
     "n_jobs": Rule(is_n_jobs, f"None or an integer from -{MOST_THREADS} to {MOST_THREADS} other than 0", "2"),
 }
 
+# What only mini-batches have: a parameter, what says that it is off, and what switches it off.
+NEEDS_MINI_BATCHES = (
+    ("learning_rate", lambda value: value in ("auto", "constant"), "'auto'"),
+    ("early_stopping", lambda value: value in ("auto", False), "False"),
+    ("dropout", lambda value: not np.any(value), "0.0"),
+    ("batch_norm", lambda value: not value, "False"),
+    ("augment", lambda value: value is None, "None"),
+)
+
 RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **LOSS_RULES, **INPUT_RULES}
 
 # What scikit-learn's skip_parameter_validation leaves unchecked; the other parameters decide what the kernels read and write.
@@ -305,11 +315,24 @@ integer of at least 1, a pair (rows, columns) of them, or a list of those with o
         check_sizes(name, plain(getattr(estimator, name)))
     if is_augmentation(estimator.augment):
         check_rules(estimator.augment, AUGMENTATION_RULES)
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        check_full_batch(estimator)
     if not unchecked and estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
         raise InvalidParameterError(
             f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
             "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
         )
+
+
+def check_full_batch(estimator):
+    """Refuse what has no meaning, or no end, where every step sees all samples as they are."""
+    for name, is_off, off in NEEDS_MINI_BATCHES:
+        value = getattr(estimator, name)
+        if not is_off(plain(value)):
+            raise InvalidParameterError(
+                f"{name}={reprlib.repr(value)} is not possible with solver={estimator.solver!r}, which trains on all samples at "
+                f"once, as they are, until nothing gets better. Set {name}={off}, or use solver='adam'."
+            )
 
 
 def check_rules(estimator, rules):

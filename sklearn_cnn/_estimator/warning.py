@@ -14,15 +14,17 @@ FOREIGN = (*(str(Path(module.__file__).parent) + os.sep for module in (sklearn, 
 OWN = str(Path(__file__).parents[1]) + os.sep
 
 
-def warn(message):
+def warn(message, category=UserWarning):
     """Warn, at the innermost line that belongs neither to this package nor to scikit-learn, joblib or pickle.
 
     Parameters
     ----------
     message : str
-        Of a UserWarning.
+        What to say.
+    category : type, default=UserWarning
+        Class of the warning.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith((OWN, *FOREIGN)):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

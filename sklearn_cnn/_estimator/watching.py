@@ -1,5 +1,6 @@
 """Who watches the fit of an estimator, and what of that outlives it."""
 
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
 from sklearn_cnn._training.history import History, appended
 from sklearn_cnn._training.listeners import BestEpoch, Patience
 from sklearn_cnn._training.reports import report
@@ -37,7 +38,9 @@ class Watch:
             Patience, kept, self.learning_rate, watched, float(estimator.tol), estimator.n_iter_no_change
         )
         self.sources = (self.learning_rate, self.patience, self.history, self.best)
-        self.listeners = [self.history, self.best, *report(estimator.verbose), self.patience]
+        self.listeners = [self.history, self.best, *report(estimator.verbose)]
+        if estimator.solver not in FULL_BATCH_SOLVERS:  # the others know by themselves when to stop
+            self.listeners.append(self.patience)
 
     def kept(self):
         """Return what a fit that goes on has to know."""

@@ -16,6 +16,8 @@ STATISTICS_RATE = 0.1
 #: Names of the losses and solvers -> what the kernels call them.
 LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
 SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
+#: Solvers that see all samples before they change a parameter. They live above; here they ask for losses and gradients.
+FULL_BATCH_SOLVERS = ("lbfgs",)
 
 
 class Trainer:
@@ -34,8 +36,9 @@ class Trainer:
     loss : {"softmax", "logistic", "squared"}
         Cross-entropy of one class among all, of independent sigmoids, or half the squared error.
 
-    solver : {"adam", "adamw", "sgd"}
-        For "adamw" `alpha` is no penalty: every update takes ``learning_rate * alpha`` of each weight away, before the step.
+    solver : {"adam", "adamw", "sgd", "lbfgs"}
+        With "lbfgs" there is `loss_gradient` but no `step`. For "adamw" `alpha` is no penalty: every update takes
+        ``learning_rate * alpha`` of each weight away, before the step.
 
     batch_size : int
         Samples of the largest mini-batch.
@@ -80,7 +83,7 @@ class Trainer:
         self._loss = getattr(kernels, LOSSES[loss])
         self._beta_1, self._beta_2 = beta_1, beta_2
         self._settings = {
-            "kind": getattr(kernels, SOLVERS[solver]),
+            "kind": None if solver in FULL_BATCH_SOLVERS else getattr(kernels, SOLVERS[solver]),
             "learning_rate": 0.0,
             "momentum": momentum if solver == "sgd" else beta_1,
             "beta_2": beta_2,
@@ -88,7 +91,6 @@ class Trainer:
             "decay": 0.0,
             "nesterov": int(nesterov),
         }
-        self._unscaled = scaling_arrays(None, None, self.dtype)
         self._readable = (None, None)
 
     def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
@@ -154,8 +156,7 @@ class Trainer:
             X, targets = converted_rows(X, rows, self.dtype), targets[rows]
             sample_weight = None if sample_weight is None else sample_weight[rows]
             readable, rows = readable_rows(X), np.arange(len(rows))
-        if shift is None:
-            shift, factor = self._unscaled
+        shift, factor = scaling_arrays(shift, factor, self.dtype)
         workspace = self._workspace
         return workspace.kernels.train(
             *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions, *readable, rows, shift,

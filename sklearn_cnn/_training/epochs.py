@@ -82,8 +82,8 @@ class Epoch:
         Number of samples the epoch went through.
     evaluation : Evaluation or None
         What it has reached on the validation data, if there are any.
-    learning_rate : float
-        Step size of the last mini-batch.
+    learning_rate : float or None
+        Step size of the last mini-batch; None where there are none.
     seconds : float
         Duration, evaluation included.
     trainer : Trainer
@@ -96,7 +96,7 @@ class Epoch:
     loss: float
     n_samples: int
     evaluation: Evaluation | None
-    learning_rate: float
+    learning_rate: float | None
     seconds: float
     trainer: Trainer
 

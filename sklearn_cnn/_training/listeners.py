@@ -57,8 +57,9 @@ def listen(epochs, listeners, trainer, evaluation=None):
 
     Parameters
     ----------
-    epochs : iterator of Epoch
-        What `train` yields.
+    epochs : iterator of Epoch, or callable
+        What `train` yields, or ``run(see)``, which calls ``see(epoch)`` for one epoch after the other until that returns a
+        reason to stop, and returns its own.
     listeners : sequence of Listener
         All of them see every epoch, in this order, also the one at which one asks to stop.
     trainer : Trainer
@@ -71,21 +72,28 @@ def listen(epochs, listeners, trainer, evaluation=None):
     n_epochs : int
         Number of epochs that were done.
     """
+    n_epochs = 0
+
+    def see(epoch):
+        nonlocal n_epochs
+        n_epochs = epoch.number
+        return first_reason([listener.see(epoch) for listener in listeners])
+
     try:
         for listener in listeners:
             listener.begin(trainer, evaluation)
-        reason = None
-        for epoch in epochs:
-            reasons = [listener.see(epoch) for listener in listeners]
-            reason = next((reason for reason in reasons if reason is not None), None)
-            if reason is not None:
-                break
+        reason = epochs(see) if callable(epochs) else first_reason(map(see, epochs))
         for listener in listeners:
             listener.end(trainer, reason)
     finally:
         for listener in listeners:
             listener.close()
-    return epoch.number
+    return n_epochs
+
+
+def first_reason(reasons):
+    """Return the first reason to stop, and ask for no more; None if there is none."""
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 @dataclass

@@ -19,8 +19,9 @@ class Report(Listener):
         if epoch.evaluation is not None:
             score, loss, _ = epoch.evaluation
             parts += [f"validation score {score:.4f}", f"validation loss {loss:.6f}"]
-        parts += [f"learning rate {epoch.learning_rate:.3g}", duration(epoch.seconds), f"{self.time_left(epoch)} left"]
-        print(", ".join(parts))
+        if epoch.learning_rate is not None:
+            parts.append(f"learning rate {epoch.learning_rate:.3g}")
+        print(", ".join([*parts, duration(epoch.seconds), f"{self.time_left(epoch)} left"]))
 
     def end(self, trainer, reason):
         """Print why training stopped before its last epoch."""
@@ -51,7 +52,8 @@ class ProgressBar(Report):
         if self._bar is None:
             self._bar = self._open_bar(epoch.n_epochs, epoch.number - 1)
         score = "" if epoch.evaluation is None else f", score {epoch.evaluation.score:.4g}"
-        words = f"{numbered(epoch)}, loss {epoch.loss:.4g}{score}, rate {epoch.learning_rate:.2g}"
+        rate = "" if epoch.learning_rate is None else f", rate {epoch.learning_rate:.2g}"
+        words = f"{numbered(epoch)}, loss {epoch.loss:.4g}{score}{rate}"
         self._bar.move(f"{words}, {self.time_left(epoch)} left")
 
     def end(self, trainer, reason):
