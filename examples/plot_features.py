@@ -29,7 +29,7 @@ def flat(images):
 
 def models(seed):
     network = ConvNetClassifier(
-        n_filters=(16, 32), max_iter=20, learning_rate="one_cycle", learning_rate_init=3e-3, random_state=seed
+        n_filters=(16, 32), max_iter=20, batch_norm=False, learning_rate="one_cycle", learning_rate_init=3e-3, random_state=seed
     )
     return {
         "machine on pixels": make_pipeline(FunctionTransformer(flat), StandardScaler(with_std=False), SVC(C=10)),
