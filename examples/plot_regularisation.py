@@ -60,6 +60,6 @@ ax.legend()
 plt.show()
 
 # %%
-# Normalisation helps at the beginning: after two epochs a network with it is clearly ahead, after forty it no longer is. Dropout
-# costs epochs first: what is hidden is learnt later. After forty epochs the two networks with dropout are the best. Where training
-# is short, or networks are deep, normalise; where training is long and images are few, drop out.
+# Normalisation helps at the beginning: after two epochs a network with it is clearly ahead, after forty it no longer is.
+# Dropout costs epochs first: what is hidden is learnt later. After forty epochs the two networks with dropout are the best.
+# Where training is short, or networks are deep, normalise; where training is long and images are few, drop out.
