@@ -68,7 +68,7 @@ plt.show()
 
 # %%
 # On Fashion-MNIST the pair is ahead of both on average: of the machine on pixels clearly, of its own network by about one in a
-# hundred and never behind in these five runs. That is less than the runs differ among themselves, and with a network that is
-# trained otherwise the gain may vanish: its own output layer then reads the features as well as the machine does. The pair is also
-# worth its while for what a network cannot do by itself: novelty detection, a projection to two dimensions, or a new task for
-# features that have been learnt for an old one (``prefit=True``).
+# hundred and never behind in these five runs. That is less than the runs differ among themselves. With a network that is
+# trained otherwise the gain may vanish: its own output layer then reads the features as well as the machine does. The pair
+# is also worth its while for what a network cannot do by itself: novelty detection, a projection to two dimensions, or a new
+# task for features that have been learnt for an old one (``prefit=True``).
