@@ -10,7 +10,6 @@ ORDER = (
     "learned_filters",
     "augmentation",
     "normalisation_and_dropout",
-    "regularisation",
     "mnist1d",
     "regression",
     "features",

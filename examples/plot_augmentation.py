@@ -52,7 +52,7 @@ for j, seed in enumerate(SEEDS):
         train = order[:n_images]
         for name, augmentation in AUGMENTATIONS.items():
             network = ConvNetClassifier(
-                n_filters=(16, 32), augment=augmentation, max_iter=150, n_iter_no_change=150, learning_rate="cosine",
+                n_filters=(16, 32), batch_norm=False, augment=augmentation, max_iter=150, learning_rate="cosine",
                 learning_rate_init=2e-3, input_shape=(8, 8), random_state=seed,
             )  # fmt: skip
             accuracy[name][i, j] = network.fit(X[train], y[train]).score(X[test], y[test])

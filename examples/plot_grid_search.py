@@ -19,7 +19,7 @@ KERNEL_SIZES = [1, 2, 3, 5]
 N_FILTERS = [4, 16, (4, 8), (16, 32)]
 
 search = GridSearchCV(
-    ConvNetClassifier(input_shape=(8, 8), max_iter=15, random_state=0),
+    ConvNetClassifier(input_shape=(8, 8), max_iter=15, batch_norm=False, learning_rate="constant", random_state=0),
     {"kernel_size": KERNEL_SIZES, "n_filters": N_FILTERS},
     cv=3,
 ).fit(X, y)

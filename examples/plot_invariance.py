@@ -49,7 +49,8 @@ for i, size in enumerate(POOL_SIZES):
     pooling = {"pooling": None} if size is None else {"pooling": "max", "pool_size": size}
     for j, seed in enumerate(SEEDS):
         X, y = draw_samples(X_all, y_all, 2000, random_state=seed)
-        network = ConvNetClassifier(n_filters=16, kernel_size=5, max_iter=10, random_state=seed, **pooling).fit(X, y)
+        settings = {"n_filters": 16, "kernel_size": 5, "batch_norm": False, "learning_rate": "constant", "max_iter": 10}
+        network = ConvNetClassifier(**settings, **pooling, random_state=seed).fit(X, y)
         accuracy[i, j] = [accuracy_under_shift(network, shift) for shift in SHIFTS]
 
 names = ["no pooling" if size is None else f"windows {size}x{size}" for size in POOL_SIZES]

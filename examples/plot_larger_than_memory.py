@@ -81,7 +81,8 @@ def peak_memory():
 
 
 network = ConvNetClassifier(
-    n_filters=(8, 16), pool_size=[4, 2], learning_rate="one_cycle", learning_rate_init=5e-3, max_iter=N_CHUNKS, batch_size=100,
+    n_filters=(8, 16), pool_size=[4, 2], batch_norm=False,
+    learning_rate="one_cycle", learning_rate_init=5e-4, max_iter=N_CHUNKS, batch_size=100,
     random_state=0,
 )  # fmt: skip
 memory, scores = [peak_memory()], []

@@ -29,7 +29,7 @@ VARIANTS = {
     "alpha=1": {"max_iter": 8, "learning_rate_init": 0.003, "alpha": 1},
 }
 networks = {
-    name: ConvNetClassifier(n_filters=8, kernel_size=5, random_state=3, **settings).fit(X, y)
+    name: ConvNetClassifier(8, 5, batch_norm=False, learning_rate="constant", random_state=3, **settings).fit(X, y)
     for name, settings in VARIANTS.items()
 }
 

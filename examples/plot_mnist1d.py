@@ -45,8 +45,9 @@ SEEDS = range(3)
 
 
 def networks(seed):
+    training = {"batch_norm": False, "learning_rate": "constant", "max_iter": 25, "random_state": seed}
     return {
-        "convolutional": ConvNetClassifier(n_filters=(32, 32, 32), kernel_size=5, max_iter=25, random_state=seed),
+        "convolutional": ConvNetClassifier(n_filters=(32, 32, 32), kernel_size=5, **training),
         "dense": MLPClassifier((100, 100), batch_size=32, max_iter=25, random_state=seed),
     }
 

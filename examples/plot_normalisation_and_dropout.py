@@ -39,7 +39,7 @@ def show(name, runs):
 
 
 DEEP = {"n_filters": (16,) * 8, "pooling": ["max", *[None] * 3] * 2, "global_pooling": "average", "max_iter": 5}
-RATES = (0.001, 0.01, 0.03)
+RATES = (0.0001, 0.001, 0.003)
 
 normalised = {
     name: np.array([accuracies(600, batch_norm=batch_norm, learning_rate_init=rate, **DEEP) for rate in RATES])
@@ -72,7 +72,7 @@ plt.show()
 # all. With ``dropout=0.3`` every input of a dense layer is left out with a probability of 0.3, other ones in every
 # update.
 
-WIDE = {"n_filters": (16, 32), "hidden_layer_sizes": 128, "max_iter": 60, "n_iter_no_change": 60, "learning_rate_init": 0.003}
+WIDE = {"n_filters": (16, 32), "hidden_layer_sizes": 128, "max_iter": 60, "learning_rate_init": 0.0003, "batch_norm": False}
 
 dropped = {f"dropout={rate}": accuracies(500, dropout=rate, **WIDE) for rate in (0, 0.3)}
 for name, runs in dropped.items():

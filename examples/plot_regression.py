@@ -45,7 +45,7 @@ X_test = turned(X_test, angles_test)
 # learns them in units of their standard deviation, and answers in degrees.
 
 network = ConvNetRegressor(
-    n_filters=(16, 32), hidden_layer_sizes=64, max_iter=20, learning_rate="one_cycle", learning_rate_init=4e-3, random_state=0
+    n_filters=(16, 32), hidden_layer_sizes=64, max_iter=20, batch_norm=False, learning_rate_init=4e-4, random_state=0
 )
 network.fit(X, angles)
 predictions = network.predict(X_test)

@@ -25,13 +25,15 @@ VARIANTS = {
     "neither": {"pooling": None},
 }
 
+TRAINING = {"batch_norm": False, "learning_rate": "constant", "max_iter": 8}
+
 accuracy = {name: [] for name in VARIANTS}
 seconds = {name: [] for name in VARIANTS}
 n_parameters = {}
 for seed in SEEDS:
     X, y = draw_samples(X_all, y_all, 3000, random_state=seed)
     for name, settings in VARIANTS.items():
-        network = ConvNetClassifier(n_filters=(16, 32), max_iter=8, random_state=seed, n_jobs=1, **settings)
+        network = ConvNetClassifier(n_filters=(16, 32), random_state=seed, n_jobs=1, **TRAINING, **settings)
         start = time.perf_counter()
         network.fit(X, y)
         seconds[name].append(time.perf_counter() - start)

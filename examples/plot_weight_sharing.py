@@ -31,7 +31,7 @@ from sklearn_cnn import ConvNetClassifier
 X_all, y_all, X_test, y_test, data = load_images()
 X_test, y_test = draw_samples(X_test, y_test, 2000, random_state=0)
 
-network = ConvNetClassifier(n_filters=(8, 16), max_iter=1, random_state=0).fit(X_all[:100], y_all[:100])
+network = ConvNetClassifier(n_filters=(8, 16), batch_norm=False, max_iter=1, random_state=0).fit(X_all[:100], y_all[:100])
 print(f"{data}, {X_all.shape[1]} x {X_all.shape[2]} pixels")
 print(f"{'':30s} {'shared':>10s} {'unshared':>12s} {'dense':>14s}")
 for layer in network.layer_table_:
@@ -55,10 +55,10 @@ y_moved = np.tile(y_test, len(SHIFTS))
 
 
 def networks(n_epochs, seed):
-    geometry = {"n_filters": (8, 16), "max_iter": n_epochs, "random_state": seed}
+    training = {"batch_norm": False, "learning_rate": "constant", "max_iter": n_epochs, "random_state": seed}
     return {
-        "shared": ConvNetClassifier(**geometry),
-        "unshared": ConvNetClassifier(weight_sharing=False, **geometry),
+        "shared": ConvNetClassifier((8, 16), **training),
+        "unshared": ConvNetClassifier((8, 16), weight_sharing=False, **training),
         "dense": MLPClassifier(256, batch_size=32, max_iter=n_epochs, random_state=seed),
     }
 
