@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training import lbfgs
+from sklearn_cnn._training.history import History
+from sklearn_cnn._training.listeners import BestEpoch
 
 FULL_BATCH = {"solver": "lbfgs", "learning_rate": "constant", "batch_norm": False, "max_iter": 60}
 
@@ -157,6 +159,19 @@ def test_epochs_are_told(capsys):
     assert lines[0].startswith("Epoch   1/300, loss ")
     assert "learning rate" not in lines[0]
     assert lines[-1].startswith("Stopping: CONVERGENCE")
+
+
+def test_listeners_see_begin_and_end_of_every_iteration_and_may_stop(monkeypatch):
+    X, y = bars()
+    events = []
+    monkeypatch.setattr(History, "begin_epoch", lambda history: events.append("begin"))
+    stops = {3: "enough"}
+    monkeypatch.setattr(BestEpoch, "see", lambda best, epoch: events.append(epoch.number) or stops.get(epoch.number))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = network(max_iter=300).fit(X, y)
+    assert events == ["begin", 1, "begin", 2, "begin", 3]
+    assert fitted.n_iter_ == 3
 
 
 @pytest.mark.parametrize("estimator_class", [ConvNetClassifier, ConvNetRegressor])
