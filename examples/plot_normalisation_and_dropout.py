@@ -90,6 +90,6 @@ ax.grid(axis="x", alpha=0.3)
 plt.show()
 
 # %%
-# Dropout saves the network more than a quarter of its errors. That is little in accuracy, because there is little left to save,
+# Dropout saves the network about a fifth of its errors. That is little in accuracy, because there is little left to save,
 # and not much more than what separates two runs. With other numbers of images, units or epochs it may be nothing: so
 # ``dropout`` is a parameter to be searched, and not one to be believed in.

@@ -113,7 +113,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         class_weight=None,
         scoring=None,
         dropout=0.0,
-        batch_norm=True,
+        batch_norm="auto",
         augment=None,
         label_smoothing=0.0,
         input_shape=None,

@@ -17,7 +17,7 @@ from sklearn_cnn._training import lbfgs
 from sklearn_cnn._training.history import History
 from sklearn_cnn._training.listeners import BestEpoch
 
-FULL_BATCH = {"solver": "lbfgs", "learning_rate": "constant", "batch_norm": False, "max_iter": 60}
+FULL_BATCH = {"solver": "lbfgs", "max_iter": 60}
 
 
 def network(**parameters):

@@ -19,7 +19,7 @@ NO_PARTIAL_FIT = dict.fromkeys(
 
 SETTINGS = {
     "class_weight": {"class_weight": "balanced"},
-    "early_stopping": {"early_stopping": True},
+    "early_stopping": {"batch_norm": True, "early_stopping": True},
     "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
     "locally_connected": {"weight_sharing": False, "padding_mode": "reflect", "pooling": "average"},
     "dropout": {"dropout": 0.2, "hidden_layer_sizes": 8},
@@ -31,6 +31,10 @@ SETTINGS = {
 }
 
 
+# The checks bring few samples: a rate that learns them, for long enough.
+LONG = {"learning_rate": "constant", "learning_rate_init": 5e-3, "batch_norm": False, "max_iter": 80}
+
+
 @parametrize_with_checks([ConvNetClassifier(), ConvNetRegressor()], expected_failed_checks=lambda estimator: MINI_BATCHES)
 def test_defaults(estimator, check):
     check(estimator)
@@ -39,8 +43,8 @@ def test_defaults(estimator, check):
 # A weaker penalty leaves the classifier so sure of a few samples that probabilities are rounded to 0 and 1.
 @parametrize_with_checks(
     [
-        ConvNetClassifier((16, 32), solver="lbfgs", learning_rate="constant", batch_norm=False, max_iter=200, alpha=0.1),
-        ConvNetRegressor((16, 32), solver="lbfgs", learning_rate="constant", batch_norm=False, max_iter=200),
+        ConvNetClassifier((16, 32), solver="lbfgs", max_iter=200, alpha=0.1),
+        ConvNetRegressor((16, 32), solver="lbfgs", max_iter=200),
     ]
 )
 def test_full_batch(estimator, check):
@@ -64,14 +68,14 @@ def test_with_input_shape():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings(name):
-    parameters = {"learning_rate_init": 5e-3, "max_iter": 80} | SETTINGS[name]
+    parameters = LONG | SETTINGS[name]
     expected = MINI_BATCHES | (NO_PARTIAL_FIT if name == "class_weight" else {})
     check_estimator(ConvNetClassifier(**parameters), expected_failed_checks=expected)
 
 
 @pytest.mark.parametrize("name", ["early_stopping", "sgd", "batch_norm", "hidden_layer"])
 def test_settings_of_the_regressor(name):
-    parameters = {"learning_rate_init": 5e-3, "max_iter": 80} | SETTINGS[name]
+    parameters = LONG | SETTINGS[name]
     if name == "early_stopping":  # batch_norm learns ten columns less well than the checks ask for, with a tenth held out
         parameters["batch_norm"] = False
     check_estimator(ConvNetRegressor(**parameters), expected_failed_checks=MINI_BATCHES)

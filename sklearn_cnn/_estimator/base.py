@@ -94,8 +94,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Stochastic gradient descent with momentum, Adam (Kingma & Ba, 2015), or Adam with decoupled weight decay (Loshchilov &
         Hutter, 2019). "lbfgs" (Zhu et al., 1997) is for small data: each of its steps sees all samples, in double precision, and
         an integer weight is exactly the same as a sample that comes so often. It has no use for mini-batches and what belongs to
-        them: schedules of `learning_rate`, `early_stopping`, validation data, `dropout`, `augment` and `batch_norm`, which is to
-        be False, are refused, and there is no `partial_fit`. `batch_size` only says how many samples are in memory at a time.
+        them: schedules of `learning_rate`, `early_stopping`, validation data, `dropout`, `augment` and `batch_norm` are
+        refused, and there is no `partial_fit`. `batch_size` only says how many samples are in memory at a time.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch. For "adamw"
         the weight decay: every update takes the share ``learning rate * alpha`` of each weight away, whatever the mini-batch;
@@ -161,12 +161,13 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. What is dropped
         depends on `random_state`, the number of the update, the place in the mini-batch and the unit alone. Predictions and
         validation drop nothing.
-    batch_norm : bool, default=True
-        Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015): every filter to mean zero and variance
-        one over the samples of a mini-batch and their pixels, then multiplied by gamma and moved by beta, which are learnt and
-        not penalised. It stands in front of the activation: convolution, normalisation, activation, average pooling; but behind
-        maximum pooling: convolution, maximum pooling, normalisation, activation. The mean takes the bias of a layer away, so it
-        has none, unless it is locally connected. Predictions use running means and variances of the mini-batches.
+    batch_norm : bool or "auto", default="auto"
+        Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015); "auto" is True, but False for "lbfgs",
+        which has no mini-batches. Every filter is brought to mean zero and variance one over the samples of a mini-batch and
+        their pixels, then multiplied by gamma and moved by beta, which are learnt and not penalised. It stands in front of the
+        activation: convolution, normalisation, activation, average pooling; but behind maximum pooling: convolution, maximum
+        pooling, normalisation, activation. The mean takes the bias of a layer away, so it has none, unless it is locally
+        connected. Predictions use running means and variances of the mini-batches.
     augment : ImageAugmentation, callable or None, default=None
         How the images of each epoch differ from `X`, in `fit` and `partial_fit` only. An `ImageAugmentation` says what is drawn
         anew for each image and epoch; its parameters are searched as ``augment__shift`` and the like. A callable is called as
@@ -290,7 +291,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         max_fun=15000,
         scoring=None,
         dropout=0.0,
-        batch_norm=True,
+        batch_norm="auto",
         augment=None,
         input_shape=None,
         scale_input=True,

@@ -195,7 +195,7 @@ GEOMETRY_RULES = {
     "global_pooling": none_or(choice("max", "average")),
     "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
     "activation": choice(*ACTIVATIONS, example="relu"),
-    "batch_norm": boolean(),
+    "batch_norm": or_auto(boolean()),
 }
 
 SOLVER_RULES = {
@@ -274,7 +274,7 @@ NEEDS_MINI_BATCHES = (
     ("learning_rate", lambda value: value in ("auto", "constant"), "'auto'"),
     ("early_stopping", lambda value: value in ("auto", False), "False"),
     ("dropout", lambda value: not np.any(value), "0.0"),
-    ("batch_norm", lambda value: not value, "False"),
+    ("batch_norm", lambda value: value in ("auto", False), "'auto'"),
     ("augment", lambda value: value is None, "None"),
 )
 
@@ -386,7 +386,10 @@ def plain_geometry(estimator):
     geometry : dict
         Parameter names and values.
     """
-    return {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}
+    geometry = {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}
+    if geometry["batch_norm"] == "auto":
+        geometry["batch_norm"] = estimator.solver not in FULL_BATCH_SOLVERS
+    return geometry
 
 
 def plain_augmentation(augment):
