@@ -34,6 +34,7 @@ def main():
         n_filters=network.n_filters,
         hidden_layer_sizes=network.hidden_layer_sizes,
         input_shape=network.input_shape,
+        batch_norm=False,
         batch_size=128,
         max_iter=1,
         random_state=0,

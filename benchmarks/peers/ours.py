@@ -25,6 +25,8 @@ def build_classifier(job, **arguments):
         n_filters=job.network.n_filters,
         kernel_size=job.network.kernel_size,
         hidden_layer_sizes=job.network.hidden_layer_sizes,
+        batch_norm=False,
+        learning_rate="constant",
         alpha=0.0,
         batch_size=job.batch_size,
         learning_rate_init=networks.LEARNING_RATE,
