@@ -1,8 +1,14 @@
 """Augmentation as an object: what may happen to an image, to be searched, cloned, printed and looked at."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn._estimator.annotations import RandomState, Size
 from sklearn_cnn._estimator.augmented import augmented_versions
 
 
@@ -62,8 +68,16 @@ class ImageAugmentation(BaseEstimator):
     """
 
     def __init__(
-        self, shift=0, flip=None, rotate=0.0, zoom=0.0, erase=0, brightness=0.0, contrast=0.0, padding_mode="zeros"
-    ):
+        self,
+        shift: Size = 0,
+        flip: str | None = None,
+        rotate: float = 0.0,
+        zoom: float = 0.0,
+        erase: int = 0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        padding_mode: str = "zeros",
+    ) -> None:
         self.shift = shift
         self.flip = flip
         self.rotate = rotate
@@ -73,7 +87,15 @@ class ImageAugmentation(BaseEstimator):
         self.contrast = contrast
         self.padding_mode = padding_mode
 
-    def preview(self, X, *, input_shape=None, epoch=1, random_state=None, scale_input=True):
+    def preview(
+        self,
+        X: ArrayLike,
+        *,
+        input_shape: Sequence[int] | None = None,
+        epoch: int = 1,
+        random_state: RandomState = None,
+        scale_input: bool = True,
+    ) -> NDArray[np.float32]:
         """Compute what training sees of images in one epoch.
 
         Parameters

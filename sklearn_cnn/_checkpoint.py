@@ -1,5 +1,7 @@
 """A checkpoint as an object: where a fit is written, and how often."""
 
+from __future__ import annotations
+
 import os
 
 from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer
@@ -43,7 +45,7 @@ class Checkpoint:
     True
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
         if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or os.fspath(path) == "":
             raise InvalidParameterError(
                 f"path={path!r} is not valid for Checkpoint: it must be the path of a file; for example path='fit.checkpoint'."

@@ -1,11 +1,27 @@
 """The classifier: labels, probabilities and scikit-learn's conventions, and nothing about networks."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
+from sklearn_cnn._estimator.annotations import (
+    Auto,
+    ClassWeight,
+    NameOrNonePerBlock,
+    NamePerBlock,
+    PaddingPerBlock,
+    RandomState,
+    Scoring,
+    SizePerBlock,
+)
 from sklearn_cnn._estimator.base import BaseConvNet, has_mini_batches
 from sklearn_cnn._estimator.docstrings import completed
 from sklearn_cnn._estimator.fitting import Target
@@ -76,50 +92,50 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def __init__(
         self,
-        n_filters="auto",
-        kernel_size=3,
+        n_filters: int | Sequence[int] | Auto = "auto",
+        kernel_size: SizePerBlock = 3,
         *,
-        stride=1,
-        padding="same",
-        padding_mode="zeros",
-        pooling="max",
-        pool_size=2,
-        pool_stride=None,
-        weight_sharing=True,
-        global_pooling=None,
-        hidden_layer_sizes=(),
-        activation="relu",
-        solver="adam",
-        alpha=1e-4,
-        batch_size="auto",
-        learning_rate="auto",
-        learning_rate_init=1e-3,
-        power_t=0.5,
-        max_iter=30,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        scoring=None,
-        dropout=0.0,
-        batch_norm="auto",
-        augment=None,
-        label_smoothing=0.0,
-        input_shape=None,
-        scale_input=True,
-        n_jobs=None,
-    ):
+        stride: SizePerBlock = 1,
+        padding: PaddingPerBlock = "same",
+        padding_mode: NamePerBlock = "zeros",
+        pooling: NameOrNonePerBlock = "max",
+        pool_size: SizePerBlock = 2,
+        pool_stride: SizePerBlock | None = None,
+        weight_sharing: bool | Sequence[bool] = True,
+        global_pooling: str | None = None,
+        hidden_layer_sizes: int | Sequence[int] = (),
+        activation: str = "relu",
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | Auto = "auto",
+        learning_rate: str = "auto",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 30,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool | Auto = "auto",
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int | float = 10,
+        max_fun: int = 15000,
+        class_weight: ClassWeight = None,
+        scoring: Scoring = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool | Auto = "auto",
+        augment: BaseEstimator | Callable | None = None,
+        label_smoothing: float = 0.0,
+        input_shape: Sequence[int] | None = None,
+        scale_input: bool = True,
+        n_jobs: int | None = None,
+    ) -> None:
         super().__init__(
             n_filters=n_filters,
             kernel_size=kernel_size,
@@ -166,7 +182,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.label_smoothing = label_smoothing
 
     @available_if(has_mini_batches)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on the samples given, from where training has stopped.
 
         Parameters
@@ -198,7 +216,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             )
         return self._partial_fit(X, y, sample_weight, () if classes is None else check_classes(classes))
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray:
         """Predict class labels.
 
         Parameters
@@ -218,7 +236,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             return csr_matrix(labels) if fitted.get("is_sparse") else labels  # states of earlier versions do not say
         return fitted["classes_"][predicted_codes(scores, len(fitted["classes_"]))]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Predict the probability of each class.
 
         Parameters
@@ -233,7 +251,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         """
         return self._probabilities(*self._scores(X))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Predict the logarithm of the probability of each class, finite also where the probability underflows.
 
         Parameters
@@ -255,7 +273,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             logarithms = log_logistic(scores if fitted["is_multilabel"] else np.hstack([-scores, scores]))
         return log_of_probabilities(self._probabilities(scores, fitted), logarithms)
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.floating]:
         """Compute the scores before the output activation.
 
         Parameters

@@ -1,8 +1,12 @@
 """The regressor: real targets in a scale of their own and scikit-learn's conventions, and nothing about networks."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
@@ -62,7 +66,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     """
 
     @available_if(has_mini_batches)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on the samples given, from where training has stopped.
 
         Parameters
@@ -81,7 +85,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict numbers.
 
         Parameters

@@ -1,9 +1,14 @@
 """The activations of a network's layer as features, for any estimator behind it."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import get_tags
@@ -62,12 +67,12 @@ class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
           dtype=object)
     """
 
-    def __init__(self, estimator, *, layer=-1, prefit=False):
+    def __init__(self, estimator: BaseEstimator, *, layer: int | str = -1, prefit: bool = False) -> None:
         self.estimator = estimator
         self.layer = layer
         self.prefit = prefit
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Train a copy of the network, or take over the one that is fitted already.
 
         Parameters
@@ -104,7 +109,7 @@ class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = network
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Compute the activations of the layer.
 
         Parameters
@@ -121,7 +126,7 @@ class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
         values = network._layer_values(X, check_layer(network, self.layer)[0])
         return values.reshape(len(values), -1)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Name the features: the layer, and the row, column and filter (or unit); an axis of length one is left out.
 
         Parameters
@@ -158,7 +163,7 @@ class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
         """Names of the features, where the network was fitted on some."""
         return self._network().feature_names_in_
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Say how metadata reach the network.
 
         Returns

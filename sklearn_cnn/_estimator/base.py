@@ -1,13 +1,28 @@
 """What a convolutional classifier and a regressor share: fit, the fitted state, and scores."""
 
+from __future__ import annotations
+
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from sklearn_cnn._estimator.annotations import (
+    Auto,
+    CheckpointOrPath,
+    NameOrNonePerBlock,
+    NamePerBlock,
+    PaddingPerBlock,
+    RandomState,
+    Scoring,
+    SizePerBlock,
+)
 from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT, CallbackSupportMixin, callback_listeners, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
@@ -255,48 +270,48 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
 
     def __init__(
         self,
-        n_filters="auto",
-        kernel_size=3,
+        n_filters: int | Sequence[int] | Auto = "auto",
+        kernel_size: SizePerBlock = 3,
         *,
-        stride=1,
-        padding="same",
-        padding_mode="zeros",
-        pooling="max",
-        pool_size=2,
-        pool_stride=None,
-        weight_sharing=True,
-        global_pooling=None,
-        hidden_layer_sizes=(),
-        activation="relu",
-        solver="adam",
-        alpha=1e-4,
-        batch_size="auto",
-        learning_rate="auto",
-        learning_rate_init=1e-3,
-        power_t=0.5,
-        max_iter=30,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        scoring=None,
-        dropout=0.0,
-        batch_norm="auto",
-        augment=None,
-        input_shape=None,
-        scale_input=True,
-        n_jobs=None,
-    ):
+        stride: SizePerBlock = 1,
+        padding: PaddingPerBlock = "same",
+        padding_mode: NamePerBlock = "zeros",
+        pooling: NameOrNonePerBlock = "max",
+        pool_size: SizePerBlock = 2,
+        pool_stride: SizePerBlock | None = None,
+        weight_sharing: bool | Sequence[bool] = True,
+        global_pooling: str | None = None,
+        hidden_layer_sizes: int | Sequence[int] = (),
+        activation: str = "relu",
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | Auto = "auto",
+        learning_rate: str = "auto",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 30,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool | Auto = "auto",
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int | float = 10,
+        max_fun: int = 15000,
+        scoring: Scoring = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool | Auto = "auto",
+        augment: BaseEstimator | Callable | None = None,
+        input_shape: Sequence[int] | None = None,
+        scale_input: bool = True,
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_filters = n_filters
         self.kernel_size = kernel_size
         self.stride = stride
@@ -358,7 +373,17 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         """Return the score and the loss of scores."""
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, checkpoint=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        checkpoint: CheckpointOrPath = None,
+    ) -> Self:
         """Train the network.
 
         Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is what it was. A note of the
@@ -464,7 +489,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         refuse_tainted(scores, fitted)
         return scores, fitted
 
-    def feature_maps(self, X, block=0, stage="conv"):
+    def feature_maps(self, X: ArrayLike, block: int = 0, stage: str = "conv") -> NDArray[np.float32]:
         """Compute what a convolution block makes of images.
 
         Parameters
@@ -509,7 +534,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         """Compute what stands behind one row of the layer table; its number has been checked."""
         return self._values(X, lambda plan: layers_up_to(plan.layers, layer))
 
-    def summary(self):
+    def summary(self) -> str:
         """Describe the fitted network in a table of plain text.
 
         Returns
