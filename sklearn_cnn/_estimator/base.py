@@ -66,6 +66,14 @@ def refuse_with_full_batch(estimator, **arguments):
         )
 
 
+def weights_of(target, sample_weight, n_samples, name):
+    """Return the weights with those that follow from the target, and the caller's own; both are checked once."""
+    own_weight = combine_weights(sample_weight, None, n_samples, name)
+    if target.weight is None:
+        return own_weight, own_weight
+    return combine_weights(sample_weight, target.weight, n_samples, name), own_weight
+
+
 class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Skeleton of an estimator whose model is a convolutional network.
 
@@ -450,7 +458,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
                     ". Set it back, or start anew with warm_start=False or with clone."
                 )
         target = self._check_target(y, len(X), earlier, classes)
-        weight, own_weight = (combine_weights(sample_weight, more, len(X), "sample_weight") for more in (target.weight, None))
+        weight, own_weight = weights_of(target, sample_weight, len(X), "sample_weight")
         rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
         return Problem(X, target, weight, own_weight, rows, input_shape, features)
 
@@ -463,9 +471,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
         X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
         target = self._check_target(y_val, len(X_val), problem.target.attributes, (), "y_val")
-        weight, own_weight = (
-            combine_weights(sample_weight_val, more, len(X_val), "sample_weight_val") for more in (target.weight, None)
-        )
+        weight, own_weight = weights_of(target, sample_weight_val, len(X_val), "sample_weight_val")
         return Problem(X_val, target, weight, own_weight, np.arange(len(X_val)), problem.input_shape, problem.features)
 
     def _stops_early(self, problem, watched):
