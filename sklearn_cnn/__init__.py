@@ -17,3 +17,7 @@ __all__ = [
     "__version__",
     "show_versions",
 ]
+
+# The names that pickles, skops and mlflow write down. Modules may be cut anew; these names stay.
+for _public in (Checkpoint, ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation):
+    _public.__module__ = __name__

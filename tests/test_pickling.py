@@ -16,6 +16,7 @@ from images import bars, fitted_arrays, small_network
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
+import sklearn_cnn
 from sklearn_cnn import __version__
 from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, available_levels, default_level
 
@@ -100,10 +101,23 @@ def test_skops_finds_one_foreign_type():
     network = small_network(n_filters=[3, 2], early_stopping=True).fit(X, y)
     file = io.dumps(network)
     foreign = io.get_untrusted_types(data=file)
-    assert foreign == ["sklearn_cnn._classifier.ConvNetClassifier"]
+    assert foreign == ["sklearn_cnn.ConvNetClassifier"]
     restored = io.loads(file, trusted=foreign)
     assert restored.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
     assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
+
+
+@pytest.mark.parametrize("name", ["Checkpoint", "ConvNetClassifier", "ConvNetRegressor", "ConvNetTransformer", "ImageAugmentation"])
+def test_files_name_public_classes_by_their_public_name(name):
+    public = getattr(sklearn_cnn, name)
+    assert pickle.dumps(public, 0).decode().startswith(f"csklearn_cnn\n{name}\n")
+    assert public.__module__ == "sklearn_cnn"
+
+
+def test_names_that_earlier_files_hold_still_lead_to_the_classes():
+    for module in "classifier", "regressor":
+        name = f"ConvNet{module.capitalize()}"
+        assert pickle.loads(f"csklearn_cnn._{module}\n{name}\n.".encode()) is getattr(sklearn_cnn, name)
 
 
 def test_the_version_is_written_and_compared(recwarn):

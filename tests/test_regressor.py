@@ -288,7 +288,7 @@ def test_skops_finds_one_foreign_type():
     network = regressor(early_stopping=True).fit(X, y)
     file = io.dumps(network)
     foreign = io.get_untrusted_types(data=file)
-    assert foreign == ["sklearn_cnn._regressor.ConvNetRegressor"]
+    assert foreign == ["sklearn_cnn.ConvNetRegressor"]
     restored = io.loads(file, trusted=foreign)
     assert restored.predict(X).tobytes() == network.predict(X).tobytes()
     assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
