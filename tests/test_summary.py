@@ -22,7 +22,7 @@ from sklearn_cnn._estimator.diagram import network_html
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
-from sklearn_cnn._network.summary import layer_table, skipped_pixel_warnings
+from sklearn_cnn._network.summary import geometry_warnings, layer_table
 from sklearn_cnn.functional import conv2d, max_pool2d, parameter_count
 
 SIGHT = ("receptive_field", "effective_stride", "origin")
@@ -262,10 +262,10 @@ def test_what_a_warning_says(shape, parameters, words):
         assert word in str(record[0].message)
 
 
-@pytest.mark.parametrize("length", range(1, 14))
+@pytest.mark.parametrize("length", range(2, 14))
 @pytest.mark.parametrize("parameters", [{}, {"stride": 2}, {"stride": 2, "pooling": None}, {"pool_size": 3, "pool_stride": 2}])
 def test_silent_at_any_size(length, parameters):
-    """Pooling at its default step and strides with "same" padding are nobody's mistake."""
+    """Pooling at its default step and strides with "same" padding are nobody's mistake, where they leave more than one pixel."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted((length, length + 1), **parameters)
@@ -304,7 +304,7 @@ def test_every_remedy_of_random_blocks_helps():
         kernel, stride = (tuple(int(n) for n in random_state.integers(1, 5, 2)) for _ in range(2))
         shape = (*(int(n) for n in random_state.integers(5, 15, 2)), 1)
         layer = ConvolutionBlock(1, kernel, stride, ["valid", "same", (1, 0)][seed % 3])
-        message = next(skipped_pixel_warnings(build_plan((layer, DenseLayer(1)), shape)), None)
+        message = next(geometry_warnings(build_plan((layer, DenseLayer(1)), shape)), None)
         if message is None:
             continue
         better = [int(n) for n in re.findall(r"[^_]stride=(\d+)", message)]
@@ -313,7 +313,31 @@ def test_every_remedy_of_random_blocks_helps():
             changed.append(ConvolutionBlock(1, kernel, stride, "same"))
         assert changed, message
         for block in changed:
-            assert not list(skipped_pixel_warnings(build_plan((block, DenseLayer(1)), shape)))
+            assert not list(geometry_warnings(build_plan((block, DenseLayer(1)), shape)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameters", "blocks"),
+    [
+        ((8, 8), {"n_filters": (2,) * 5}, [3, 4]),  # 8, 4, 2 and 1 pixels
+        ((8, 8), {"n_filters": (2,) * 5, "pooling": ["max"] * 3 + [None] * 2}, []),
+        ((8, 8), {"n_filters": (2,) * 3}, []),
+        ((8, 8), {"n_filters": 2, "kernel_size": 8, "padding": "valid", "pooling": "average"}, [0]),
+        ((8, 8), {"n_filters": 2, "pool_size": 20}, []),  # cut to the map, which it pools as a whole
+        ((1, 4), {"n_filters": (2,) * 3}, [2]),
+        ((1, 1), {"n_filters": (2,) * 3}, []),  # nothing anybody could do about it
+        ((8, 8), {}, []),
+        ((1, 2), {}, []),
+    ],
+)
+def test_pooling_of_a_single_pixel_is_said(shape, parameters, blocks):
+    network = ConvNetClassifier(**parameters, max_iter=1, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        network.fit(np.random.RandomState(0).rand(4, *shape), [0, 1, 0, 1])
+    messages = [str(warning.message) for warning in caught if "single pixel" in str(warning.message)]
+    assert [message.split(":")[0] for message in messages] == [f"Block {block}" for block in blocks]
+    assert all("does nothing" in message and "fewer blocks" in message for message in messages)
 
 
 # ------------------------------------------------------------------------------------------------------------ feature maps

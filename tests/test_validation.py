@@ -3,6 +3,7 @@
 import contextlib
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -378,6 +379,113 @@ def test_declared_shapes_are_not_warned_about(input_shape, recwarn):
     X, y = digits(30)
     small_network(max_iter=1, input_shape=input_shape).fit(X, y).predict(X)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("shape", "warned"),
+    [
+        ((3, 64, 64), True),
+        ((3, 48, 64), True),
+        ((4, 16, 16), True),
+        ((1, 28, 28), True),
+        ((64, 64, 3), False),
+        ((28, 28, 1), False),
+        ((1, 1000, 12), False),  # a signal of twelve channels
+        ((3, 100, 16), False),  # three rows of sensors
+        ((4, 4, 256), False),  # maps of another network
+        ((2, 64, 64), False),
+        ((64, 64, 64), False),
+    ],
+)
+def test_channels_that_seem_to_come_first(shape, warned, recwarn):
+    assert resolve_input_shape(None, shape, math.prod(shape)) == shape  # never moved
+    remedy = f"numpy.moveaxis(X, 1, -1). If they come last, input_shape={shape} silences this"
+    assert [remedy in str(warning.message) for warning in recwarn] == [True] * warned
+    recwarn.clear()
+    resolve_input_shape(shape, shape, math.prod(shape))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("n_features", "expected"),
+    [(3 * 64 * 64, (64, 64, 3)), (3 * 16 * 16, (16, 16, 3)), (3 * 8 * 8, None), (300, None), (3000, None), (12_000, None)],
+)
+def test_flattened_colour_images_are_not_guessed(n_features, expected, recwarn):
+    assert resolve_input_shape(None, None, n_features) == (1, n_features, 1)
+    assert [f"for example input_shape={expected};" in str(w.message) for w in recwarn] == [True] * (expected is not None)
+    recwarn.clear()
+    resolve_input_shape((n_features,), None, n_features)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("fitted_on", "shape", "remedy"),
+    [
+        ((6, 6, 3), (6, 6, 3), r"one image.*X\[None\].*\(1, 6, 6, 3\)"),
+        ((6, 5), (6, 5), r"one image.*X\[None\].*\(1, 6, 5\)"),
+        ((6, 5), (6, 5, 1), r"one image.*X\[None\].*\(1, 6, 5, 1\)"),
+        ((1, 9, 2), (1, 9, 2), r"one signal.*X\[None\].*\(1, 1, 9, 2\)"),
+        ((1, 9, 2), (9, 2), r"one signal.*X\[None, None\].*\(1, 1, 9, 2\)"),
+        ((6, 5, 3), (2, 3, 6, 5), r"channels of X come first.*numpy\.moveaxis\(X, 1, -1\)"),
+    ],
+)
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "feature_maps"])
+def test_the_remedy_for_a_shape_that_was_not_fitted_on(fitted_on, shape, remedy, method):
+    network = small_network(max_iter=1).fit(np.random.RandomState(0).rand(8, *fitted_on), np.arange(8) % 2)
+    X = np.zeros(shape)
+    with pytest.raises(ValueError, match=remedy):
+        getattr(network, method)(X)
+    remedied = X[None] if "X\\[None\\]" in remedy else X[None, None] if "None, None" in remedy else np.moveaxis(X, 1, -1)
+    assert len(getattr(network, method)(remedied)) == len(remedied)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 5, 5), (4, 6, 6), (4, 6, 6, 2)])
+def test_other_shapes_are_not_taken_for_one_image(shape):
+    network = small_network(max_iter=1).fit(np.random.RandomState(0).rand(8, 6, 6, 3), np.arange(8) % 2)
+    with pytest.raises(ValueError, match=r"(features|shape)") as caught:
+        network.predict(np.zeros(shape))
+    assert "one image" not in str(caught.value)
+
+
+def test_a_batch_of_one_signal_is_no_mistake():
+    network = small_network(max_iter=1, input_shape=(9,)).fit(np.random.RandomState(0).rand(8, 9), np.arange(8) % 2)
+    assert network.predict(np.zeros((1, 9))).shape == (1,)
+
+
+NAMES = ["cats/1.jpg", "cats/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [NAMES, np.array(NAMES), np.array(NAMES, dtype=object), list(map(Path, NAMES)), [[name] for name in NAMES], pd.Series(NAMES),
+     pd.DataFrame({"image": NAMES}), "cats", Path("cats")],
+    ids=["list", "array", "objects", "paths", "column", "series", "frame", "folder", "path"],
+)  # fmt: skip
+def test_names_of_files_are_no_images(X):
+    with pytest.raises(ValueError, match=r"X holds text, such as 'cats.*where pixels are expected.*PIL\.Image\.open\(name\)"):
+        small_network().fit(X, [0, 1])
+
+
+def test_images_of_different_shapes():
+    images = [np.zeros((8, 8, 3)), np.zeros((8, 9, 3)), np.zeros((8, 8))]
+    objects = np.empty(3, dtype=object)
+    objects[:] = images
+    for X in (images, tuple(images), objects, pd.Series(images)):
+        with pytest.raises(ValueError, match=r"3 different shapes, such as \(8, 8, 3\) and \(8, 9, 3\)\..*resize\(\(64, 64\)\)"):
+            small_network().fit(X, [0, 1, 0])
+    with pytest.raises(ValueError, match="rows that differ in length"):  # a sample that is ragged itself
+        small_network().fit([[[1, 2], [3]], [[1, 2], [3]]], [0, 1])
+
+
+def test_images_of_pillow_are_read():
+    image = pytest.importorskip("PIL.Image")
+    X = np.random.RandomState(0).randint(0, 256, (4, 6, 5, 3), dtype=np.uint8)
+    network = small_network(max_iter=1).fit(list(map(image.fromarray, X)), [0, 1, 0, 1])
+    assert network.input_shape_ == (6, 5, 3)
+    with pytest.raises(ValueError, match="2 different shapes"):
+        network.predict([image.fromarray(X[0]), image.fromarray(X[0, :5])])
+    with pytest.raises(ValueError, match="one image: give it a batch axis"):
+        network.predict(image.fromarray(X[0]))
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 7])

@@ -28,7 +28,7 @@ from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
-from sklearn_cnn._network.summary import skipped_pixel_warnings
+from sklearn_cnn._network.summary import geometry_warnings
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, train
@@ -230,7 +230,7 @@ def describe_network(estimator, problem, earlier):
     check_memory(plan)
     if earlier is None:
         warn_of_pairs(estimator)
-        for message in skipped_pixel_warnings(plan):
+        for message in geometry_warnings(plan):
             warn(message)
     return pack_layers(layers), plan
 

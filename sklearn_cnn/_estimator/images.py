@@ -1,6 +1,7 @@
 """What one sample is: rows, columns and channels, said by X itself or by ``input_shape``, never guessed."""
 
 import math
+import os
 import reprlib
 
 import numpy as np
@@ -10,8 +11,19 @@ from sklearn_cnn._estimator.warning import warn
 
 IMAGE_FORMS = "(n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)"
 
-# The smallest square that looks like an image: digits as small as 5x5 are drawn, 4x4 are not.
-SMALLEST_SQUARE_IMAGE = 25
+# The smallest square that looks like an image: digits as small as 5x5 are drawn, 4x4 are not. Colour needs more: a small number
+# that is three times a square is as likely a signal.
+SMALLEST_GREY_SIDE, SMALLEST_COLOUR_SIDE = 5, 16
+
+# What photographs look like where their channels come first: (3, 64, 64), (1, 28, 28). Maps of a network, as (4, 4, 256), and
+# signals of many channels, as (1, 1000, 12), do not.
+CHANNELS_OF_PHOTOGRAPHS = (1, 3, 4)
+SMALLEST_SIDE = 8
+LONGEST_TO_SHORTEST_SIDE = 2
+
+READING_FILES = (
+    "numpy.stack([numpy.asarray(PIL.Image.open(name).convert('RGB').resize((64, 64))) for name in X])"
+)
 
 
 def from_other_library(values, name):
@@ -44,13 +56,36 @@ def from_other_library(values, name):
         ) from error
 
 
+def as_images(X):
+    """Read what may be images as one array: lists, tensors and pictures of Pillow; tables are left as they are.
+
+    Parameters
+    ----------
+    X : array-like
+        Anything.
+
+    Returns
+    -------
+    X : array-like
+        An ndarray, or what scikit-learn has to read.
+
+    Examples
+    --------
+    >>> as_images([[[0, 1], [2, 3]]]).shape
+    (1, 2, 2)
+    """
+    X = from_other_library(X, "X")
+    holds_images = isinstance(X, list | tuple) or getattr(X, "ndim", None) in (3, 4) or hasattr(X, "__array_interface__")
+    return np.asarray(X) if holds_images and not isinstance(X, np.ndarray) else X
+
+
 def flatten_images(X):
     """Flatten images to rows of features.
 
     Parameters
     ----------
     X : array-like
-        Anything; only what has three or four dimensions is looked at.
+        Anything; only arrays of three or four dimensions are changed.
 
     Returns
     -------
@@ -71,9 +106,6 @@ def flatten_images(X):
     >>> X.shape, image_shape
     ((5, 48), (8, 6, 1))
     """
-    X = from_other_library(X, "X")
-    if isinstance(X, list | tuple) or (getattr(X, "ndim", None) in (3, 4) and not isinstance(X, np.ndarray)):
-        X = np.asarray(X)
     if not isinstance(X, np.ndarray):
         return X, None
     if np.ma.is_masked(X):
@@ -135,15 +167,123 @@ def resolve_input_shape(input_shape, image_shape, n_features):
             f"input_shape={reprlib.repr(input_shape)} means {math.prod(declared)} values per sample, but X has {n_features} "
             "features. Pass the (rows, columns) or (rows, columns, channels) of the images that were flattened into X."
         )
-    if declared is None and image_shape is None and is_square(n_features):
-        side = math.isqrt(n_features)
+    if declared is None and image_shape is None:
+        warn_of_flattened_images(n_features)
+    elif declared is None and channels_seem_first(image_shape):
         warn(
-            f"X has {n_features} features and is read as one-dimensional signals of that length. If its rows are flattened "
-            f"images, say so: input_shape=({side}, {side}). If they are signals, input_shape=({n_features},) silences this."
+            f"The samples of X have shape {image_shape}, which is read as {image_shape[0]} rows, {image_shape[1]} columns and "
+            f"{image_shape[2]} channels. If the channels come first, as in PyTorch, move them to the end: numpy.moveaxis(X, 1, "
+            f"-1). If they come last, input_shape={image_shape} silences this."
         )
     return declared or image_shape or (1, n_features, 1)
 
 
-def is_square(n_features):
-    """Say whether so many features could be a flattened square image."""
-    return n_features >= SMALLEST_SQUARE_IMAGE and math.isqrt(n_features) ** 2 == n_features
+def warn_of_flattened_images(n_features):
+    """Warn of rows that are read as signals and have as many values as a square image, grey or in colour."""
+    side, colour_side = square_side(n_features), square_side(n_features / 3)
+    is_grey, is_colour = side >= SMALLEST_GREY_SIDE, colour_side >= SMALLEST_COLOUR_SIDE
+    if is_grey or is_colour:
+        shape = f"({side}, {side})" if is_grey else f"({colour_side}, {colour_side}, 3)"
+        warn(
+            f"X has {n_features} features and is read as one-dimensional signals of that length. If its rows are flattened "
+            f"images, say so, for example input_shape={shape}; colour images are (rows, columns, 3). If they are signals, "
+            f"input_shape=({n_features},) silences this."
+        )
+
+
+def square_side(n_pixels):
+    """Return the side of a square of so many pixels, 0 if there is none."""
+    side = math.isqrt(int(n_pixels))
+    return side if side * side == n_pixels else 0
+
+
+def channels_seem_first(shape):
+    """Say whether (rows, columns, channels) would be the shape of a photograph if it were (channels, rows, columns).
+
+    Examples
+    --------
+    >>> channels_seem_first((3, 64, 64)), channels_seem_first((64, 64, 3)), channels_seem_first((1, 1000, 12))
+    (True, False, False)
+    """
+    n_channels, sides = shape[0], shape[1:]
+    ratio = 1 if n_channels == 1 else LONGEST_TO_SHORTEST_SIDE
+    return n_channels in CHANNELS_OF_PHOTOGRAPHS and min(sides) >= SMALLEST_SIDE and max(sides) <= ratio * min(sides)
+
+
+def explain_shape(shape, input_shape):
+    """Say what is wrong with an array that a fitted network cannot take, where that can be told from its shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of X, as it came.
+    input_shape : tuple of (int, int, int)
+        Rows, columns and channels of one sample in `fit`.
+
+    Returns
+    -------
+    remedy : str
+        Empty, or a sentence after a space.
+
+    Examples
+    --------
+    >>> explain_shape((64, 64, 3), (64, 64, 3))
+    ' X is one image: give it a batch axis, X[None], which has shape (1, 64, 64, 3).'
+    """
+    rows, columns, channels = input_shape
+    kind = "signal" if rows == 1 else "image"
+    if shape == input_shape or (channels == 1 and shape == (rows, columns)):
+        return f" X is one {kind}: give it a batch axis, X[None], which has shape {(1, *shape)}."
+    if rows == 1 and shape == (columns, channels):
+        return f" X is one {kind}: give it a batch axis and a row, X[None, None], which has shape {(1, 1, *shape)}."
+    if len(shape) == 4 and shape[1:] == (channels, rows, columns):
+        return " The channels of X come first: move them to the end, numpy.moveaxis(X, 1, -1)."
+    return ""
+
+
+def explain_samples(X, error):
+    """Say what X holds in place of numbers: names of files, or images of different shapes.
+
+    Parameters
+    ----------
+    X : array-like
+        What NumPy or scikit-learn could not read.
+    error : Exception
+        What they said.
+
+    Returns
+    -------
+    message : str or None
+        None if it is neither.
+
+    Examples
+    --------
+    >>> explain_samples(["cat.jpg", "dog.jpg"], ValueError())[:33]
+    "X holds text, such as 'cat.jpg', "
+    """
+    first = X
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if isinstance(first, np.ndarray) or hasattr(first, "to_numpy"):
+        first = next(iter(np.asarray(first).ravel()[:1].tolist()), None)
+    if isinstance(first, str | bytes | os.PathLike):
+        return (
+            f"X holds text, such as {os.fspath(first)!r}, where pixels are expected. If it names image files, read them first, "
+            f"for example {READING_FILES}."
+        )
+    if "sequence" not in str(error):  # NumPy's word for a list or an array where a number is expected
+        return None
+    try:
+        shapes = list(dict.fromkeys(np.shape(image) for image in X))
+    except ValueError:  # a sample that has no shape itself
+        shapes = []
+    if len(shapes) > 1:
+        return (
+            f"The samples of X have {len(shapes)} different shapes, such as {shapes[0]} and {shapes[1]}. A network takes images "
+            "of one size and one number of channels: resize or crop them, and put them into one array, for example with "
+            "numpy.stack(X). Pillow's image.convert('RGB').resize((64, 64)) does both."
+        )
+    return (
+        f"X is a {type(X).__name__} with arrays in place of numbers, or with rows that differ in length: {error} Put images of "
+        "one shape into one array, for example with numpy.stack(X)."
+    )

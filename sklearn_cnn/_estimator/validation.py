@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import validate_data
 
 from sklearn_cnn._estimator.fitted import is_finite_float32
-from sklearn_cnn._estimator.images import flatten_images, from_other_library
+from sklearn_cnn._estimator.images import as_images, explain_samples, explain_shape, flatten_images, from_other_library
 from sklearn_cnn._network.layers import ConvolutionBlock
 
 PASS_LABELS = (
@@ -71,27 +71,39 @@ def check_X(estimator, X, fitted=None):
     """
     twin = unpublished_twin(estimator, fitted)
     try:
-        X, image_shape = flatten_images(X)
-        X = validate_data(twin, X, dtype="numeric", ensure_all_finite=False, reset=fitted is None)
+        images = as_images(X)
+        rows, image_shape = flatten_images(images)
+        if fitted is not None:
+            check_sample_shape(estimator, tuple(getattr(images, "shape", ())), image_shape, fitted)
+        rows = validate_data(twin, rows, dtype="numeric", ensure_all_finite=False, reset=fitted is None)
     except OverflowError as error:  # Python integers beyond float64
         raise ValueError(f"X contains a value too large for float32: {error}.") from error
-    except ValueError as error:
-        if "sequence" not in str(error):  # NumPy's word for a list or an array where a number is expected
+    except (TypeError, ValueError) as error:
+        message = explain_samples(X, error)
+        if message is None:
             raise
-        raise ValueError(
-            f"X is a {type(X).__name__} with arrays in place of numbers, or with rows that differ in length: {error} Put images "
-            "of one shape into one array, for example with numpy.stack(X)."
-        ) from error
-    if X.dtype.kind not in "biuf":
-        raise ValueError(f"X has dtype {X.dtype}; convert it to numbers first.")
-    check_finite(estimator, X)
-    if fitted is not None and image_shape is not None and image_shape != fitted["input_shape_"]:
-        raise ValueError(
-            f"The samples of X have shape {image_shape} (rows, columns, channels), but {type(estimator).__name__} was fitted on "
-            f"{fitted['input_shape_']}."
-        )
+        raise ValueError(message) from error
+    if rows.dtype.kind not in "biuf":
+        raise ValueError(f"X has dtype {rows.dtype}; convert it to numbers first.")
+    check_finite(estimator, rows)
     features = {name: vars(twin)[name] for name in ("n_features_in_", "feature_names_in_") if name in vars(twin)}
-    return X, image_shape, features
+    return rows, image_shape, features
+
+
+def check_sample_shape(estimator, shape, image_shape, fitted):
+    """Compare the shape of X, and that of its samples where it tells one, with what the network was fitted on."""
+    name, n_features = type(estimator).__name__, fitted["n_features_in_"]
+    input_shape = fitted["input_shape_"] or ()  # a pickle may hold anything
+    if image_shape not in (None, input_shape):
+        raise ValueError(
+            f"The samples of X have shape {image_shape} (rows, columns, channels), but {name} was fitted on "
+            f"{input_shape}.{explain_shape(shape, input_shape)}"
+        )
+    if len(shape) == 2 and shape[1] != n_features and shape in (input_shape[:2], input_shape[1:]):
+        raise ValueError(
+            f"X has {shape[1]} features, but {name} is expecting {n_features} features as input."
+            f"{explain_shape(shape, input_shape)}"
+        )
 
 
 def check_finite(estimator, X):

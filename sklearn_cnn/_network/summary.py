@@ -248,8 +248,8 @@ def _count(n, word):
     return f"{n} {word}{'' if n == 1 else 's'}"
 
 
-def skipped_pixel_warnings(plan):
-    """Say of each block whose stride passes over pixels of its input which they are, and how to see them.
+def geometry_warnings(plan):
+    """Say of each block whose stride passes over pixels which they are, of each that pools a single pixel that it does.
 
     A pooling window that is as long as its step, or longer, is left alone: it loses less than a window at the end of an odd
     map, which `summary` tells, and every framework does the same.
@@ -268,6 +268,7 @@ def skipped_pixel_warnings(plan):
     for number, layer in enumerate(plan.layers):
         if isinstance(layer, ConvolutionBlock):
             yield from _skipping(number, layer, shape, plan.map_shapes[number])
+            yield from _pooling_one_pixel(number, layer, plan)
         shape = plan.output_shapes[number]
 
 
@@ -287,6 +288,15 @@ def _skipping(block, layer, shape, map_shape):
         yield (
             f"Block {block}: pool_stride={layer.pool_stride} is longer than pool_size={layer.pool_size} and never sees {pixels} "
             f"of its {map_shape[0]} x {map_shape[1]} map. Use pool_stride=None, or a larger pool_size."
+        )
+
+
+def _pooling_one_pixel(block, layer, plan):
+    """Say that pooling has nothing left to pool; of an input of one pixel nobody has to be told."""
+    if layer.pooling is not None and tuple(plan.map_shapes[block][:2]) == (1, 1) and tuple(plan.input_shape[:2]) != (1, 1):
+        yield (
+            f"Block {block}: its map is a single pixel, and pooling={layer.pooling!r} does nothing there: the window is cut to "
+            "1 x 1. Use fewer blocks, or less pooling in the blocks before, or pooling=None for this block."
         )
 
 
