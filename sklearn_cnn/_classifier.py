@@ -39,10 +39,11 @@ from sklearn_cnn._estimator.labels import (
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.parameters import is_one_of
 from sklearn_cnn._estimator.validation import check_classes, check_labels
+from sklearn_cnn._onnx.support import OnnxSupport
 
 
 @completed
-class ConvNetClassifier(ClassifierMixin, BaseConvNet):
+class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
     """Convolutional network for classification.
 
     Blocks of convolution, activation and pooling, then dense layers, trained by mini-batches on the cross-entropy. The input

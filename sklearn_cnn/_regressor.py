@@ -17,11 +17,12 @@ from sklearn_cnn._estimator.fitted import fitted_target_scaling
 from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.outputs import sample_losses
 from sklearn_cnn._estimator.validation import check_numbers
+from sklearn_cnn._onnx.support import OnnxSupport
 from sklearn_cnn._training.scaling import target_scaling
 
 
 @completed
-class ConvNetRegressor(RegressorMixin, BaseConvNet):
+class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
     """Convolutional network for regression.
 
     Blocks of convolution, activation and pooling, then dense layers, trained on the squared error. The input may be images or

@@ -16,9 +16,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_cnn._estimator.validation import check_layer
+from sklearn_cnn._onnx.support import OnnxSupport
 
 
-class ConvNetTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
+class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, BaseEstimator):
     """What a layer of a convolutional network makes of images, as features.
 
     A network learns features and a linear model on them at once. This takes the features, of any layer, to another estimator: a

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "sklearn_cnn"
 
 # Wing -> the wings it may import from. Whoever is not named here is a face: what users import, and nobody below imports back.
 WINGS = {
+    "_onnx": ("_estimator", "_network"),
     "_estimator": ("_training", "_network", "_kernels", "_version"),
     "_training": ("_network",),
     "_network": ("_kernels",),
@@ -27,11 +28,12 @@ WINGS = {
 FACES = {
     "_augmentation": ("_estimator",),
     "_checkpoint": ("_estimator",),
-    "_classifier": ("_estimator",),
-    "_regressor": ("_estimator", "_training"),
-    "_transformer": ("_estimator",),
+    "_classifier": ("_onnx", "_estimator"),
+    "_regressor": ("_onnx", "_estimator", "_training"),
+    "_transformer": ("_onnx", "_estimator"),
     "functional": ("_network", "_kernels"),
     "inspection": ("_estimator",),
+    "onnx": ("_onnx", "_version"),
     "_show_versions": ("_kernels",),
     "__init__": ("_augmentation", "_checkpoint", "_classifier", "_regressor", "_show_versions", "_transformer", "_version"),
 }

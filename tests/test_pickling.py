@@ -107,7 +107,10 @@ def test_skops_finds_one_foreign_type():
     assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
 
 
-@pytest.mark.parametrize("name", ["Checkpoint", "ConvNetClassifier", "ConvNetRegressor", "ConvNetTransformer", "ImageAugmentation"])
+PUBLIC_CLASSES = ["Checkpoint", "ConvNetClassifier", "ConvNetRegressor", "ConvNetTransformer", "ImageAugmentation"]
+
+
+@pytest.mark.parametrize("name", PUBLIC_CLASSES)
 def test_files_name_public_classes_by_their_public_name(name):
     public = getattr(sklearn_cnn, name)
     assert pickle.dumps(public, 0).decode().startswith(f"csklearn_cnn\n{name}\n")

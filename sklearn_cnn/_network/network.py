@@ -116,13 +116,14 @@ class Network:
 
     def weights(self, layer):
         """Return the view of one layer's weights; shapes are those of `ParameterBlock`."""
-        return self._block(layer, "weights")
+        return self.block(layer, "weights")
 
     def bias(self, layer):
         """Return the view of one layer's biases."""
-        return self._block(layer, "bias")
+        return self.block(layer, "bias")
 
-    def _block(self, layer, kind):
+    def block(self, layer, kind):
+        """Return the view of one layer's "weights", "bias", "gamma" or "beta"."""
         for block in self.plan.blocks:
             if block.layer == layer and block.kind == kind:
                 return self.parameters[block.offset : block.offset + math.prod(block.shape)].reshape(block.shape)

@@ -1,0 +1,1 @@
+"""Networks as ONNX graphs, written and read. ONNX itself is imported where it is used."""

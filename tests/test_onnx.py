@@ -1,0 +1,304 @@
+"""Networks as ONNX models: what ONNX Runtime answers is what the estimators answer, but for rounding.
+
+SKLEARN_CNN_ONNX_NETWORKS=300 compares that many random networks instead of a few.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from images import bars, small_network
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
+from sklearn_cnn._estimator.fitted import fitted_plan
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from sklearn_cnn.onnx import to_onnx  # noqa: E402
+
+N_NETWORKS = int(os.environ.get("SKLEARN_CNN_ONNX_NETWORKS", 40))
+# of numbers that are about as large as one; larger ones round off in proportion
+BOUND = 1e-5
+
+
+def run(model, X):
+    """The outputs of a model by name."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(model.SerializeToString(), options)
+    return dict(zip([entry.name for entry in session.get_outputs()], session.run(None, {"X": X}), strict=True))
+
+
+def error(found, own):
+    return np.max(np.abs(np.asarray(found, dtype=np.float64) - own)) / max(1.0, np.max(np.abs(own)))
+
+
+def random_geometry(random, n_blocks):
+    def each(*values):
+        return [values[random.randint(len(values))] for _ in range(n_blocks)]
+
+    return {
+        "n_filters": [int(n) for n in random.randint(1, 6, n_blocks)],
+        "kernel_size": each(1, 2, 3, (3, 1), (2, 3), 5),
+        "stride": each(1, 1, 2, (1, 2)),
+        "padding": each("same", "same", "valid", 1, (0, 2), 9),
+        "padding_mode": each("zeros", "reflect"),
+        "pooling": each("max", "average", None),
+        "pool_size": each(2, 3, (1, 2)),
+        "pool_stride": each(1, 2, 3),
+        "weight_sharing": each(True, True, False),
+        "global_pooling": [None, "max", "average"][random.randint(3)] if n_blocks else None,
+        "hidden_layer_sizes": ((), (4,), (5, 3))[random.randint(3)],
+        "activation": ("relu", "tanh", "logistic", "identity")[random.randint(4)],
+    }
+
+
+def random_target(random, kind, X):
+    n = len(X)
+    targets = {
+        "two classes": np.array(["no", "yes"])[np.arange(n) % 2],
+        "classes": np.arange(n) % 4 - 1,
+        "names": np.array(["ant", "bee", "cat"])[np.arange(n) % 3],
+        "labels": random.randint(0, 2, (n, 3)),
+        "one number": 1000.0 + random.normal(size=n),
+        "numbers": random.normal(size=(n, 2)) * [1.0, 50.0],
+    }
+    return targets[kind]
+
+
+KINDS = ("two classes", "classes", "names", "labels", "one number", "numbers")
+
+
+def random_network(seed):
+    """A fitted estimator of a random architecture and the X it was fitted on."""
+    random = np.random.RandomState(seed)
+    kind = KINDS[seed % len(KINDS)]
+    while True:
+        shape = [(7, 6), (8, 5, 3), (12,)][random.randint(3)]
+        X = random.randint(0, 256, (24, *shape)).astype([np.uint8, np.float32, np.float64][random.randint(3)])
+        y = random_target(random, kind, X)
+        is_flat = len(shape) == 1 or random.randint(2)
+        settings = random_geometry(random, random.randint(4))
+        settings |= {"solver": "lbfgs"} if random.randint(4) == 0 else {"batch_norm": bool(random.randint(2))}
+        Estimator = ConvNetClassifier if KINDS.index(kind) < 4 else ConvNetRegressor
+        estimator = Estimator(
+            **settings, max_iter=2, batch_size=12, random_state=0, scale_input=bool(random.randint(4)),
+            input_shape=shape if is_flat else None,
+        )  # fmt: skip
+        X = X.reshape(len(X), -1) if is_flat else X
+        try:
+            estimator.fit(X, y)
+        except ValueError:  # nothing is left of the map
+            continue
+        for block in fitted_plan(estimator._fitted).blocks:
+            if block.kind in {"gamma", "beta"}:  # else they are about one and zero
+                values = random.normal(size=block.shape)
+                estimator._fitted["parameters"][block.offset : block.offset + block.shape[0]] = values
+        return estimator, X
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(N_NETWORKS))
+def test_random_networks_agree(seed):
+    estimator, X = random_network(seed)
+    found = run(to_onnx(estimator, dtype=X.dtype), X)
+    if isinstance(estimator, ConvNetClassifier):
+        own = estimator.predict_proba(X)
+        assert error(found["probabilities"], own) < BOUND
+        scores = estimator.decision_function(X)
+        is_clear = np.abs(scores if scores.ndim == 1 else np.diff(np.sort(scores))[:, -1]) > BOUND * np.abs(scores).max()
+        is_clear = is_clear if estimator.predict(X).ndim == 1 else (np.abs(scores) > BOUND * np.abs(scores).max()).all(axis=1)
+        np.testing.assert_array_equal(found["label"][is_clear], estimator.predict(X)[is_clear])
+    else:
+        own = estimator.predict(X)
+        assert found["prediction"].dtype == (np.float64 if X.dtype == np.float64 else np.float32)
+        assert error(found["prediction"].reshape(own.shape), own) < BOUND
+    layer = seed % (len(estimator.layer_table_) - 1) if len(estimator.layer_table_) > 1 else None
+    if layer is not None:
+        features = ConvNetTransformer(estimator, layer=layer, prefit=True)
+        assert error(run(to_onnx(features, dtype=X.dtype), X)["features"], features.transform(X)) < BOUND
+
+
+def fitted(X, y, **parameters):
+    return small_network(**{"n_filters": (3, 2), **parameters}).fit(X, y)
+
+
+LABELS = {
+    "int64": (np.array([-3, 5, 9]), np.int64),
+    "uint8": (np.array([3, 5, 250], dtype=np.uint8), np.int64),
+    "booleans": (np.array([False, True, False]), bool),
+    "floats": (np.array([-1.0, 0.0, 2.0]), np.float64),
+    "strings": (np.array(["ant", "bee", "cät"]), object),
+    "objects": (np.array(["ant", "bee", "cat"], dtype=object), object),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels(kind):
+    X, y = bars()
+    classes, dtype = LABELS[kind]
+    network = fitted(X, classes[y])
+    found = run(to_onnx(network), X)["label"]
+    assert found.dtype == dtype
+    assert found.tolist() == network.predict(X).tolist()
+
+
+def test_one_class():
+    X, _ = bars()
+    network = fitted(X, ["only"] * len(X))
+    found = run(to_onnx(network), X)
+    assert found["label"].tolist() == ["only"] * len(X)
+    assert (found["probabilities"] == 1.0).all()
+
+
+@pytest.mark.parametrize("names", [[3, 5, 7], [3.0, 5.0, 7.0], ["ant", "bee", "cat"]])
+def test_zipmap(names):
+    X, y = bars()
+    network = fitted(X, np.array(names)[y])
+    own = network.predict_proba(X)
+    found = run(to_onnx(network, zipmap=True), X)["probabilities"]
+    assert [list(row) for row in found] == [names] * len(X)
+    assert error([list(row.values()) for row in found], own) < BOUND
+    columns = run(to_onnx(network, zipmap="columns"), X)
+    assert list(columns)[1:] == [f"{'i' if names[0] == 3 else 's'}{name}" for name in names]
+    assert error(np.stack(list(columns.values())[1:], axis=1), own) < BOUND
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("form", ["flat", "image", "channels"])
+def test_forms_of_the_input(form, channels):
+    X, y = bars()
+    X = np.stack([X * (c + 1) for c in range(channels)], axis=3)
+    network = fitted(X, y)
+    shape = {"flat": (36 * channels,), "image": (6, 6) if channels == 1 else (6, 6, 3), "channels": (6, 6, channels)}[form]
+    model = to_onnx(network, input_shape=shape)
+    assert [entry.dim_value for entry in model.graph.input[0].type.tensor_type.shape.dim][1:] == list(shape)
+    for n in 1, 7, 0:
+        found = run(model, X[:n].reshape(n, *shape))["probabilities"]
+        assert found.shape == (n, 3)
+        assert n == 0 or error(found, network.predict_proba(X[:n])) < BOUND
+    as_usual = [entry.dim_value for entry in to_onnx(network).graph.input[0].type.tensor_type.shape.dim][1:]
+    assert as_usual == ([6, 6] if channels == 1 else [6, 6, 3])
+
+
+def test_without_scaling():
+    X, y = bars()
+    network = fitted(X, y)
+    scaled = ((X - network._fitted["shift"]) * network._fitted["factor"]).astype(np.float32)
+    found = run(to_onnx(network, with_scaling=False), scaled)["probabilities"]
+    assert error(found, network.predict_proba(X)) < BOUND
+    assert error(found, run(to_onnx(network), scaled)["probabilities"]) > 0.01
+
+
+def test_large_numbers_keep_their_digits_in_double_precision():
+    X, y = bars()
+    X = X.astype(np.float64) + 1e8
+    network = fitted(X, y)
+    assert error(run(to_onnx(network, dtype=np.float64), X)["probabilities"], network.predict_proba(X)) < BOUND
+
+
+def test_what_to_onnx_refuses():
+    X, y = bars()
+    network = fitted(X, y)
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        to_onnx(small_network())
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        to_onnx(ConvNetTransformer(small_network()))
+    with pytest.raises(TypeError, match=r"is no network of this package: .* skl2onnx writes a Pipeline"):
+        to_onnx(make_pipeline(network))
+    for dtype in "int8", "complex64", None, "no type":
+        with pytest.raises(ValueError, match=f"dtype={dtype!r} is not valid: it must be one of float32, float64, uint8"):
+            to_onnx(network, dtype=dtype)
+    with pytest.raises(ValueError, match="zipmap='rows' is not valid: it must be True, False or 'columns'"):
+        to_onnx(network, zipmap="rows")
+    with pytest.raises(ValueError, match=r"input_shape=\(3, 12\) is not valid: .* is \(36,\) or \(6, 6\) or \(6, 6, 1\)"):
+        to_onnx(network, input_shape=(3, 12))
+    with pytest.raises(ValueError, match=r"zipmap=True is for classifiers"):
+        to_onnx(ConvNetRegressor(n_filters=2, max_iter=1).fit(X, y), zipmap=True)
+    network._fitted["classes_"] = np.array([b"ant", b"bee", b"cat"])
+    with pytest.raises(ValueError, match=r"ONNX has no labels like b'ant': fit on integers or strings"):
+        to_onnx(network)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    X, y = bars()
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"to_onnx needs the package onnx. Install it with  pip install 'sklearn_cnn\[onnx\]'"):
+        to_onnx(fitted(X, y))
+
+
+@pytest.fixture
+def skl2onnx():
+    """The package, which forgets our classes again behind a test: each begins with one that does not know them."""
+    package = pytest.importorskip("skl2onnx")
+    from skl2onnx import _parse, _supported_operators
+
+    yield package
+    for names in _parse.sklearn_parsers_map, _supported_operators.sklearn_operator_name_map:
+        for estimator in ConvNetClassifier, ConvNetRegressor, ConvNetTransformer:
+            names.pop(estimator, None)
+
+
+def flat_bars(dtype):
+    X, y = bars()
+    return X.reshape(len(X), -1).astype(dtype), np.array(["ant", "bee", "cat"])[y]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_skl2onnx_converts_pipelines(skl2onnx, dtype):
+    X, y = flat_bars(dtype)
+    model = make_pipeline(MinMaxScaler(), small_network(input_shape=(6, 6))).fit(X, y)
+    for _ in range(2):  # the second time it knows the class
+        found = run(skl2onnx.to_onnx(model, X[:1], options={"zipmap": False}), X)
+        assert list(found) == ["label", "probabilities"]
+        assert found["label"].tolist() == model.predict(X).tolist()
+        assert error(found["probabilities"], model.predict_proba(X)) < BOUND
+        found = run(skl2onnx.to_onnx(model, X[:1]), X)  # its default is a dictionary for each sample
+        assert list(found) == ["output_label", "output_probability"]
+        assert error([list(row.values()) for row in found["output_probability"]], model.predict_proba(X)) < BOUND
+        options = {id(model[-1]): {"zipmap": "columns"}}
+        found = run(skl2onnx.to_onnx(model, X[:1], options=options), X)
+        assert list(found) == ["output_label", "sant", "sbee", "scat"]
+        assert error(found["sbee"], model.predict_proba(X)[:, 1]) < BOUND
+
+
+def test_skl2onnx_converts_searches(skl2onnx):
+    from sklearn.model_selection import GridSearchCV
+
+    X, y = flat_bars(np.float32)
+    search = GridSearchCV(small_network(input_shape=(6, 6)), {"n_filters": [2, 3]}, cv=2).fit(X, y)
+    found = run(skl2onnx.to_onnx(search, X[:1], options={id(search): {"zipmap": False}}), X)
+    assert error(found["probabilities"], search.predict_proba(X)) < BOUND
+
+
+def test_skl2onnx_converts_regressors_and_transformers(skl2onnx):
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = flat_bars(np.float32)
+    place = np.char.find("antbeecat", y) + 100.0
+    model = make_pipeline(MinMaxScaler(), ConvNetRegressor(n_filters=3, input_shape=(6, 6), max_iter=2, random_state=0))
+    model.fit(X, place)
+    found = run(skl2onnx.to_onnx(model, X[:1]), X)
+    assert list(found) == ["variable"]
+    np.testing.assert_allclose(found["variable"].ravel(), model.predict(X), atol=1e-3)
+    features = ConvNetTransformer(small_network(input_shape=(6, 6)), layer="block 0: max pooling")
+    model = make_pipeline(features, LogisticRegression()).fit(X, y)
+    found = run(skl2onnx.to_onnx(model, X[:1], options={"zipmap": False}), X)
+    assert found["label"].tolist() == model.predict(X).tolist()
+
+
+def test_skl2onnx_is_told_what_is_not_possible(skl2onnx):
+    X, y = flat_bars(np.float32)
+    network = small_network(input_shape=(6, 6)).fit(X, y)
+    with pytest.raises(ValueError, match="target_opset=12 is too old: convolutional networks need 13 or more"):
+        skl2onnx.to_onnx(network, X[:1], target_opset=12)
+    types = [(name, skl2onnx.common.data_types.FloatTensorType([None, 18])) for name in ("left", "right")]
+    with pytest.raises(ValueError, match="has one input, but 2 are declared: left, right"):
+        skl2onnx.convert_sklearn(network, initial_types=types)
+    with pytest.raises(ValueError, match="Unexpected value"):
+        skl2onnx.to_onnx(network, X[:1], options={id(network): {"zipmap": "rows"}})
