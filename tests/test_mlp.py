@@ -40,7 +40,7 @@ DOES_NOT_APPLY = {
     "test_mlp_vs_poisson_glm_equivalent": "asks for loss='poisson', which there is not",
 }
 
-#: Test -> why it fails on purpose. The user guide says so in "Coming from MLPClassifier".
+#: Test -> why it fails on purpose. The page "Coming from ..." says so.
 DEVIATES = {
     "test_sparse_matrices": "images are dense: sparse X is refused",
     "test_nonfinite_params": "X beyond float32 is refused before training, in other words",
