@@ -24,13 +24,14 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint docs examples bench-smoke wheel dev clean
+.PHONY: help demo test test-oldest fuzz-state lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         train, search, pickle and draw on real images             (ARGS=..., DATA=digits or a folder)"
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
+	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -106,6 +107,9 @@ OLDEST_TESTS := attributes classifier model_selection outputs pickling regressor
 
 test-oldest: .venv-oldest/installed.stamp
 	cd .venv-oldest && bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
+
+fuzz-state: .venv-test/installed.stamp
+	cd .venv-test && bin/python -P ../tests/fuzz_state.py $(ARGS)
 
 # All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp

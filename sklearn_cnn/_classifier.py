@@ -38,6 +38,7 @@ from sklearn_cnn._estimator.labels import (
 )
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.parameters import is_one_of
+from sklearn_cnn._estimator.state import OF_CLASSES
 from sklearn_cnn._estimator.validation import check_classes, check_labels
 from sklearn_cnn._onnx.support import OnnxSupport
 
@@ -90,6 +91,8 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
     >>> network.score(X_test, y_test) > 0.97
     True
     """
+
+    _of_target = OF_CLASSES
 
     def __init__(
         self,
@@ -234,7 +237,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         scores, fitted = self._scores(X)
         if fitted["is_multilabel"]:
             labels = (scores > 0).astype(np.int64)
-            return csr_matrix(labels) if fitted.get("is_sparse") else labels  # states of earlier versions do not say
+            return csr_matrix(labels) if fitted["is_sparse"] else labels
         return fitted["classes_"][predicted_codes(scores, len(fitted["classes_"]))]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
@@ -290,16 +293,6 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         scores, fitted = self._scores(X)
         return scores if fitted["is_multilabel"] or fitted["out_activation_"] == "softmax" else scores.ravel()
 
-    def _scores(self, X):
-        """Compute scores, and refuse a fitted state whose classes are not theirs."""
-        scores, fitted = super()._scores(X)
-        classes = fitted["classes_"]
-        n_outputs = scores.shape[1]
-        n_classes = (n_outputs,) if n_outputs > 1 else (1, 2)
-        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) not in n_classes:
-            raise ValueError(f"The fitted classes_ do not fit the network's {n_outputs} outputs. Fit the estimator again.")
-        return scores, fitted
-
     def _probabilities(self, scores, fitted):
         """Turn scores into probabilities: exclusive ones, or independent ones of labels, or of two classes."""
         if fitted["out_activation_"] == "softmax":
@@ -314,7 +307,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         y = check_labels(self, y, n_samples, name)
         is_multilabel = y.ndim == 2
         if attributes is None:
-            attributes = describe_classes(y, find_classes(y, classes), is_multilabel, is_sparse)
+            attributes = describe_classes(find_classes(y, classes), is_multilabel, is_sparse)
         elif attributes["is_multilabel"] != is_multilabel or (is_multilabel and y.shape[1] != attributes["n_outputs_"]):
             raise ValueError(
                 f"{name} is {describe_kind(is_multilabel, y.shape[-1])}, but training has begun with "
@@ -322,7 +315,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
                 "warm_start=False or with clone."
             )
         refuse_other_classes(y, classes, attributes["classes_"])
-        attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES if key in attributes}
+        attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES}
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
         if is_multilabel:
             return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes, y)

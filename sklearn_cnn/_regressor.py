@@ -13,9 +13,9 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_cnn._estimator.base import BaseConvNet, has_mini_batches
 from sklearn_cnn._estimator.docstrings import completed
-from sklearn_cnn._estimator.fitted import fitted_target_scaling
 from sklearn_cnn._estimator.fitting import Target
 from sklearn_cnn._estimator.outputs import sample_losses
+from sklearn_cnn._estimator.state import OF_NUMBERS
 from sklearn_cnn._estimator.validation import check_numbers
 from sklearn_cnn._onnx.support import OnnxSupport
 from sklearn_cnn._training.scaling import target_scaling
@@ -66,6 +66,8 @@ class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
     True
     """
 
+    _of_target = OF_NUMBERS
+
     @available_if(has_mini_batches)
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on the samples given, from where training has stopped.
@@ -100,8 +102,7 @@ class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
             One-dimensional for one output. A sample's are bitwise the same whatever other samples are passed with it.
         """
         scores, fitted = self._scores(X)
-        mean, deviation = fitted_target_scaling(fitted)
-        y = mean + deviation * scores
+        y = fitted["target_mean"] + fitted["target_deviation"] * scores
         return y.ravel() if y.shape[1] == 1 else y
 
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
@@ -118,7 +119,7 @@ class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
         if earlier is None:
             mean, deviation = target_scaling(problem.target.matrix, problem.rows, problem.sample_weight)
         else:
-            mean, deviation = fitted_target_scaling(earlier)
+            mean, deviation = earlier["target_mean"], earlier["target_deviation"]
 
         def scaled(problem):
             attributes = {**problem.target.attributes, "target_mean": mean, "target_deviation": deviation}

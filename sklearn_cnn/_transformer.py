@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_cnn._estimator.state import damaged
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._onnx.support import OnnxSupport
 
@@ -189,7 +190,10 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
     def _network(self):
         """Return the fitted network."""
         check_is_fitted(self)
-        return self.estimator if "estimator_" not in vars(self) else self.estimator_
+        network = self.estimator if "estimator_" not in vars(self) else self.estimator_
+        if not hasattr(network, "_layer_values"):
+            raise damaged("estimator_", "a convolutional network", network)
+        return network
 
     def __sklearn_is_fitted__(self):
         """Say whether there is a fitted network: one's own, or one that came fitted."""

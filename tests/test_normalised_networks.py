@@ -8,7 +8,7 @@ from images import bars, digits, fitted_arrays, small_network
 from sklearn.base import clone
 
 from sklearn_cnn import ConvNetClassifier
-from sklearn_cnn._estimator.fitted import fitted_plan
+from sklearn_cnn._estimator.state import fitted_plan
 
 EVERYWHERE = {"batch_norm": True, "n_filters": (6, 5), "pooling": ["max", "average"], "hidden_layer_sizes": 7}
 

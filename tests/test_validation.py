@@ -14,9 +14,9 @@ from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_cnn import ConvNetClassifier
-from sklearn_cnn._estimator.fitted import is_finite_float32
 from sklearn_cnn._estimator.images import resolve_input_shape
 from sklearn_cnn._estimator.parameters import PROTECTING_RULES, RULES, InvalidParameterError, check_parameters, plain
+from sklearn_cnn._estimator.state import is_finite_float32
 
 # ------------------------------------------------------------------------------------------------------------- parameters
 

@@ -4,7 +4,8 @@ What they are is said once, in the docstring of the estimator's class. Most are 
 their public name; those that follow from others are rows of the table `DERIVED`.
 """
 
-from sklearn_cnn._estimator.fitted import fitted_plan, kernel_views, parameter_views
+from sklearn_cnn._estimator.fitted import kernel_views, parameter_views
+from sklearn_cnn._estimator.state import fitted_plan, record_of_epochs
 from sklearn_cnn._network.summary import block_receptive_field, layer_table
 from sklearn_cnn._training.history import LEARNING_RATE, LOSS, SCORE, VALIDATION_LOSS, curve
 
@@ -15,10 +16,10 @@ DERIVED = {
     "kernels_": kernel_views,
     "layer_table_": lambda fitted: layer_table(fitted_plan(fitted)),
     "receptive_field_": lambda fitted: block_receptive_field(layer_table(fitted_plan(fitted))),
-    "loss_curve_": lambda fitted: curve(fitted["history"]["epochs"], LOSS),
-    "learning_rate_curve_": lambda fitted: curve(fitted["history"]["epochs"], LEARNING_RATE),
-    "validation_scores_": lambda fitted: curve(fitted["history"]["epochs"], SCORE),
-    "validation_loss_curve_": lambda fitted: curve(fitted["history"]["epochs"], VALIDATION_LOSS),
+    "loss_curve_": lambda fitted: curve(record_of_epochs(fitted), LOSS),
+    "learning_rate_curve_": lambda fitted: curve(record_of_epochs(fitted), LEARNING_RATE),
+    "validation_scores_": lambda fitted: curve(record_of_epochs(fitted), SCORE),
+    "validation_loss_curve_": lambda fitted: curve(record_of_epochs(fitted), VALIDATION_LOSS),
 }
 
 
@@ -35,7 +36,7 @@ class FittedAttributes:
         fitted = vars(self).get("_fitted")
         if fitted is not None and is_public(name):
             if name in DERIVED:
-                return DERIVED[name](fitted)
+                return DERIVED[name](self._check_fitted())
             if name in fitted:
                 return fitted[name]
         if hasattr(type(self), name):  # a method that these parameters do not have, which says so itself

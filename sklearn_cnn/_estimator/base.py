@@ -6,7 +6,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,15 +26,14 @@ from sklearn_cnn._estimator.annotations import (
 from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT, CallbackSupportMixin, callback_listeners, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
-from sklearn_cnn._estimator.fitted import fitted_network, fitted_plan, realigned, refuse_tainted
+from sklearn_cnn._estimator.fitted import fitted_network, refuse_tainted, restored
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
-from sklearn_cnn._estimator.parameters import check_parameters
+from sklearn_cnn._estimator.parameters import check_parameters, n_threads_of
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
+from sklearn_cnn._estimator.state import check_going_on, check_reading, damaged, fitted_plan
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._estimator.warning import warn
-from sklearn_cnn._estimator.watching import with_record_of_epochs
-from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
@@ -276,6 +275,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
 
+    #: What y says of the fitted state: a table of `state`.
+    _of_target: ClassVar[dict]
+
     def __init__(
         self,
         n_filters: int | Sequence[int] | Auto = "auto",
@@ -423,7 +425,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         check_parameters(self)
         refuse_with_full_batch(self, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, checkpoint=checkpoint)
         saving = saving_to(checkpoint)
-        earlier = vars(self).get("_fitted") if self.warm_start else None
+        earlier = self._earlier() if self.warm_start else None
         problem = self._check_problem(X, y, sample_weight, earlier)
         watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
         stops_early = self._stops_early(problem, watched)
@@ -438,12 +440,19 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     def _partial_fit(self, X, y, sample_weight, classes=None):
         """Train for one epoch on the samples given, from where training has stopped."""
         check_parameters(self)
-        earlier = vars(self).get("_fitted")
+        earlier = self._earlier()
         problem = self._check_problem(X, y, sample_weight, earlier, classes)
         with interruption_explained(self):
             fitted = fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False, begins_cycle=False)
         self._publish(fitted, earlier)
         return self
+
+    def _earlier(self):
+        """Return the fitted state that training goes on from, checked; None if there is none."""
+        earlier = vars(self).get("_fitted")
+        if earlier is not None:
+            check_going_on(earlier, self._of_target)
+        return earlier
 
     def _check_problem(self, X, y, sample_weight, earlier, classes=None):
         """Check the training data, against an earlier fit if that is to be continued."""
@@ -491,7 +500,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         fitted = self._check_fitted()
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
-        scores = network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        scores = network.scores(X, **scaling, n_threads=n_threads_of(self))
         refuse_tainted(scores, fitted)
         return scores, fitted
 
@@ -532,7 +541,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         X = check_X_predict(self, X, fitted)
         network, scaling = fitted_network(fitted)
         network = network.up_to(choose_layers(network.plan))
-        values = network.scores(X, **scaling, n_threads=effective_n_threads(self.n_jobs))
+        values = network.scores(X, **scaling, n_threads=n_threads_of(self))
         refuse_tainted(values, fitted)
         return values.reshape(len(values), *network.plan.output_shapes[-1])
 
@@ -583,10 +592,11 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         return tags
 
     def _check_fitted(self):
-        """Return the fitted state, which one call reads only once."""
+        """Return the fitted state, which one call reads only once; what is read of it has been checked."""
         fitted = vars(self).get("_fitted")
         if fitted is None:
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
+        check_reading(fitted, self._of_target)
         return fitted
 
     def __sklearn_is_fitted__(self):
@@ -599,7 +609,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         return {**state, "_sklearn_cnn_version": __version__}
 
     def __setstate__(self, state):
-        """Restore a pickled estimator, and warn if another version has written it."""
+        """Restore a pickled estimator, and warn if another version has written it; refuse a damaged state."""
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise damaged("state", "a dictionary of names", state)
         state = dict(state)
         written_by = state.pop("_sklearn_cnn_version", "an unknown version")
         if written_by != __version__:
@@ -608,7 +620,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
                 "fail or give other results; fit it again with this version."
             )
         if "_fitted" in state:
-            state["_fitted"] = realigned(with_record_of_epochs(state["_fitted"]))
+            state["_fitted"] = restored(state["_fitted"], self._of_target)
         # What was no parameter yet when the estimator was pickled begins at its default, or at what there was before it.
         defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
         defaults |= DEFAULTS_BEFORE

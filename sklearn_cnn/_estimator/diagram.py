@@ -12,7 +12,7 @@ from functools import partial
 
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn._estimator.fitted import fitted_plan
+from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._network.summary import NORMALISATION, comparisons, layer_table, table_cells, times
 
 MARK = "sklearn-cnn-network"

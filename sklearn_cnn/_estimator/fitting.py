@@ -7,26 +7,17 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sklearn_cnn._estimator.fitted import (
-    fitted_moments,
-    fitted_plan,
-    fitted_scaling,
-    fitted_solver,
-    number_type,
-    pack_layers,
-    pack_random_state,
-    plan_from_records,
-    unpack_random_state,
-)
-from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry, warn_of_pairs
+from sklearn_cnn._estimator.fitted import pack_random_state, unpack_random_state
+from sklearn_cnn._estimator.memory import check_memory
+from sklearn_cnn._estimator.parameters import n_threads_of, plain, plain_augmentation, plain_geometry, warn_of_pairs
 from sklearn_cnn._estimator.saving import identity_of
 from sklearn_cnn._estimator.scoring import build_score
-from sklearn_cnn._estimator.validation import check_memory
+from sklearn_cnn._estimator.state import fitted_plan, n_layers, number_type, plan_from_records
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._estimator.watching import Watch
-from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.packing import pack_layers
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import geometry_warnings
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer
@@ -135,7 +126,7 @@ def fit_network(
     fitted : dict
         The new fitted state, of arrays and plain Python.
     """
-    saved = {} if saving is None else saving.open(identity_of(estimator, problem, watched, earlier))
+    saved = {} if saving is None else saving.open(identity_of(estimator, problem, watched, earlier), estimator._of_target)
     if "fitted" in saved:
         return shown(saved["fitted"], callbacks)
     layers, plan = describe_network(estimator, problem, earlier)
@@ -146,7 +137,7 @@ def fit_network(
         rows, weight = distinct_rows(problem.X, problem.target.matrix, problem.rows, problem.sample_weight)
         problem = replace(problem, rows=rows, sample_weight=weight)
     problem, watched = estimator._scale_targets(problem, watched, earlier)
-    moments, scaling = learn_scaling(estimator, plan, problem, earlier, goes_on=not begins_cycle)
+    moments, scaling = learn_scaling(estimator, problem, earlier, goes_on=not begins_cycle)
     examples = prepare_examples(estimator, problem, scaling, split_seed)
     batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
     trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
@@ -159,7 +150,7 @@ def fit_network(
             **problem.target.attributes,
             **watch.attributes(),
             "input_shape_": problem.input_shape,
-            "n_layers_": 1 + sum(block.kind == "weights" for block in plan.blocks),
+            "n_layers_": n_layers(plan),
             "n_parameters_": int(plan.n_parameters),
             "layers": layers,
             "input_moments": moments,
@@ -278,15 +269,13 @@ def take_rows(problem, rows):
     return Problem(problem.X[rows], target, weight, own_weight, np.arange(len(rows)), problem.input_shape, problem.features)
 
 
-def learn_scaling(estimator, plan, problem, earlier, goes_on):
+def learn_scaling(estimator, problem, earlier, goes_on):
     """Learn how the input is scaled: in the first fit, and on and on where calls are given one stream of samples.
 
     Parameters
     ----------
     estimator : BaseConvNet
         Only its parameters are read.
-    plan : Plan
-        The network.
     problem : Problem
         The samples to learn from: the rows to train on, as they are.
     earlier : dict or None
@@ -303,7 +292,7 @@ def learn_scaling(estimator, plan, problem, earlier, goes_on):
     """
     moments, scaling = None, {"shift": None, "factor": None}
     if earlier is not None:
-        moments, scaling = fitted_moments(earlier, plan), fitted_scaling(earlier, plan)
+        moments, scaling = earlier["input_moments"], {name: earlier[name] for name in scaling}
     if bool(estimator.scale_input) if earlier is None else goes_on and moments is not None:
         these = channel_moments(problem.X, problem.rows, problem.sample_weight, problem.input_shape[2])
         moments = merged(moments, these)
@@ -346,18 +335,17 @@ def resolve_batch_size(batch_size, n_rows):
 
 def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earlier):
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
-    solver = None if earlier is None else fitted_solver(earlier, plan)
     dtype = number_type(estimator.solver)
     n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
     trainer = Trainer(
         build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape),
-        (initial_parameters(plan, random_state) if solver is None else solver["parameters"]).astype(dtype, copy=False),
+        (initial_parameters(plan, random_state) if earlier is None else earlier["parameters"]).astype(dtype, copy=False),
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
-        statistics=None if solver is None else solver["statistics"].astype(dtype, copy=False),
+        statistics=None if earlier is None else earlier["statistics"].astype(dtype, copy=False),
         seed=seed,
-        n_threads=effective_n_threads(estimator.n_jobs),
+        n_threads=n_threads_of(estimator),
         alpha=float(estimator.alpha) / n_shares,
         momentum=float(estimator.momentum),
         nesterov=bool(estimator.nesterovs_momentum),
@@ -365,14 +353,14 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
         beta_2=float(estimator.beta_2),
         epsilon=float(estimator.epsilon),
     )
-    if solver is not None and earlier["solver"] == estimator.solver:
-        restore_solver(trainer, solver)
+    if earlier is not None and earlier["solver"] == estimator.solver:
+        restore_solver(trainer, earlier)
     return trainer
 
 
 def build_evaluate(estimator, plan, examples, watched, fitted_state):
     """Build the function that computes score and loss on the validation set from what a trainer has learnt so far."""
-    n_threads = effective_n_threads(estimator.n_jobs)
+    n_threads = n_threads_of(estimator)
     score_of = build_score(estimator, watched)
 
     def evaluate(trainer):

@@ -40,13 +40,13 @@ def sorted_labels(y, name):
         raise ValueError(f"{name} mixes labels that cannot be ordered, such as strings and numbers: {error}.") from error
 
 
-def describe_classes(y, classes, is_multilabel, is_sparse):
+def describe_classes(classes, is_multilabel, is_sparse):
     """Return the fitted attributes that follow from the classes, those of `CLASS_ATTRIBUTES`.
 
     Two classes need one output only; so does a single class, which there is nothing to learn about.
     """
     if is_multilabel:
-        n_outputs, out_activation = y.shape[1], "logistic"
+        n_outputs, out_activation = len(classes), "logistic"
     elif len(classes) <= 2:
         n_outputs, out_activation = 1, "logistic"
     else:

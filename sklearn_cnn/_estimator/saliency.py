@@ -3,8 +3,8 @@
 import numpy as np
 
 from sklearn_cnn._estimator.fitted import fitted_network, refuse_tainted
+from sklearn_cnn._estimator.parameters import n_threads_of
 from sklearn_cnn._estimator.validation import check_map
-from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import layers_behind_map, layers_of_map
 
 
@@ -39,7 +39,7 @@ def score_gradient(estimator, X, direction, noise, n_samples, random_state):
     copies = image + deviation * random_state.standard_normal((n_samples, *shape)) if deviation > 0 else image[None]
     shift, factor = (0.0, 1.0) if scaling["shift"] is None else (scaling["shift"], scaling["factor"])
     inputs = ((copies - shift) * factor).reshape(len(copies), -1)
-    gradients = network.input_gradients(inputs.astype(network.dtype), direction, n_threads=effective_n_threads(estimator.n_jobs))
+    gradients = network.input_gradients(inputs.astype(network.dtype), direction, n_threads=n_threads_of(estimator))
     refuse_tainted(gradients, fitted)
     return gradients.mean(axis=0).reshape(shape) * np.asarray(factor, dtype=network.dtype)
 
@@ -67,7 +67,7 @@ def class_activation_map(estimator, X, direction, block):
     maps = estimator.feature_maps(X, block)
     first = network.up_to(layers_of_map(network.plan.layers, block, "conv"))
     rest = network.behind(first, layers_behind_map(network.plan.layers, block))
-    n_threads = effective_n_threads(estimator.n_jobs)
+    n_threads = n_threads_of(estimator)
     gradients = rest.input_gradients(maps.reshape(1, -1), direction, n_threads=n_threads).reshape(maps.shape)
     refuse_tainted(gradients, fitted)
     weights = gradients.mean(axis=(1, 2))

@@ -8,6 +8,15 @@ import numpy as np
 
 from sklearn_cnn._estimator.fitted import pack_random_state, unpack_random_state
 from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, plain
+from sklearn_cnn._estimator.state import (
+    RUNNING,
+    SOLVER_STATE,
+    VALUES_OF_SOLVER,
+    check_entries,
+    check_state,
+    instance,
+    integer,
+)
 from sklearn_cnn._training.files import read_whole, write_whole
 from sklearn_cnn._training.listeners import Listener
 from sklearn_cnn._training.state import restore_solver, solver_state
@@ -17,6 +26,8 @@ from sklearn_cnn._version import __version__
 FREE_PARAMETERS = ("n_jobs", "verbose")
 # Values that are read at once for a fingerprint.
 CHUNK_VALUES = 1_000_000
+# What a checkpoint is.
+CONTENT = {"identity": instance(dict), "n_epochs": integer(), "saved": instance(dict)}
 
 
 def is_checkpoint(value):
@@ -77,13 +88,15 @@ class Saving(Listener):
         self._run: tuple = ()
         self._trainer = None
 
-    def open(self, identity):
-        """Read the file; refuse one that belongs to another fit.
+    def open(self, identity, of_target):
+        """Read the file; refuse one that belongs to another fit, or that no fit has written.
 
         Parameters
         ----------
         identity : dict
             What `identity_of` says of this fit.
+        of_target : dict
+            What y says of a fitted state: a table of `state`.
 
         Returns
         -------
@@ -91,7 +104,10 @@ class Saving(Listener):
             Empty, or with the fitted state of a fit that has ended as ``"fitted"``, or with the seed of the split as
             ``"split_seed"`` and the state of the random stream as ``"random_state"``.
         """
-        content = read_whole(self.path) or {"identity": identity, "saved": {}}
+        content = read_whole(self.path)
+        if content is None:
+            content = {"identity": identity, "n_epochs": 0, "saved": {}}
+        check_entries(content, CONTENT, None)
         for name in {**content["identity"], **identity}:
             was, now = (known.get(name, "not passed") for known in (content["identity"], identity))
             if was != now:
@@ -100,6 +116,10 @@ class Saving(Listener):
                     "it was begun with, or delete the file, or name another one, to begin anew."
                 )
         self._identity, self._saved = identity, content["saved"]
+        if "fitted" in self._saved:
+            check_state(self._saved["fitted"], of_target)
+        elif self._saved:
+            check_entries(self._saved, RUNNING, None)
         return self._saved
 
     def follow(self, random_state, split_seed, progress, watch):
@@ -112,9 +132,12 @@ class Saving(Listener):
         if not self._saved:
             return
         random_state, _, progress, watch = self._run
+        check_solver(trainer, self._saved.get("solver"))
+        if (best := self._saved["watch"]["best"]["state"]) is not None:
+            check_solver(trainer, best)
         restore_solver(trainer, self._saved["solver"])
         random_state.set_state(unpack_random_state(self._saved["random_state"]).get_state())
-        progress.n_epochs, progress.largest_loss = self._saved["progress"]
+        progress.n_epochs, progress.largest_loss = (self._saved["progress"][name] for name in ("n_epochs", "largest_loss"))
         watch.continue_from(self._saved["watch"])
 
     def begin_epoch(self):
@@ -125,7 +148,7 @@ class Saving(Listener):
                 "solver": solver_state(self._trainer),
                 "random_state": pack_random_state(random_state),
                 "split_seed": split_seed,
-                "progress": (progress.n_epochs, progress.largest_loss),
+                "progress": {"n_epochs": progress.n_epochs, "largest_loss": progress.largest_loss},
                 "watch": watch.in_progress(),
             })  # fmt: skip
 
@@ -144,6 +167,13 @@ class Saving(Listener):
         if content is None:
             return f" No epoch of it had been written to {self.path} yet."
         return f" {content['n_epochs']} epochs of it are in {self.path}: call fit with the same arguments to go on from there."
+
+
+def check_solver(trainer, saved):
+    """Refuse a state of a solver that does not fit the trainer."""
+    state = {**saved, "solver": trainer.solver} if isinstance(saved, dict) else saved
+    for table in SOLVER_STATE, VALUES_OF_SOLVER:
+        check_entries(state, table, trainer.plan)
 
 
 def identity_of(estimator, problem, watched, earlier):

@@ -1,7 +1,5 @@
 """Checks of X, y and sample weights: what comes in is either read as it is or refused with a reason, and never changed."""
 
-import math
-import os
 import reprlib
 from numbers import Integral, Real
 
@@ -11,8 +9,8 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
-from sklearn_cnn._estimator.fitted import is_finite_float32
 from sklearn_cnn._estimator.images import as_images, explain_samples, explain_shape, flatten_images, from_other_library
+from sklearn_cnn._estimator.state import is_finite_float32
 from sklearn_cnn._network.layers import ConvolutionBlock
 
 PASS_LABELS = (
@@ -404,33 +402,3 @@ def check_layer(estimator, layer):
         raise ValueError(f"layer={layer!r} does not exist: the network has {dict(enumerate(names))}, counted from the end, too.")
     number = names.index(layer) if isinstance(layer, str) else int(layer) % len(names)
     return number, rows[number]
-
-
-def check_memory(plan):
-    """Refuse a network that this machine cannot train, before anything of its size is allocated.
-
-    Parameters
-    ----------
-    plan : Plan
-        The network.
-
-    Raises
-    ------
-    ValueError
-        Naming the largest layer and the bytes.
-    """
-    n_bytes = 4 * plan.parameter_size * 4  # parameters, gradient and two moments in float32
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        n_available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        n_available = 2**40
-    if n_bytes > n_available:
-        largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
-        layer = plan.layers[largest.layer]
-        raise ValueError(
-            f"Training this network takes at least {n_bytes:,} bytes, and this machine has {n_available:,}. Layer "
-            f"{largest.layer + 1}, {layer}, alone has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, "
-            "or more pooling before it."
-        )
-
-

@@ -1,10 +1,20 @@
 """Who watches the fit of an estimator, and what of that outlives it."""
 
+from dataclasses import fields
+
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
 from sklearn_cnn._training.history import History, appended
 from sklearn_cnn._training.listeners import BestEpoch, Patience
 from sklearn_cnn._training.reports import report
 from sklearn_cnn._training.schedules import LearningRate, resolve_schedule
+
+#: Whose fields a fit that goes on gets back.
+SOURCES = (LearningRate, Patience, History, BestEpoch)
+FIELDS_KEPT = [field for source in SOURCES for field in fields(source) if field.name in source.kept]
+
+#: Name -> type of all that is kept, and of what a call that is taken up in the middle has to know of the best epoch.
+KEPT = {field.name: field.type for field in FIELDS_KEPT}
+OF_BEST_EPOCH = {field.name: field.type for field in fields(BestEpoch) if field.name in BestEpoch.of_call}
 
 
 class Watch:
@@ -55,8 +65,8 @@ class Watch:
         for source in self.sources:
             for name in source.kept:
                 setattr(source, name, saved["history"][name])
-        for name, value in saved["best"].items():
-            setattr(self.best, name, value)
+        for name in self.best.of_call:
+            setattr(self.best, name, saved["best"][name])
 
     def attributes(self):
         """Name what they have to say as fitted attributes, and keep all that going on needs."""
@@ -79,10 +89,13 @@ def resumed(kind, kept, *arguments):
 
 
 def with_record_of_epochs(fitted):
-    """Bring a fitted state up to date that keeps its curves as three lists, as it was before there was one record of epochs."""
-    kept = dict(fitted["history"])
+    """Bring a fitted state up to date that keeps its curves as three lists, as it was before there was one record of epochs.
+
+    Of anything else that was not kept yet, a fit that goes on begins with the default.
+    """
+    kept = {field.name: field.default for field in FIELDS_KEPT if field.name != "epochs"} | fitted["history"]
     if "epochs" in kept:
-        return fitted
+        return {**fitted, "history": kept}
     losses, *watched = (kept.pop(name) for name in ("loss_curve", "validation_scores", "validation_loss_curve"))
     n_unwatched = len(losses) - len(watched[0])
     epochs = ()

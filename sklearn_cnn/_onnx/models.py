@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import is_classifier
 
-from sklearn_cnn._estimator.fitted import fitted_network, fitted_target_scaling
+from sklearn_cnn._estimator.fitted import fitted_network
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._network.layers import layers_up_to
 from sklearn_cnn._onnx.graph import ML_DOMAIN, tensor_type
@@ -138,7 +138,7 @@ def write_targets(graph, scores, fitted, dtype, zipmap):
     """Predictions of a regressor, brought back to the scale of the targets in double precision."""
     if zipmap is not False:
         raise ValueError(f"zipmap={zipmap!r} is for classifiers; with a regressor leave it out.")
-    mean, deviation = fitted_target_scaling(fitted)
+    mean, deviation = fitted["target_mean"], fitted["target_deviation"]
     value = graph.node("Mul", graph.cast(scores, np.float64), graph.constant(deviation, "deviation"))
     value = graph.node("Add", value, graph.constant(mean, "mean"))
     if np.dtype(dtype) != np.float64:

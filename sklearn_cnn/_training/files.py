@@ -5,7 +5,7 @@ import os
 import pickle
 
 # What every file begins with; the number changes with what may stand behind it.
-MAGIC = b"sklearn_cnn checkpoint 1\n"
+MAGIC = b"sklearn_cnn checkpoint 2\n"
 DIGEST_SIZE = 32
 
 

@@ -10,7 +10,8 @@ from sklearn_cnn._training.listeners import Listener
 WIDTH = 32
 
 #: What is written down of an epoch, in this order. Score and loss on validation data are None where there were none.
-LOSS, LEARNING_RATE, SCORE, VALIDATION_LOSS = range(4)
+FIELDS_OF_EPOCH = 4
+LOSS, LEARNING_RATE, SCORE, VALIDATION_LOSS = range(FIELDS_OF_EPOCH)
 
 
 def appended(levels, entry):
@@ -46,6 +47,57 @@ def appended(levels, entry):
             return (*emptied, longer, *levels[place + 1 :])
         emptied, entry = (*emptied, ()), longer
     return (*emptied, (entry,))
+
+
+def lengths_of_levels(n_entries):
+    """Return how long the levels of a sequence are that `appended` has built.
+
+    Examples
+    --------
+    >>> lengths_of_levels(33), lengths_of_levels(0)
+    ([1, 1], [])
+    """
+    lengths = []
+    while n_entries > 0:
+        n_entries, length = divmod(n_entries, WIDTH)
+        lengths.append(length)
+    return lengths
+
+
+def has_record_length(levels, n_entries):
+    """Say whether levels have the lengths of so many entries, without a look into full blocks."""
+    if type(levels) is not tuple or not all(type(level) is tuple for level in levels):
+        return False
+    return list(map(len, levels)) == lengths_of_levels(n_entries)
+
+
+def is_record(levels, n_epochs):
+    """Say whether levels are what `History` makes of so many epochs, down to the last number.
+
+    Examples
+    --------
+    >>> levels = appended((), (3.0, 0.1, None, None))
+    >>> is_record(levels, 1), is_record(levels, 2), is_record(((3.0,),), 1)
+    (True, False, False)
+    """
+    if not has_record_length(levels, n_epochs):
+        return False
+    for height, level in enumerate(levels):
+        parts = level
+        for _ in range(height):
+            if not all(type(block) is tuple and len(block) == WIDTH for block in parts):
+                return False
+            parts = [part for block in parts for part in block]
+        if not all(map(is_entry, parts)):
+            return False
+    return True
+
+
+def is_entry(entry):
+    """Say whether something is what `History` writes down of one epoch."""
+    if type(entry) is not tuple or len(entry) != FIELDS_OF_EPOCH or type(entry[LOSS]) is not float:
+        return False
+    return all(value is None or type(value) is float for value in entry)
 
 
 def entries(levels):
