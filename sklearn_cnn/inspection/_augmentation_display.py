@@ -1,11 +1,22 @@
 """One image beside what training sees of it."""
 
+from __future__ import annotations
+
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
+from sklearn_cnn._estimator.annotations import RandomState
 from sklearn_cnn._estimator.augmented import augmented_versions, versions_in_fit
 from sklearn_cnn.inspection._drawing import axes_to_draw_on, check_network, draw_tiles, grid_size, is_line, one_sample
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class AugmentationDisplay:
@@ -46,14 +57,25 @@ class AugmentationDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, image, versions, *, title=None):
+    def __init__(self, image: NDArray, versions: NDArray, *, title: str | None = None) -> None:
         self.image = image
         self.versions = versions
         self.title = title
 
     @classmethod
-    def from_augmentation(cls, augmentation, X, *, sample=0, n_versions=11, input_shape=None, random_state=0, scale_input=True,
-                          ax=None, **options):  # fmt: skip
+    def from_augmentation(
+        cls,
+        augmentation: Any,
+        X: ArrayLike,
+        *,
+        sample: int = 0,
+        n_versions: int = 11,
+        input_shape: Sequence[int] | None = None,
+        random_state: RandomState = 0,
+        scale_input: bool = True,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Augment one of several images, and draw it.
 
         Parameters
@@ -82,9 +104,10 @@ class AugmentationDisplay:
         display : AugmentationDisplay
             Drawn.
         """
-        rows = np.arange(len(X))[sample : sample + 1 or None]
+        n_samples = np.shape(X)[0]
+        rows = np.arange(n_samples)[sample : sample + 1 or None]
         if len(rows) != 1:
-            raise ValueError(f"sample={sample!r} must be the number of one of the {len(X)} samples in X.")
+            raise ValueError(f"sample={sample!r} must be the number of one of the {n_samples} samples in X.")
         images, versions = augmented_versions(
             augmentation, X, input_shape=input_shape, rows=rows, epochs=range(1, n_versions + 1), random_state=random_state,
             scale_input=scale_input,
@@ -92,7 +115,9 @@ class AugmentationDisplay:
         return cls(images[0], versions[:, 0], title=_in_lines(augmentation)).plot(ax, **options)
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, n_versions=11, ax=None, **options):
+    def from_estimator(
+        cls, estimator: BaseEstimator, X: ArrayLike, *, n_versions: int = 11, ax: Axes | None = None, **options: Any
+    ) -> Self:
         """Draw what the fit of a network makes of one image.
 
         Parameters
@@ -121,7 +146,7 @@ class AugmentationDisplay:
         versions = versions_in_fit(estimator, image.reshape(1, -1), range(1, n_versions + 1))
         return cls(image, versions, title=_in_lines(estimator.augment)).plot(ax, **options)
 
-    def plot(self, ax=None, *, cmap="gray", n_columns=None):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray", n_columns: int | None = None) -> Self:
         """Draw the image and its versions.
 
         Parameters

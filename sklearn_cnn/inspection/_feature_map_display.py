@@ -1,6 +1,12 @@
 """Feature maps of an image."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 from sklearn_cnn.inspection._drawing import (
     GAP,
@@ -16,6 +22,10 @@ from sklearn_cnn.inspection._drawing import (
     size_text,
     tile_size,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class FeatureMapDisplay:
@@ -61,13 +71,22 @@ class FeatureMapDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, maps, *, image=None, title=None):
+    def __init__(self, maps: NDArray, *, image: NDArray | None = None, title: str | None = None) -> None:
         self.maps = maps
         self.image = image
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, block=0, stage="conv", ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        *,
+        block: int = 0,
+        stage: str = "conv",
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Compute and draw the feature maps of one image.
 
         Parameters
@@ -98,7 +117,9 @@ class FeatureMapDisplay:
         title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size_text(rows, columns)}"
         return cls(maps, image=image, title=title).plot(ax, **options)
 
-    def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):
+    def plot(
+        self, ax: Axes | None = None, *, cmap: str | Colormap = "gray", n_columns: int | None = None, colorbar: bool = True
+    ) -> Self:
         """Draw the maps.
 
         Parameters
@@ -120,36 +141,38 @@ class FeatureMapDisplay:
         tiles = np.moveaxis(np.asarray(self.maps), -1, 0)
         limits = _limits(tiles)
         _, n_rows, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
-        left = 0.0 if self.image is None else self._input_width(n_rows) + 2.5 * GAP
+        left = 0.0 if self.image is None else _input_width(self.image, n_rows) + 2.5 * GAP
         scale = 1.6 if is_line(tiles.shape[1:]) else 0.8
         self.figure_, self.ax_ = axes_to_draw_on(ax, (scale * (width + left) + 1, max(2.0, scale * height + 0.7)))
         labels = [str(number) for number in range(len(tiles))]
         self.images_ = draw_tiles(self.ax_, tiles, labels, limits=limits, cmap=cmap, n_columns=n_columns, left=left)
-        self.input_ = None if self.image is None else self._draw_input(n_rows)
+        self.input_ = None if self.image is None else _draw_input(self.ax_, self.image, n_rows)
         has_bar = colorbar and not is_line(tiles.shape[1:])
         self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "activation") if has_bar else None
         if self.title is not None:
             self.ax_.set_title(self.title)
         return self
 
-    def _input_width(self, n_rows):
-        is_small = n_rows == 1 or self.image.shape[0] == 1
-        return tile_size(self.image.shape)[0] * (1.0 if is_small else 2.0)
 
-    def _draw_input(self, n_rows):
-        """Draw the image at the left, twice as large as a map where there is room."""
-        view, ax = (self.ax_.get_xlim(), self.ax_.get_ylim()), self.ax_
-        width = self._input_width(n_rows)
-        if self.image.shape[0] == 1:
-            artist = draw_tiles(ax, self.image.mean(axis=2)[None], ["input"], limits=_limits(self.image), cmap="gray")[0]
-        else:
-            height = width * self.image.shape[0] / self.image.shape[1]
-            artist = ax.imshow(picture(self.image), cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
-            ax.text(width / 2, -0.03, "input", ha="center", va="bottom", fontsize=9, color=INK)
-            view = (view[0], (max(view[1][0], height + 0.02), view[1][1]))
-        ax.set_xlim(view[0])
-        ax.set_ylim(view[1])
-        return artist
+def _input_width(image, n_rows):
+    is_small = n_rows == 1 or image.shape[0] == 1
+    return tile_size(image.shape)[0] * (1.0 if is_small else 2.0)
+
+
+def _draw_input(ax, image, n_rows):
+    """Draw the image at the left, twice as large as a map where there is room."""
+    view = ax.get_xlim(), ax.get_ylim()
+    width = _input_width(image, n_rows)
+    if image.shape[0] == 1:
+        artist = draw_tiles(ax, image.mean(axis=2)[None], ["input"], limits=_limits(image), cmap="gray")[0]
+    else:
+        height = width * image.shape[0] / image.shape[1]
+        artist = ax.imshow(picture(image), cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
+        ax.text(width / 2, -0.03, "input", ha="center", va="bottom", fontsize=9, color=INK)
+        view = (view[0], (max(view[1][0], height + 0.02), view[1][1]))
+    ax.set_xlim(view[0])
+    ax.set_ylim(view[1])
+    return artist
 
 
 def _limits(values):

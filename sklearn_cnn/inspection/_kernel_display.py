@@ -1,6 +1,12 @@
 """Learned kernels as pictures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.validation import check_block
 from sklearn_cnn.inspection._drawing import (
@@ -12,6 +18,10 @@ from sklearn_cnn.inspection._drawing import (
     is_line,
     size_text,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class KernelDisplay:
@@ -54,12 +64,21 @@ class KernelDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, kernels, *, title=None):
+    def __init__(self, kernels: NDArray, *, title: str | None = None) -> None:
         self.kernels = kernels
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, *, block=0, channel=None, position=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        block: int = 0,
+        channel: int | str | None = None,
+        position: tuple[int, int] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Draw the kernels of a fitted network.
 
         Parameters
@@ -94,7 +113,9 @@ class KernelDisplay:
         title = f"Block {block}: {n_filters} kernels of {size_text(rows, columns)}{where}{what}"
         return cls(shown, title=title).plot(ax, **options)
 
-    def plot(self, ax=None, *, cmap="gray", n_columns=None, colorbar=True):
+    def plot(
+        self, ax: Axes | None = None, *, cmap: str | Colormap = "gray", n_columns: int | None = None, colorbar: bool = True
+    ) -> Self:
         """Draw the kernels.
 
         Parameters

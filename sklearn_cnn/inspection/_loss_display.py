@@ -1,8 +1,17 @@
 """Loss and validation curves."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TRAINING, VALIDATION, SCORE, RATE = "#1f5f99", "#c8521b", "#3f8f4f", "#8a6bb0"
 
@@ -51,14 +60,14 @@ class LossDisplay:
 
     def __init__(
         self,
-        loss_curve,
+        loss_curve: Sequence[float],
         *,
-        validation_loss_curve=None,
-        validation_scores=None,
-        learning_rate_curve=None,
-        best_iter=None,
-        title=None,
-    ):
+        validation_loss_curve: Sequence[float] | None = None,
+        validation_scores: Sequence[float] | None = None,
+        learning_rate_curve: Sequence[float] | None = None,
+        best_iter: int | None = None,
+        title: str | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.validation_scores = validation_scores
@@ -67,7 +76,7 @@ class LossDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **options):
+    def from_estimator(cls, estimator: BaseEstimator, *, ax: Axes | None = None, **options: Any) -> Self:
         """Draw the curves of a fitted network.
 
         Parameters
@@ -95,7 +104,7 @@ class LossDisplay:
         )
         return display.plot(ax, **options)
 
-    def plot(self, ax=None, *, log_scale=False, scores=True, learning_rate=True):
+    def plot(self, ax: Axes | None = None, *, log_scale: bool = False, scores: bool = True, learning_rate: bool = True) -> Self:
         """Draw the curves.
 
         Parameters
@@ -138,7 +147,7 @@ class LossDisplay:
         ax.set_yscale("log" if log_scale else "linear")
         if not log_scale:
             ax.set_ylim(bottom=0)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
         handles = [handle for handle in handles if handle is not None]

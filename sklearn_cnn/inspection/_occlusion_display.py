@@ -1,8 +1,14 @@
 """Occlusion sensitivity: which region of an image decides."""
 
-import numpy as np
-from sklearn.base import is_classifier
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, is_classifier
+
+from sklearn_cnn._estimator.annotations import Size
 from sklearn_cnn.inspection._drawing import (
     add_colorbar,
     axes_to_draw_on,
@@ -13,6 +19,10 @@ from sklearn_cnn.inspection._drawing import (
     opaque,
     size_text,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 IMAGES_AT_A_TIME = 256
 SMALLEST_SCALE = 0.05  # of probability; smaller drops look as small as they are
@@ -67,7 +77,16 @@ class OcclusionDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, drops, *, image, label, probability=None, window=None, prediction=None):
+    def __init__(
+        self,
+        drops: NDArray,
+        *,
+        image: NDArray,
+        label: Any,
+        probability: float | None = None,
+        window: tuple[int, int] | None = None,
+        prediction: float | None = None,
+    ) -> None:
         self.drops = drops
         self.image = image
         self.label = label
@@ -76,7 +95,18 @@ class OcclusionDisplay:
         self.prediction = prediction
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, target=None, window=None, step=None, fill=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        *,
+        target: Any = None,
+        window: Size | None = None,
+        step: int | None = None,
+        fill: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Cover one patch of an image after the other, and draw what that does to the probability of a class, or to a prediction.
 
         Parameters
@@ -112,18 +142,18 @@ class OcclusionDisplay:
             number = int(answers.argmax()) if is_classifier(estimator) else 0
         else:
             number = number_of(target, labels)
-        window = _window(window, image.shape)
-        shorter = min(window) if image.shape[0] > 1 else window[1]
+        patch = _window(window, image.shape)
+        shorter = min(patch) if image.shape[0] > 1 else patch[1]
         step = max(1, shorter // 4) if step is None else step
         if not 1 <= step <= shorter:
-            raise ValueError(f"step={step} must be from 1 to the size of the patch, {window}.")
-        fill = image.mean(axis=(0, 1), dtype=float) if fill is None else np.broadcast_to(fill, image.shape[2:])
+            raise ValueError(f"step={step} must be from 1 to the size of the patch, {patch}.")
+        colour = image.mean(axis=(0, 1), dtype=float) if fill is None else np.broadcast_to(fill, image.shape[2:])
         answer = float(answers[number])
-        drops = _drops(answer_to, image, number, answer, window, step, fill)
+        drops = _drops(answer_to, image, number, answer, patch, step, colour)
         what = {"probability" if is_classifier(estimator) else "prediction": answer}
-        return cls(drops, image=image, label=labels[number], window=window, **what).plot(ax, **options)
+        return cls(drops, image=image, label=labels[number], window=patch, **what).plot(ax, **options)
 
-    def plot(self, ax=None, *, cmap="bwr", colorbar=True):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "bwr", colorbar: bool = True) -> Self:
         """Draw the heat map over the image.
 
         Parameters

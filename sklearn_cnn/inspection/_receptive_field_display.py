@@ -1,9 +1,19 @@
 """The receptive field of a unit, drawn on an image."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.validation import check_block, check_stage
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#e6a700", "#d1495b", "#2a9d8f", "#3d6fd9", "#9b5de5", "#f3722c", "#00a6d6", "#7a9e1f")
 
@@ -54,7 +64,15 @@ class ReceptiveFieldDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, image, *, names, origins, fields, title=None):
+    def __init__(
+        self,
+        image: NDArray,
+        *,
+        names: Sequence[str],
+        origins: Sequence[tuple[int, int]],
+        fields: Sequence[tuple[int, int]],
+        title: str | None = None,
+    ) -> None:
         self.image = image
         self.names = names
         self.origins = origins
@@ -62,7 +80,17 @@ class ReceptiveFieldDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, block=-1, stage="pool", unit=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        *,
+        block: int = -1,
+        stage: str = "pool",
+        unit: tuple[int, int] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Draw the receptive field of a unit of a fitted network.
 
         Parameters
@@ -91,14 +119,14 @@ class ReceptiveFieldDisplay:
         image = one_sample(estimator, X)[1]
         table = _rows_up_to(estimator, block, stage)
         rows, columns = table[-1]["output_shape"][:2]
-        unit = (rows // 2, columns // 2) if unit is None else tuple(unit)
-        if not (0 <= unit[0] < rows and 0 <= unit[1] < columns):
+        row_of_unit, column_of_unit = (rows // 2, columns // 2) if unit is None else unit
+        if not (0 <= row_of_unit < rows and 0 <= column_of_unit < columns):
             raise ValueError(f"unit={unit} is outside the map of {table[-1]['name']}: {rows} rows and {columns} columns.")
-        origins = [_origin(table[-1], unit)]
+        origins = [_origin(table[-1], (row_of_unit, column_of_unit))]
         for row, following in zip(table[-2::-1], table[:0:-1], strict=True):
             middle = np.add(origins[0], np.subtract(following["receptive_field"], 1) / 2)
             origins.insert(0, _origin(row, _unit_nearest(row, middle)))
-        place = f"{unit[1]}" if rows == 1 else f"({unit[0]}, {unit[1]})"
+        place = f"{column_of_unit}" if rows == 1 else f"({row_of_unit}, {column_of_unit})"
         display = cls(
             image,
             names=[row["name"] for row in table],
@@ -108,7 +136,7 @@ class ReceptiveFieldDisplay:
         )
         return display.plot(ax, **options)
 
-    def plot(self, ax=None, *, nested=True):
+    def plot(self, ax: Axes | None = None, *, nested: bool = True) -> Self:
         """Draw the image and the fields on it.
 
         Parameters

@@ -1,11 +1,15 @@
 """Saliency: which pixels a score depends on, by its gradient."""
 
-from numbers import Integral
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import is_classifier
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 
+from sklearn_cnn._estimator.annotations import RandomState
 from sklearn_cnn._estimator.saliency import class_activation_map, score_gradient
 from sklearn_cnn._estimator.validation import check_X_predict
 from sklearn_cnn.inspection._drawing import (
@@ -17,6 +21,10 @@ from sklearn_cnn.inspection._drawing import (
     one_sample,
     opaque,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class SaliencyDisplay:
@@ -84,7 +92,9 @@ class SaliencyDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, saliency, *, image, label, method="gradient", block=None):
+    def __init__(
+        self, saliency: NDArray, *, image: NDArray, label: Any, method: str = "gradient", block: int | None = None
+    ) -> None:
         self.saliency = saliency
         self.image = image
         self.label = label
@@ -93,9 +103,19 @@ class SaliencyDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, method="gradient", target=None, block=-1, noise=0.15, n_samples=50, random_state=None, ax=None,
-        **options,
-    ):  # fmt: skip
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        *,
+        method: str = "gradient",
+        target: Any = None,
+        block: int = -1,
+        noise: float = 0.15,
+        n_samples: int = 50,
+        random_state: RandomState = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Compute and draw what the score of one image depends on.
 
         Parameters
@@ -138,7 +158,7 @@ class SaliencyDisplay:
             raise ValueError(f"method={method!r} must be 'gradient' or 'grad_cam'.")
         if not isinstance(noise, int | float | np.number) or not 0 <= noise < np.inf:
             raise ValueError(f"noise={noise!r} must be a number of at least 0, a share of the image's range; for example 0.15.")
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r} must be an integer of at least 1.")
         X, image = one_sample(estimator, X)
         X = check_X_predict(estimator, X, estimator._check_fitted())
@@ -151,7 +171,7 @@ class SaliencyDisplay:
         saliency = _spread(activation, row, image.shape)
         return cls(saliency, image=image, label=label, method=method, block=block).plot(ax, **options)
 
-    def plot(self, ax=None, *, cmap="Reds", colorbar=True):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "Reds", colorbar: bool = True) -> Self:
         """Draw the heat map over the image.
 
         Parameters
