@@ -7,21 +7,26 @@ finds in the estimators what it needs; nothing has to be registered.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn._classifier import ConvNetClassifier
+from sklearn_cnn._onnx.assembling import assemble
 from sklearn_cnn._onnx.graph import ML_DOMAIN, Graph, require_onnx, tensor_type
 from sklearn_cnn._onnx.models import described, own_network, write_estimator
+from sklearn_cnn._onnx.reading import Reader
+from sklearn_cnn._regressor import ConvNetRegressor
 from sklearn_cnn._version import __version__
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["to_onnx"]
+__all__ = ["from_onnx", "to_onnx"]
 
 # Version 17 of the operators is from 2022; every one used here has meant the same since version 13.
 OPSETS = {"": 17, ML_DOMAIN: 3}
@@ -147,3 +152,62 @@ def checked_input_shape(estimator, input_shape):
             + "."
         )
     return shape
+
+
+def from_onnx(
+    model: onnx.ModelProto | bytes | str | os.PathLike, *, classes: ArrayLike | None = None
+) -> ConvNetClassifier | ConvNetRegressor:
+    """Make a fitted estimator of an ONNX model, where the estimators' parameters can express its network.
+
+    The estimator predicts what the model predicts but for rounding, and may be trained further with `partial_fit`. Its parameters
+    describe the network: a clone of it has the same layers.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto, bytes, str or path-like
+        A chain of layers: blocks of Conv, BatchNormalization, Relu, Sigmoid or Tanh, and MaxPool or AveragePool; perhaps pooling
+        of whole maps; then Gemm, or MatMul and Add. A str is the path of a file. The input may be scaled by a number for each
+        channel, and the model may be one that `to_onnx` has written.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of the classes in the order of the model's outputs. With them a model whose last layer is dense, without Softmax or
+        Sigmoid, is a classifier. None takes the labels that the model holds, or numbers from 0 on.
+
+    Returns
+    -------
+    estimator : ConvNetClassifier or ConvNetRegressor
+        A classifier where the model ends with probabilities or labels, or `classes` are named. It takes images with the channels
+        last, whatever the model takes.
+
+    Raises
+    ------
+    ImportError
+        If the package ``onnx`` is missing.
+    TypeError
+        If `model` is none.
+    ValueError
+        If the network cannot be expressed; the message names the node and what is possible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import ConvNetClassifier
+    >>> from sklearn_cnn.onnx import from_onnx, to_onnx
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
+    >>> restored = from_onnx(to_onnx(network))
+    >>> restored.n_filters
+    [16, 32]
+    >>> np.allclose(restored.predict_proba(X), network.predict_proba(X), atol=1e-6)
+    True
+    """
+    onnx = require_onnx("from_onnx")
+    if isinstance(model, bytes):
+        model = onnx.load_from_string(model)
+    elif isinstance(model, str | os.PathLike):
+        model = onnx.load(os.fspath(model))
+    if not isinstance(model, onnx.ModelProto):
+        name = type(model).__name__
+        raise TypeError(f"model={name} is no ONNX model: pass an onnx.ModelProto, its bytes or the path of a file.")
+    estimators = {"classifier": ConvNetClassifier, "regressor": ConvNetRegressor}
+    return assemble(Reader(model.graph).read(), classes, estimators)

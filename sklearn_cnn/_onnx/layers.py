@@ -143,8 +143,8 @@ def pooled(place, layer, value):
 
 
 def write_pooling(place, layer, value):
-    """Pooling alone."""
-    if layer.pool_size == place.size("rows", "columns"):
+    """Pooling alone: of whole maps, or the last part of a block."""
+    if isinstance(place.network.plan.layers[place.layer], PoolingLayer) and layer.pool_size == place.size("rows", "columns"):
         return place.graph.node(POOLINGS[layer.pooling][1], value)
     return pooled(place, layer, value)
 

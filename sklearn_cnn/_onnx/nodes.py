@@ -1,0 +1,242 @@
+"""ONNX nodes as the steps of a network: one function for each kind of node, and the table that chooses it."""
+
+import numpy as np
+
+from sklearn_cnn._network.geometry import output_length, same_padding
+from sklearn_cnn._onnx.layers import ACTIVATIONS, NO_PADDING, PADDING_MODES, POOLINGS
+
+CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # of a Transpose
+
+
+def refusal(node, reason):
+    """Build the error that names a node and what is possible."""
+    name = node.name or (node.output[0] if node.output else "")
+    return ValueError(
+        f"Node {name!r} ({node.op_type}) cannot be read: {reason}. from_onnx reads chains of {', '.join(sorted(READERS))}, with "
+        "the attributes that a network of this package has."
+    )
+
+
+def need(reader, node, layout):
+    """Refuse a node that meets its input in a layout that it is not for."""
+    if reader.layout != layout:
+        raise refusal(node, f"its input is {reader.layout}, and it is for one that is {layout}")
+
+
+def pair(values, default=1):
+    """Write one number per spatial axis as (rows, columns)."""
+    values = (default,) * 2 if values is None else tuple(int(value) for value in values)
+    return (default, *values) if len(values) == 1 else values
+
+
+def sides_of(reader, attributes, window, stride):
+    """Return ((top, bottom), (left, right)) from the attributes pads and auto_pad."""
+    auto = attributes.get("auto_pad", "NOTSET")
+    axes = list(zip(reader.shape[:2], window, stride, strict=True))
+    same = tuple(same_padding(*axis) for axis in axes)
+    if auto == "SAME_LOWER":
+        same = tuple(sides[::-1] for sides in same)
+    if auto != "NOTSET":
+        return NO_PADDING if auto == "VALID" else same
+    pads = [int(value) for value in attributes.get("pads", [0] * 4)]
+    pads = [0, pads[0], 0, pads[1]] if len(pads) == 2 else pads
+    return (pads[0], pads[2]), (pads[1], pads[3])
+
+
+def read_convolution(reader, node):
+    """One kernel for all places; the bias may follow as an addition."""
+    need(reader, node, "channels first")
+    attributes = reader.attributes(node)
+    weights, bias = reader.constant(node, 1), reader.constant(node, 2)
+    weights = weights[:, :, None] if weights.ndim == 3 else weights
+    if attributes.get("group", 1) != 1 or any(step != 1 for step in attributes.get("dilations", ())):
+        raise refusal(node, "group and dilations have to be 1")
+    if weights.ndim != 4 or weights.shape[1] != reader.shape[2]:
+        raise refusal(node, f"weights of shape {weights.shape} do not fit {reader.shape[2]} channels")
+    kernel_size, stride = weights.shape[2:], pair(attributes.get("strides"))
+    sides, mode = sides_of(reader, attributes, kernel_size, stride), "zeros"
+    if reader.steps and reader.steps[-1].kind == "padding":
+        if sides != NO_PADDING:
+            raise refusal(node, "there is a Pad in front of it, so it may not pad by itself")
+        step = reader.steps.pop()
+        sides, mode = step.geometry["sides"], step.name
+    same = tuple(same_padding(*axis) for axis in zip(reader.shape[:2], kernel_size, stride, strict=True))
+    if sides != same and any(before != after for before, after in sides):
+        raise refusal(node, f"padding of {sides} is neither the same on both sides nor that of SAME_UPPER")
+    padding = "same" if sides == same else tuple(before for before, _ in sides)
+    geometry = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "padding_mode": mode}
+    bias = np.zeros(len(weights)) if bias is None else bias
+    reader.add("convolution", node, geometry=geometry, weights=weights.transpose(2, 3, 1, 0), bias=bias)
+    lengths = (output_length(*axis)[0] for axis in zip(reader.shape[:2], kernel_size, stride, sides, strict=True))
+    reader.shape = (*lengths, len(weights))
+
+
+def read_padding(reader, node):
+    """Padding in front of a convolution."""
+    need(reader, node, "channels first")
+    attributes = reader.attributes(node)
+    modes = {name: mode for mode, name in PADDING_MODES.items()}
+    pads, value = reader.constant(node, 1), reader.constant(node, 2)
+    mode = modes.get(attributes.get("mode", "constant"))
+    is_other = pads is None or pads.size != 8 or pads[[0, 1, 4, 5]].any() or len(node.input) > 3
+    if mode is None or is_other or (value is not None and value.any()):
+        raise refusal(node, "rows and columns of images are padded, with zeros or by reflection")
+    sides = tuple((int(before), int(after)) for before, after in zip(pads[2:4], pads[6:], strict=True))
+    reader.add("padding", node, mode, geometry={"sides": sides})
+
+
+def read_pooling(reader, node):
+    """Pooling over windows."""
+    need(reader, node, "channels first")
+    attributes = reader.attributes(node)
+    size, stride = pair(attributes["kernel_shape"]), pair(attributes.get("strides"))
+    name = next(name for name, kinds in POOLINGS.items() if node.op_type in kinds)
+    skipped = [output_length(*axis) for axis in zip(reader.shape[:2], size, stride, strict=True)]
+    is_dilated = any(step != 1 for step in attributes.get("dilations", ()))
+    if is_dilated or sides_of(reader, attributes, size, stride) != NO_PADDING:
+        raise refusal(node, "windows are not padded, and dilations have to be 1")
+    if attributes.get("ceil_mode", 0) and any(left for _, left in skipped):
+        raise refusal(node, f"with ceil_mode=1 the last window would reach beyond its {reader.shape[0]} x {reader.shape[1]} map")
+    reader.add("pooling", node, name, geometry={"pool_size": size, "pool_stride": stride})
+    reader.shape = (*(n for n, _ in skipped), reader.shape[2])
+
+
+def read_global_pooling(reader, node):
+    """Pooling over whole maps."""
+    need(reader, node, "channels first")
+    reader.add("global pooling", node, next(name for name, kinds in POOLINGS.items() if node.op_type in kinds))
+    reader.shape = (1, 1, reader.shape[2])
+
+
+def read_activation(reader, node):
+    """An activation, or the logistic function behind the scores."""
+    reader.add("activation", node, next(name for name, kind in ACTIVATIONS.items() if kind == node.op_type))
+
+
+def read_softmax(reader, node):
+    """Probabilities of exclusive classes, or their logarithms."""
+    need(reader, node, "flat")
+    if reader.attributes(node).get("axis", -1) not in (1, -1):
+        raise refusal(node, "its axis has to be that of the classes")
+    reader.ending = "softmax"
+
+
+def read_normalisation(reader, node):
+    """Batch normalisation by running moments."""
+    attributes = reader.attributes(node)
+    names = ("gamma", "beta", "mean", "variance")
+    arrays = {name: reader.constant(node, place).astype(np.float64) for place, name in enumerate(names, start=1)}
+    if attributes.get("training_mode", 0) or not reader.steps:
+        raise refusal(node, "it normalises what a layer hands on, by constant moments")
+    arrays["variance"] = arrays["variance"] + attributes.get("epsilon", 1e-5)
+    reader.add("normalisation", node, **arrays)
+
+
+def read_dense(reader, node):
+    """A product with a matrix."""
+    need(reader, node, "flat")
+    attributes = reader.attributes(node)
+    weights, bias = reader.constant(node, 1), reader.constant(node, 2)
+    weights = weights.T if attributes.get("transB", 0) else weights
+    if attributes.get("transA", 0) or weights.ndim != 2 or len(weights) != np.prod(reader.shape):
+        raise refusal(node, f"a matrix of shape {weights.shape} does not fit {np.prod(reader.shape)} values of a sample")
+    weights = weights * attributes.get("alpha", 1.0)
+    bias = np.zeros(weights.shape[1]) if bias is None else attributes.get("beta", 1.0) * bias
+    if np.size(bias) not in (1, weights.shape[1]):
+        raise refusal(node, "its bias has to have one number for each unit")
+    if not reader.comes_last:
+        rows, columns, channels = reader.shape
+        weights = weights.reshape(channels, rows, columns, -1).transpose(1, 2, 0, 3).reshape(weights.shape)
+    reader.add("dense", node, weights=weights, bias=np.broadcast_to(np.ravel(bias), weights.shape[1]))
+    reader.shape = (1, 1, weights.shape[1])
+
+
+def read_flattening(reader, node):
+    """Images become rows of numbers."""
+    if node.op_type == "Flatten" and reader.attributes(node).get("axis", 1) != 1:
+        raise refusal(node, "its axis has to be 1")
+    if node.op_type == "Squeeze" and reader.shape[:2] != (1, 1):
+        raise refusal(node, f"{reader.shape[0]} x {reader.shape[1]} pixels are left")
+    reader.comes_last = reader.layout != "channels first"
+    reader.layout = "flat"
+
+
+def read_reshape(reader, node):
+    """Rows of numbers become images, in front of all layers, or images rows of numbers."""
+    target = [int(length) for length in reader.constant(node, 1)]
+    if len(target) == 2:
+        return read_flattening(reader, node)
+    shape = tuple(target[1:]) if reader.comes_last else (*target[2:], target[1])
+    size = int(np.prod(reader.shape))
+    if reader.steps or len(target) != 4 or min(target[1:]) < 1 or np.prod(shape) != size:
+        raise refusal(node, "the input alone is reshaped, to images")
+    if not reader.comes_last and shape[2] > 1 and shape != reader.shape:
+        raise refusal(node, "rows of numbers hold colour images with the channels last, and a Transpose brings them first")
+    reader.shape, reader.layout = shape, "channels last" if reader.comes_last else "channels first"
+    reader.scale_for(shape)
+    return None
+
+
+def read_transpose(reader, node):
+    """Channels are brought first, or last."""
+    perm = tuple(reader.attributes(node).get("perm", ()))
+    moves = {("channels last", CHANNELS_FIRST): "channels first", ("channels first", CHANNELS_LAST): "channels last"}
+    if (reader.layout, perm) not in moves:
+        raise refusal(node, f"perm={perm} is neither {CHANNELS_FIRST}, channels first, nor {CHANNELS_LAST}, channels last")
+    reader.layout = moves[reader.layout, perm]
+
+
+def read_arithmetic(reader, node):
+    """Scaling of the input, the bias of a layer, or what brings the scores back to the targets."""
+    place = int(node.input[0] == reader.value)
+    values = reader.constant(node, place).astype(np.float64)
+    if node.op_type in ("Sub", "Div") and place == 0:
+        raise refusal(node, "a constant comes second")
+    last = reader.steps[-1] if reader.steps else None
+    n_channels = reader.shape[2]
+    axis = {"flat": -1, "channels last": -1, "channels first": 1}[reader.layout]
+    at = values.reshape((1,) * (4 - values.ndim) + values.shape) if values.ndim <= 4 else values
+    if values.size not in (1, n_channels) or (values.size > 1 and at.shape[axis] != n_channels):
+        raise refusal(node, f"its constant of shape {values.shape} has not one number for each of {n_channels} channels or units")
+    values = np.broadcast_to(values.ravel(), n_channels)
+    is_product = node.op_type in ("Mul", "Div")
+    values = 1.0 / values if node.op_type == "Div" else -values if node.op_type == "Sub" else values
+    if last is None:
+        if is_product:
+            reader.factor = reader.factor * values
+        else:
+            reader.shift = reader.shift - values / reader.factor
+    elif last.kind == "dense" and (is_product or reader.deviation is not None):
+        mean, deviation = (0.0, 1.0) if reader.deviation is None else (reader.mean, reader.deviation)
+        reader.mean, reader.deviation = (mean * values, deviation * values) if is_product else (mean + values, deviation)
+    elif last.kind in ("convolution", "dense") and not is_product:
+        last.arrays["bias"] = last.arrays["bias"] + values
+    else:
+        raise refusal(node, "it is neither a bias, nor a scaling of the input or of the scores")
+
+
+def pass_on(reader, node):
+    """Change nothing: types, dropout, and the form in which probabilities are handed out."""
+
+
+#: Kind of node -> the function that reads it, called with the reader and the node.
+READERS = {
+    "Conv": read_convolution,
+    "Pad": read_padding,
+    "MaxPool": read_pooling,
+    "AveragePool": read_pooling,
+    "GlobalMaxPool": read_global_pooling,
+    "GlobalAveragePool": read_global_pooling,
+    **dict.fromkeys([kind for kind in ACTIVATIONS.values() if kind is not None], read_activation),
+    "Softmax": read_softmax,
+    "LogSoftmax": read_softmax,
+    "BatchNormalization": read_normalisation,
+    "Gemm": read_dense,
+    "MatMul": read_dense,
+    "Flatten": read_flattening,
+    "Squeeze": read_flattening,
+    "Reshape": read_reshape,
+    "Transpose": read_transpose,
+    **dict.fromkeys(["Add", "Sub", "Mul", "Div"], read_arithmetic),
+    **dict.fromkeys(["Cast", "Identity", "Dropout", "ZipMap"], pass_on),
+}
