@@ -15,6 +15,7 @@ import pytest
 from images import bars, fitted_arrays, small_network
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 
 import sklearn_cnn
 from sklearn_cnn import __version__
@@ -153,6 +154,53 @@ def test_a_fresh_process_predicts_the_same(tmp_path, level):
     np.testing.assert_allclose(loaded, here, rtol=1e-4, atol=1e-6)
     if level in (None, default_level()):
         assert loaded.tobytes() == here.tobytes()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}, {"solver": "lbfgs"}, {"early_stopping": True}], ids=str)
+def test_what_is_exported_predicts_the_same_and_is_a_third_as_large(parameters):
+    X, y = bars()
+    network = small_network(hidden_layer_sizes=(200,), **parameters).fit(X, y)
+    exported = network.export()
+    assert len(pickle.dumps(exported)) < 0.4 * len(pickle.dumps(network))
+    for copied in exported, pickle.loads(pickle.dumps(exported)), exported.export():
+        assert copied.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
+        assert copied.feature_maps(X).tobytes() == network.feature_maps(X).tobytes()
+        assert copied.summary() == network.summary()
+        assert [name for name in dir(network) if name.endswith("_")] == [name for name in dir(copied) if name.endswith("_")]
+        assert copied.loss_curve_ == network.loss_curve_
+        assert copied.get_params() == network.get_params()
+
+
+def test_what_is_exported_says_that_it_cannot_go_on_training():
+    X, y = bars()
+    network = small_network().fit(X, y)
+    before = fitted_arrays(network)
+    exported = pickle.loads(pickle.dumps(network.export()))
+    words = "This ConvNetClassifier was exported: it predicts, but holds nothing that training could go on from"
+    for call in exported.partial_fit, copy.copy(exported).set_params(warm_start=True).fit:
+        with pytest.raises(ValueError, match=words):
+            call(X, y)
+    assert exported.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
+    assert fitted_arrays(network) == before
+    assert fitted_arrays(exported.fit(X, y)) == before  # anew
+    assert fitted_arrays(clone(network.export()).fit(X, y)) == before
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        small_network().export()
+
+
+def test_an_exported_state_that_lacks_more_is_damaged():
+    X, y = bars()
+    exported = small_network().fit(X, y).export()
+    for name in "parameters", "history", "classes_":
+        state = exported.__getstate__()
+        state["_fitted"] = {key: value for key, value in state["_fitted"].items() if key != name}
+        with pytest.raises(ValueError, match=rf"The fitted {name} must be .*, but it is missing"):
+            small_network().__setstate__(state)
+    state = small_network().fit(X, y).__getstate__()
+    del state["_fitted"]["second_moment"]
+    with pytest.raises(ValueError, match=r"The fitted second_moment must be .*, but it is missing"):
+        small_network().__setstate__(state)
 
 
 GOLDEN = sorted((Path(__file__).parent / "pickles").glob("*.pickle"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from inspect import signature
 from typing import ClassVar, Self
@@ -31,7 +32,7 @@ from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_ne
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters, n_threads_of
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
-from sklearn_cnn._estimator.state import check_going_on, check_reading, damaged, fitted_plan
+from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, fitted_plan, is_exported
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
@@ -450,6 +451,11 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     def _earlier(self):
         """Return the fitted state that training goes on from, checked; None if there is none."""
         earlier = vars(self).get("_fitted")
+        if is_exported(earlier):
+            raise ValueError(
+                f"This {type(self).__name__} was exported: it predicts, but holds nothing that training could go on from. Go on "
+                "with the estimator that it was exported from, or start anew with fit and warm_start=False, or with clone."
+            )
         if earlier is not None:
             check_going_on(earlier, self._of_target)
         return earlier
@@ -583,6 +589,32 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         fitted = self._check_fitted()
         plan = fitted_plan(fitted)
         return summary_text(type(self).__name__, layer_table(plan), plan.input_shape)
+
+    def export(self) -> Self:
+        """Copy the estimator without what only training needs, for files that are a third as large.
+
+        The copy predicts the same bits, and everything about it can be looked at. Training cannot go on from it: `partial_fit`
+        and `fit` with `warm_start` say so.
+
+        Returns
+        -------
+        estimator : object
+            To be pickled like any estimator, or given to `ConvNetTransformer`.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn_cnn import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> network = ConvNetClassifier(input_shape=(8, 8), hidden_layer_sizes=128, max_iter=1, random_state=0).fit(X, y)
+        >>> round(len(pickle.dumps(network)) / len(pickle.dumps(network.export())), 1)
+        3.0
+        """
+        fitted = self._check_fitted()
+        exported = copy(self)
+        exported._fitted = {name: value for name, value in fitted.items() if name not in OF_TRAINING}
+        return exported
 
     def __sklearn_tags__(self):
         """Describe the estimator to scikit-learn's tools."""

@@ -260,6 +260,9 @@ GOING_ON = {
     "best_validation_score_": instance(float, type(None)),
 }
 
+#: What an exported state does without.
+OF_TRAINING = ("first_moment", "second_moment", "t", "random_state", "split_seed")
+
 #: Values that take a look at every number.
 VALUES_OF_SOLVER = {"parameters": numbers(), "first_moment": numbers(), "second_moment": numbers(low=0.0)}
 VALUES = {**VALUES_OF_SOLVER, "shift": numbers(), "factor": numbers(), "feature_names_in_": strings}
@@ -333,12 +336,17 @@ def record_of_epochs(fitted):
     return fitted["history"]["epochs"]
 
 
-def check_going_on(fitted, of_target):
-    """Check everything that a fit goes on from; of the record of epochs, what is touched."""
+def check_going_on(fitted, of_target, left_out=()):
+    """Check everything that a fit goes on from, but for what may be left out; of the record of epochs, what is touched."""
     plan = check_reading(fitted, of_target)
-    check_entries(fitted, GOING_ON, plan)
-    check_entries(fitted, VALUES, plan)
+    for table in GOING_ON, VALUES:
+        check_entries(fitted, {name: row for name, row in table.items() if name not in left_out}, plan)
     return plan
+
+
+def is_exported(fitted):
+    """Say whether a state is one that `BaseConvNet.export` has made: it predicts, and no fit can go on from it."""
+    return isinstance(fitted, dict) and not any(name in fitted for name in OF_TRAINING)
 
 
 def check_state(fitted, of_target):
@@ -357,7 +365,7 @@ def check_state(fitted, of_target):
         Saying that the model is damaged, and where.
     """
     check_layers(fitted.get("layers", MISSING) if isinstance(fitted, dict) else MISSING)
-    plan = check_going_on(fitted, of_target)
+    plan = check_going_on(fitted, of_target, OF_TRAINING if is_exported(fitted) else ())
     check_entries(fitted, RECORD, plan)
     if not can_predict(plan):
         raise damaged("layers", "those of a network that this machine has the memory for", fitted["layers"])

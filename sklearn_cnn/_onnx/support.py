@@ -1,5 +1,7 @@
 """What ``skl2onnx`` looks for in an estimator that it does not know."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sklearn_cnn._onnx.graph import Graph
@@ -12,7 +14,7 @@ OLDEST_OPSET = 13  # from then on the operators mean what they mean here
 class OnnxSupport:
     """Lets ``skl2onnx`` convert an estimator wherever it stands, with the option `zipmap` of its own classifiers."""
 
-    def onnx_parser(self):
+    def onnx_parser(self) -> Callable:
         """Return the function that names the outputs, as ``skl2onnx`` asks for it first of all.
 
         From then on ``skl2onnx`` knows the class: it has no other way to learn of options and of what a search has found.
@@ -24,11 +26,11 @@ class OnnxSupport:
         update_registered_converter(type(self), alias, keep_shapes, convert, parser=parse, options=options)
         return lambda scope, inputs: declare_outputs(scope, self, inputs)
 
-    def onnx_shape_calculator(self):
+    def onnx_shape_calculator(self) -> Callable:
         """Return the function that says what the outputs are."""
         return keep_shapes
 
-    def onnx_converter(self):
+    def onnx_converter(self) -> Callable:
         """Return the function that writes the nodes."""
         return convert
 
