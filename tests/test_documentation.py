@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import sklearn_cnn
+import sklearn_cnn.functional
 from sklearn_cnn._estimator.docstrings import section_entries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,3 +143,37 @@ def test_links_inside_the_project_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (path.parent / target).exists(), f"{short(path)} links to {target}"
+
+
+PAGES = sorted([*(ROOT / "docs").glob("[!s]*.rst"), *(ROOT / "docs" / "guide").glob("*.rst")])  # no sg_execution_times
+
+
+@pytest.mark.parametrize("path", PAGES, ids=short)
+def test_links_that_sphinx_does_not_know_lead_somewhere(path):
+    for target in re.findall(r'(?:href|src)="([^"]+)"', path.read_text(encoding="utf-8")):
+        assert (path.parent / target).resolve().is_file(), f"{short(path)} links to {target}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=short)
+def test_figures_have_a_text_in_place_of_them(path):
+    figures = r"^\.\. (plot|image|figure)::[^\n]*\n((?:   :[^\n]*\n)*)"
+    for directive, options in re.findall(figures, path.read_text(encoding="utf-8"), re.MULTILINE):
+        assert ":alt:" in options, f"a {directive} in {short(path)} has no :alt:"
+
+
+def test_every_statement_of_the_lecture_has_a_call_a_page_and_an_exercise():
+    guide = ROOT / "docs" / "guide"
+    lecture, exercises = ((guide / f"{name}.rst").read_text(encoding="utf-8") for name in ("lecture", "exercises"))
+    statements = re.findall(r"^def test_(\d\d)_", (ROOT / "tests" / "test_lecture.py").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^   \* - (\d+)" + r"\n     - (.+)" * 4, lecture, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == list(map(int, statements))
+    estimator = sklearn_cnn.ConvNetClassifier
+    attributes = re.findall(r"^ *(\w+_) :", estimator.__doc__, re.MULTILINE)
+    known = {*dir(sklearn_cnn.functional), *inspect.signature(estimator).parameters, *dir(estimator), *attributes}
+    for number, _, calls, pages, exercise in rows:
+        names = set(re.findall(r"`([a-z]\w+)", calls))
+        assert names <= known, f"row {number} names {sorted(names - known)}"
+        for page in re.findall(r"<([^>/]+)>", pages):
+            assert (guide / f"{page}.rst").exists()
+        assert f"<exercise-{number}>" in exercise
+        assert f".. _exercise-{number}:\n" in exercises
