@@ -409,11 +409,13 @@ def test_layout_of_the_input_does_not_matter(dtype, kind):
     plan = build_plan(STACK, STACK_SHAPE)
     network = Network(plan, gaussian_parameters(plan, random_state, dtype))
     X = (20 * random_state.random((11, plan.n_inputs))).astype(kind)
+    rows = np.array([7, 0, 7, 10])
     targets = np.eye(11, 3, dtype=dtype)
     expected = bits(network.scores(X))
     trained = make_trainer(plan, network.parameters).loss_gradient(X, np.arange(11), targets, None)
     for name, variant in variants(X):
         assert bits(network.scores(variant)) == expected, name
+        assert bits(network.scores(variant, rows)) == bits(network.scores(X)[rows]), name
         loss, gradient = make_trainer(plan, network.parameters).loss_gradient(variant, np.arange(11), targets, None)
         assert (loss, bits(gradient)) == (trained[0], bits(trained[1])), name
 

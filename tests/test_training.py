@@ -499,17 +499,34 @@ def test_balanced_class_weight():
     assert fitted_arrays(small_network(class_weight="balanced").fit(X[rare], y[rare])) == fitted_arrays(by_hand)
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_images_are_never_converted_as_a_whole(early_stopping):
+@pytest.mark.parametrize("held_out", [None, 0.1, 0.5])
+def test_images_are_never_converted_as_a_whole(held_out):
     X = np.zeros((20_000, 400), dtype=np.uint8)
     X[::2, ::3] = 200
     y = np.arange(20_000) % 2
-    network = small_network(n_filters=1, input_shape=(20, 20), max_iter=1, early_stopping=early_stopping, n_jobs=1)
+    network = small_network(n_filters=1, input_shape=(20, 20), max_iter=1, n_jobs=1)
+    if held_out is not None:
+        network.set_params(early_stopping=True, validation_fraction=held_out)
     tracemalloc.start()
     network.fit(X, y).predict(X)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < X.nbytes  # float32 would take four times as much; row numbers, targets and the held-out tenth take the rest
+    assert peak < 0.6 * X.nbytes  # float32 would take four times as much; row numbers and targets take nearly half
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
+def test_held_out_samples_are_those_that_are_passed(dtype):
+    """They are known by their numbers; copies of them are watched in the same way."""
+    X, y = digits(400)
+    X, weight = X.astype(dtype), np.random.RandomState(0).rand(400)
+    settings = {"early_stopping": True, "input_shape": (8, 8), "max_iter": 3, "validation_fraction": 0.3}
+    network = small_network(**settings).fit(X, y, weight)
+    kept, held_out = hold_out(np.arange(400), y, 0.3, network._fitted["split_seed"])
+    passed = small_network(**settings)
+    passed.fit(X[kept], y[kept], weight[kept], X_val=X[held_out], y_val=y[held_out], sample_weight_val=weight[held_out])
+    assert network.validation_scores_ == passed.validation_scores_
+    assert network.validation_loss_curve_ == passed.validation_loss_curve_
+    assert fitted_arrays(network)["parameters"] == fitted_arrays(passed)["parameters"]
 
 
 def test_batches_may_be_larger_than_the_data():

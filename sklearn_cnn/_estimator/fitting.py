@@ -249,24 +249,25 @@ def advance_random_state(random_state):
 
 
 def split_problem(estimator, problem, seed):
-    """Hold a part of the rows out; return the problem to train on and the one to watch training with."""
+    """Hold a part of the rows out, by their numbers; return the problem to train on and the one to watch training with."""
     rows, held_out = hold_out(problem.rows, problem.target.strata, estimator.validation_fraction, seed)
     if len(held_out) == 0:
         raise ValueError(
             f"early_stopping={estimator.early_stopping!r} with n_samples={len(problem.rows)} leaves no validation set. Use "
             "early_stopping=False, or pass X_val and y_val."
         )
-    return replace(problem, rows=rows), take_rows(problem, held_out)
+    return replace(problem, rows=rows), replace(problem, rows=held_out)
 
 
-def take_rows(problem, rows):
-    """Copy some rows of a problem into one of their own, to watch training with."""
-    target = problem.target
-    target = Target(target.matrix[rows], target.strata[rows], None, target.attributes, target.y[rows])
-    weight, own_weight = (
-        None if weight is None else weight[rows] for weight in (problem.sample_weight, problem.own_weight)
-    )
-    return Problem(problem.X[rows], target, weight, own_weight, np.arange(len(rows)), problem.input_shape, problem.features)
+def of_rows(problem):
+    """Return a problem whose targets and weights are those of its rows alone; the images stay where they are."""
+    target, rows = problem.target, problem.rows
+    if len(rows) == len(problem.X):
+        return problem
+    target = replace(target, matrix=target.matrix[rows], strata=target.strata[rows], y=target.y[rows])
+    weights = {name: getattr(problem, name) for name in ("sample_weight", "own_weight")}
+    weights = {name: None if weight is None else weight[rows] for name, weight in weights.items()}
+    return replace(problem, target=target, **weights)
 
 
 def learn_scaling(estimator, problem, earlier, goes_on):
@@ -361,11 +362,12 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
 def build_evaluate(estimator, plan, examples, watched, fitted_state):
     """Build the function that computes score and loss on the validation set from what a trainer has learnt so far."""
     n_threads = n_threads_of(estimator)
+    watched = of_rows(watched)
     score_of = build_score(estimator, watched)
 
     def evaluate(trainer):
         network = Network(plan, trainer.parameters, trainer.statistics)
-        scores = network.scores(watched.X, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
+        scores = network.scores(watched.X, watched.rows, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
         merit = estimator._evaluate(scores, watched.target, watched.sample_weight)
         score, loss = estimator._evaluate(scores, watched.target, watched.own_weight)
         if estimator.scoring is None:

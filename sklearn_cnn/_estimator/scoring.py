@@ -17,7 +17,7 @@ def build_score(estimator, watched):
     estimator : BaseConvNet
         Only its parameters are read.
     watched : Problem
-        The validation data, in the scale of the caller.
+        The validation data, in the scale of the caller; targets and weights are those of its rows.
 
     Returns
     -------
@@ -40,8 +40,10 @@ def build_score(estimator, watched):
             "or pass no weights."
         )
 
+    X = watched.X if len(watched.rows) == len(watched.X) else watched.X[watched.rows]  # a scorer wants an array
+
     def score(fitted):
-        found = scorer(fitted_twin(estimator, fitted), watched.X, watched.target.y, **weights)
+        found = scorer(fitted_twin(estimator, fitted), X, watched.target.y, **weights)
         if not isinstance(found, Real) or not math.isfinite(found):
             raise ValueError(
                 f"scoring={estimator.scoring!r} returned {found!r} on the validation data, but it has to be a finite number. "

@@ -129,13 +129,16 @@ class Network:
                 return self.parameters[block.offset : block.offset + math.prod(block.shape)].reshape(block.shape)
         raise ValueError(f"layer {layer} has no {kind}")
 
-    def scores(self, X, *, shift=None, factor=None, n_threads=1):
+    def scores(self, X, rows=None, *, shift=None, factor=None, n_threads=1):
         """Run samples through the network.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_inputs)
             Any real type. uint8, float32 and float64 rows are read in place, others are converted block by block.
+
+        rows : ndarray of shape (n_rows,), dtype int64, default=None
+            Numbers of the samples to run; None is all of them, in their order.
 
         shift, factor : ndarray of shape (channels,), default=None
             The network's input is (x - shift) * factor, channel by channel.
@@ -147,7 +150,7 @@ class Network:
         ndarray of shape (n_samples, n_outputs)
             Values of the last layer. A row's bits do not depend on the other rows.
         """
-        n_samples = X.shape[0]
+        n_samples = X.shape[0] if rows is None else len(rows)
         capacity = prediction_capacity(self.plan, n_samples)
         workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
         shift, factor = scaling_arrays(shift, factor, self.dtype)
@@ -157,7 +160,10 @@ class Network:
             stop = min(start + capacity, n_samples)
             order = workspace.order[: stop - start]
             if readable is None:
-                block = readable_rows(converted_rows(X, slice(start, stop), self.dtype))
+                taken = slice(start, stop) if rows is None else rows[start:stop]
+                block = readable_rows(converted_rows(X, taken, self.dtype))
+            elif rows is not None:
+                block, order = readable, rows[start:stop]
             else:
                 block, order = readable, order + start if start > 0 else order
             workspace.kernels.predict(
