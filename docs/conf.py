@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import urllib.request
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "agg"  # figures are written to files; nobody has to have a screen
@@ -19,10 +20,14 @@ version = release = sklearn_cnn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # formulas are drawn without asking another server
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py", "**sg_execution_times.rst"]
@@ -34,6 +39,25 @@ highlight_language = "python"
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_attributes_as_param_list = True
+autodoc_typehints = "none"  # the lists of parameters say what is taken, in words
+toc_object_entries_show_parents = "hide"
+
+# Copied are the commands, without prompts and answers.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def is_reachable(url):
+    """Say whether a site has its list of names; without a network its names stay words, which is no fault of the pages."""
+    try:
+        with urllib.request.urlopen(f"{url}/objects.inv", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+FOREIGN = {"sklearn": "https://scikit-learn.org/stable", "numpy": "https://numpy.org/doc/stable"}
+intersphinx_mapping = {name: (url, None) for name, url in FOREIGN.items() if is_reachable(url)}
 
 # Figures of the guide: drawn by the library while the page is built.
 plot_include_source = False
@@ -54,25 +78,29 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "download_all_examples": False,
+    "doc_module": ("sklearn_cnn",),  # "examples using" on the pages of the reference
+    "backreferences_dir": "generated/backreferences",
     "min_reported_time": 1e9,
     "plot_gallery": True,
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = "sklearn_cnn"
+html_title = f"sklearn_cnn {version}"
+html_logo = html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
+    "logo": {"text": f"sklearn_cnn {version}"},
     "show_prev_next": True,
-    "secondary_sidebar_items": [],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "auto_examples/index": []},
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
     "article_footer_items": [],
 }
-html_sidebars = {"index": [], "performance": [], "user_guide": ["page-toc"]}
+html_sidebars = {"index": [], "performance": [], "user_guide": [], "onnx": []}
 
 
 def setup(app):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_cnn.functional
+import sklearn_cnn.inspection
 from sklearn_cnn._estimator.docstrings import section_entries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,3 +178,8 @@ def test_every_statement_of_the_lecture_has_a_call_a_page_and_an_exercise():
             assert (guide / f"{page}.rst").exists()
         assert f"<exercise-{number}>" in exercise
         assert f".. _exercise-{number}:\n" in exercises
+
+
+def test_every_display_has_a_picture_on_its_page():
+    pictures = runpy.run_path(str(ROOT / "docs" / "displays.py"))["PICTURES"]
+    assert sorted(pictures) == sorted(sklearn_cnn.inspection.__all__)
