@@ -1,0 +1,166 @@
+"""Tools that somebody else wrote around scikit-learn's estimators. Each test runs where its tool is installed."""
+
+import numpy as np
+import pytest
+from images import bars, digits, small_network
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation
+
+
+def flat_bars(n_samples=60):
+    X, y = bars(n_samples)
+    return X.reshape(len(X), -1), y
+
+
+def flat_network(**parameters):
+    return small_network(**{"input_shape": (6, 6), **parameters})
+
+
+def test_skops_trusts_one_type_of_a_pipeline():
+    io = pytest.importorskip("skops.io")
+    X, y = flat_bars()
+    network = flat_network(augment=ImageAugmentation(shift=1))
+    model = make_pipeline(MinMaxScaler(), ConvNetTransformer(network), ConvNetClassifier(n_filters=2, max_iter=1)).fit(X, y)
+    file = io.dumps(model)
+    foreign = [f"sklearn_cnn.{name}" for name in ("ConvNetClassifier", "ConvNetTransformer", "ImageAugmentation")]
+    assert sorted(io.get_untrusted_types(data=file)) == foreign
+    assert io.loads(file, trusted=foreign).predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+
+
+def test_optuna_searches():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    X, y = flat_bars()
+
+    def accuracy(trial):
+        network = flat_network(
+            n_filters=trial.suggest_int("n_filters", 1, 4),
+            kernel_size=trial.suggest_categorical("kernel_size", [1, 3]),
+            max_iter=15,
+            learning_rate_init=trial.suggest_float("learning_rate_init", 3e-3, 1e-1, log=True),
+        )
+        return cross_val_score(network, X, y, cv=2).mean()
+
+    studies = []
+    for _ in range(2):
+        studies.append(optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0)))
+        studies[-1].optimize(accuracy, n_trials=8)
+    first, second = studies
+    assert first.best_value > 0.8
+    assert first.best_params == second.best_params
+    assert [trial.value for trial in first.trials] == [trial.value for trial in second.trials]
+
+
+def test_optuna_prunes_between_epochs():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    X, y = flat_bars(120)
+    n_epochs = []
+
+    def accuracy(trial):
+        network = flat_network(learning_rate_init=(1e-2, 1e-9)[trial.number % 2])
+        for epoch in range(8):
+            score = network.partial_fit(X[:80], y[:80], classes=[0, 1, 2]).score(X[80:], y[80:])
+            trial.report(score, epoch)
+            if trial.should_prune():
+                n_epochs.append(epoch + 1)
+                raise optuna.TrialPruned
+        n_epochs.append(8)
+        return score
+
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2))
+    study.optimize(accuracy, n_trials=4)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
+    assert n_epochs[0] == n_epochs[2] == 8 > max(n_epochs[1], n_epochs[3])
+
+
+def test_imbalanced_learn_resamples_in_its_pipelines():
+    pytest.importorskip("imblearn")
+    from imblearn.over_sampling import RandomOverSampler
+    from imblearn.pipeline import make_pipeline as make_resampling_pipeline
+
+    X, y = flat_bars(120)
+    rare = np.flatnonzero((y > 0) | (np.arange(len(y)) % 12 == 0))
+    model = make_resampling_pipeline(RandomOverSampler(random_state=0), flat_network()).fit(X[rare], y[rare])
+    resampled = RandomOverSampler(random_state=0).fit_resample(X[rare], y[rare])
+    assert model.predict_proba(X).tobytes() == flat_network().fit(*resampled).predict_proba(X).tobytes()
+    assert model[-1].t_ == 5 * 3 * np.bincount(y[rare]).max()
+    search = GridSearchCV(model, {"convnetclassifier__n_filters": [2, 4]}, cv=2, scoring="balanced_accuracy").fit(X, y)
+    assert search.best_score_ > 0.8
+
+
+def test_shap_adds_up():
+    shap = pytest.importorskip("shap")
+    X, y = flat_bars()
+    network = flat_network(max_iter=10).fit(X, y)
+    explanation = shap.PermutationExplainer(network.predict_proba, X[:10], seed=0)(X[:2], max_evals=2 * 36 + 1, silent=True)
+    total = explanation.base_values + explanation.values.sum(axis=1)
+    np.testing.assert_allclose(total, network.predict_proba(X[:2]), atol=1e-5)
+    columns = np.abs(explanation.values).sum(axis=(0, 2)).reshape(6, 6).sum(axis=0)
+    assert columns[1:4].sum() > columns[[0, 4, 5]].sum()  # the bars stand in columns 1, 2 and 3
+
+
+def test_mapie_covers():
+    pytest.importorskip("mapie")
+    from mapie.classification import SplitConformalClassifier
+    from mapie.regression import SplitConformalRegressor
+
+    X, y = flat_bars(300)
+    fit, conformalize, test = slice(100), slice(100, 200), slice(200, None)
+    network = flat_network(max_iter=10).fit(X[fit], y[fit])
+    classifier = SplitConformalClassifier(network, confidence_level=0.9, prefit=True)
+    classifier.conformalize(X[conformalize], y[conformalize])
+    labels, sets = classifier.predict_set(X[test])
+    assert labels.tolist() == network.predict(X[test]).tolist()
+    assert sets[np.arange(100), y[test], 0].mean() > 0.8
+    network = ConvNetRegressor(n_filters=4, input_shape=(6, 6), max_iter=10, random_state=0).fit(X[fit], y[fit])
+    regressor = SplitConformalRegressor(network, confidence_level=0.9, prefit=True)
+    regressor.conformalize(X[conformalize], y[conformalize])
+    values, intervals = regressor.predict_interval(X[test])
+    np.testing.assert_array_equal(values, network.predict(X[test]))
+    assert ((intervals[:, 0, 0] <= y[test]) & (y[test] <= intervals[:, 1, 0])).mean() > 0.8
+
+
+class DoublePrecision(ConvNetClassifier):
+    """What the user guide advises for tools that write double precision into what they get."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X).astype(np.float64)
+
+
+@pytest.mark.parametrize("form", ["labels", "probabilities", "lbfgs"])
+def test_fairlearn_moves_thresholds(form):
+    pytest.importorskip("fairlearn")
+    from fairlearn.metrics import demographic_parity_difference
+    from fairlearn.postprocessing import ThresholdOptimizer
+
+    X, y = flat_bars(240)
+    y = (y > 0).astype(int)
+    group = (np.random.RandomState(0).rand(240) < 0.3 + 0.4 * y).astype(int)
+    settings = {"n_filters": 2, "input_shape": (6, 6), "random_state": 0, "max_iter": 60}
+    networks = {
+        "labels": ConvNetClassifier(**settings),
+        "probabilities": DoublePrecision(**settings),
+        "lbfgs": ConvNetClassifier(solver="lbfgs", **settings),
+    }
+    network = networks[form].fit(X, y)
+    method = "predict" if form == "labels" else "predict_proba"
+    fair = ThresholdOptimizer(estimator=network, prefit=True, predict_method=method).fit(X, y, sensitive_features=group)
+    found = fair.predict(X, sensitive_features=group, random_state=0)
+    before = demographic_parity_difference(y, network.predict(X), sensitive_features=group)
+    assert demographic_parity_difference(y, found, sensitive_features=group) < before / 2
+
+
+def test_fairlearn_reweights():
+    pytest.importorskip("fairlearn")
+    from fairlearn.reductions import DemographicParity, ExponentiatedGradient
+
+    X, y = digits(200)
+    y = y % 2
+    network = small_network(input_shape=(8, 8), max_iter=10)
+    reduced = ExponentiatedGradient(network, DemographicParity(), max_iter=3).fit(X, y, sensitive_features=np.arange(200) // 100)
+    assert (reduced.predict(X, random_state=0) == y).mean() > 0.8
