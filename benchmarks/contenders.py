@@ -37,7 +37,7 @@ _TABLE = (
     Contender(OURS, "ours", "estimator", ("sklearn_cnn", "sklearn"), (*_TRAIN_AND_PREDICT, "search"), has_common_start=False),
     # The compiled step with neither checks nor history around it: what the estimator itself costs is the difference.
     Contender("sklearn_cnn trainer", "ours", "trainer", ("sklearn_cnn",), ("train",)),
-    # The same without minimal filtering: what it gains is the difference.
+    # The same without Winograd's algorithm: what it gains is the difference.
     Contender("sklearn_cnn direct", "ours", "direct", ("sklearn_cnn", "sklearn"), _TRAIN_AND_PREDICT, has_common_start=False),
     *(_at_level(level) for level in FLAGS),
     Contender("pytorch", "pytorch", "eager", ("torch",), _TRAIN_AND_PREDICT),

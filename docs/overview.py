@@ -13,6 +13,7 @@ SHOWN = 4  # kernels and maps
 
 
 def main():
+    """Train, draw and write the picture."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     network = ConvNetClassifier(n_filters=(16, 32), input_shape=(8, 8), activation="relu", batch_norm=False, random_state=0)

@@ -3,7 +3,7 @@ Equivariance: move the image, and the map moves along
 =====================================================
 
 A convolution treats every place alike. So if the image moves, its feature map moves by as much and is otherwise the
-same, bit for bit. With a stride, or behind pooling, this holds for shifts by whole steps.
+same, bit for bit. With a stride, or after pooling, this holds for shifts by whole steps.
 """
 
 # %%
@@ -53,7 +53,7 @@ for ax in axes.flat:
 plt.show()
 
 # %%
-# Behind pooling
+# After pooling
 # --------------
 # Windows of 2x2 halve the map. A shift by two pixels is a shift of the pooled map by one, exactly. A shift by one pixel
 # is none of the pooled map's shifts: some windows notice it, others do not.

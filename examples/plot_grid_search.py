@@ -51,5 +51,5 @@ plt.show()
 
 # %%
 # Kernels of a single pixel are the row that stands apart. They see no neighbours; what makes a shape is left to the pooling and
-# to the dense layer behind them. Fifteen epochs are few, so the table tells in part how fast a geometry learns, and not only how
+# to the dense layer after them. Fifteen epochs are few, so the table tells in part how fast a geometry learns, and not only how
 # good it becomes: with sixty, networks with few filters gain most, and the row of single pixels still stands apart.

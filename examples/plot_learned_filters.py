@@ -72,7 +72,7 @@ plt.show()
 
 # %%
 # As usual, training leaves most of the initial noise where it was: the network does well with kernels that look like
-# nothing, because the layers behind them make up for it. Only where weights are dear does a kernel keep no more than it
+# nothing, because the layers after them make up for it. Only where weights are dear does a kernel keep no more than it
 # needs. On Fashion-MNIST some fade away, and most of the others become edges: upright, level and oblique ones. That costs
 # a little accuracy here.
 #

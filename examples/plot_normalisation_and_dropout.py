@@ -10,7 +10,7 @@ the reason is missing, neither helps. Both are measured here, three times each, 
 # %%
 # A deep network in five epochs
 # -----------------------------
-# Eight convolutions, one behind the other, learn from 600 digits for five epochs, with and without normalisation, at three
+# Eight convolutions, one after the other, learn from 600 digits for five epochs, with and without normalisation, at three
 # learning rates. Accuracy is that on 997 other digits.
 
 import matplotlib.pyplot as plt
@@ -63,12 +63,12 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %%
-# With small steps normalisation buys nothing: it is even behind. But it stands steps that throw the bare network off its
+# With small steps normalisation buys nothing: it is even a little worse. But it stands steps that throw the bare network off its
 # way, and with these it gets further in five epochs than the bare network at any of the three rates.
 #
 # Many weights and few images
 # ---------------------------
-# A network of two blocks with 128 dense units behind them learns from 500 digits for 60 epochs, long after it knows them
+# A network of two blocks with 128 dense units after them learns from 500 digits for 60 epochs, long after it knows them
 # all. With ``dropout=0.3`` every input of a dense layer is left out with a probability of 0.3, other ones in every
 # update.
 

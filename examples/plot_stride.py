@@ -66,7 +66,7 @@ plt.show()
 # %%
 # Times are those of one thread of the machine that built this page. On Fashion-MNIST the stride is the fastest way and
 # loses some accuracy against maximum pooling. To keep the whole map is the slowest, with by far the most parameters in the
-# dense layer behind it.
+# dense layer after it.
 #
 # Steps that skip pixels
 # ----------------------

@@ -1,4 +1,4 @@
-"""The activations of a network's layer as features, for any estimator behind it."""
+"""The activations of a network's layer as features, for any estimator after it."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     weight_sharing : bool or list of bool, default=True
         Whether a filter has the same weights everywhere. False gives a locally connected block.
     global_pooling : {"max", "average", None}, default=None
-        Pooling of whole maps behind the last block, whatever their size: one number per filter goes on to the dense layers. It
+        Pooling of whole maps after the last block, whatever their size: one number per filter goes on to the dense layers. It
         is what deep networks and networks on signals usually end with.
     hidden_layer_sizes : int or sequence of int, default=()
         Number of units of the dense layers between the last block and the output.
@@ -188,7 +188,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015); "auto" is True, but False for "lbfgs",
         which has no mini-batches. Every filter is brought to mean zero and variance one over the samples of a mini-batch and
         their pixels, then multiplied by gamma and moved by beta, which are learnt and not penalised. It stands in front of the
-        activation: convolution, normalisation, activation, average pooling; but behind maximum pooling: convolution, maximum
+        activation: convolution, normalisation, activation, average pooling; but after maximum pooling: convolution, maximum
         pooling, normalisation, activation. The mean takes the bias of a layer away, so it has none, unless it is locally
         connected. Predictions use running means and variances of the mini-batches.
     augment : ImageAugmentation, callable or None, default=None
@@ -520,7 +520,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         block : int, default=0
             Number of the block, counted from 0; -1 is the last.
         stage : {"conv", "pool"}, default="conv"
-            "conv" is the map behind the activation, "pool" the output of the block, behind its pooling if it has one. With
+            "conv" is the map after the activation, "pool" the output of the block, after its pooling if it has one. With
             `batch_norm` and maximum pooling the activation comes last: there "conv" is the bare convolution.
 
         Returns
@@ -552,7 +552,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         return values.reshape(len(values), *network.plan.output_shapes[-1])
 
     def _layer_values(self, X, layer):
-        """Compute what stands behind one row of the layer table; its number has been checked."""
+        """Compute what comes after one row of the layer table; its number has been checked."""
         return self._values(X, lambda plan: layers_up_to(plan.layers, layer))
 
     def summary(self) -> str:

@@ -287,7 +287,7 @@ def learn_scaling(estimator, problem, earlier, goes_on):
     Returns
     -------
     moments : tuple of (float, ndarray, ndarray) or None
-        Of all samples learnt from. None where nothing is scaled, and behind a fit of a version that did not keep them.
+        Of all samples learnt from. None where nothing is scaled, and after a fit of a version that did not keep them.
     scaling : dict
         ``shift`` and ``factor``, None where nothing is scaled.
     """

@@ -71,7 +71,7 @@ def saving_to(checkpoint):
 
 
 class Saving(Listener):
-    """Writes a fit to a file, and takes it up again from there. It has to stand behind the listeners of a `Watch`.
+    """Writes a fit to a file, and takes it up again from there. It has to come after the listeners of a `Watch`.
 
     Parameters
     ----------

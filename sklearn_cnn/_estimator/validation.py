@@ -376,7 +376,7 @@ def check_block(block, n_blocks):
 def check_stage(stage):
     """Refuse what is no stage of a block."""
     if not isinstance(stage, str) or stage not in ("conv", "pool"):
-        raise ValueError(f"stage={stage!r} must be 'conv', the map behind the activation, or 'pool', behind the pooling.")
+        raise ValueError(f"stage={stage!r} must be 'conv', the map after the activation, or 'pool', after the pooling.")
 
 
 def check_layer(estimator, layer):

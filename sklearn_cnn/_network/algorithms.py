@@ -28,7 +28,7 @@ def padded_size(record):
 
 
 def is_minimal(record):
-    """Whether minimal filtering computes the map: whole tiles of 2 x 2 pixels, and whole vectors of every level."""
+    """Whether Winograd's algorithm computes the map: whole tiles of 2 x 2 pixels, and whole vectors of every level."""
     kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
     whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
     whole_vectors = record["channels"] % MINIMAL_MULTIPLE == record["filters"] % MINIMAL_MULTIPLE == 0

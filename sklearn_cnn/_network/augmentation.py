@@ -44,10 +44,10 @@ def augmentation_settings(seed, epoch, *, shift=(0, 0), flip=None, rotate=0.0, z
         An image is enlarged by 1 - zoom to 1 + zoom, and its distance from its mean multiplied by 1 - contrast to 1 + contrast.
 
     erase : int
-        Side of the square that becomes zero, behind the scaling.
+        Side of the square that becomes zero, after the scaling.
 
     brightness : float
-        Most that is added, behind the scaling.
+        Most that is added, after the scaling.
 
     padding_mode : {"zeros", "reflect", "edge"}
 

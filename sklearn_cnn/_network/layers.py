@@ -56,7 +56,7 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class NormalisationLayer:
-    """Batch normalisation of each filter of its input, and the activation behind it."""
+    """Batch normalisation of each filter of its input, and the activation after it."""
 
     activation: str
 
@@ -118,7 +118,7 @@ def with_dropout(layers, dropout):
 def parts_of(layer):
     """Cut a layer into the parts that are computed one after another.
 
-    Batch normalisation stands between convolution and activation, but behind maximum pooling: a quarter of the numbers are
+    Batch normalisation stands between convolution and activation, but after maximum pooling: a quarter of the numbers are
     normalised, and the maxima are found where the map is computed. The order is part of the definition: a negative gamma turns
     maxima into minima.
 
@@ -184,7 +184,7 @@ def layers_up_to(layers, row):
 def layers_of_map(layers, number, stage):
     """Return the layers up to the "conv" or "pool" of a block, as `BaseConvNet.feature_maps` explains them.
 
-    Where batch normalisation stands behind maximum pooling, so does the activation: there "conv" is the bare convolution.
+    Where batch normalisation stands after maximum pooling, so does the activation: there "conv" is the bare convolution.
     """
     last = layers[number]
     if stage == "conv" and isinstance(last, ConvolutionBlock):

@@ -192,7 +192,7 @@ class Network:
         return Network(plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level)
 
     def behind(self, first, layers):
-        """Return the network of the layers behind the first ones, which a network of their own has, made by `up_to`."""
+        """Return the network of the layers after the first ones, which a network of their own has, made by `up_to`."""
         plan = build_plan(layers, first.plan.output_shapes[-1])
         parameters, statistics = self.parameters[first.parameters.size :], self.statistics[first.statistics.size :]
         return Network(plan, parameters, statistics, level=self.level)

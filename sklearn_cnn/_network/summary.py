@@ -105,7 +105,7 @@ def _window(size, stride, shape, padding):
 
 
 def _widened(sight, size, stride, padding):
-    """Return what a unit sees of the input behind one more window."""
+    """Return what a unit sees of the input after one more window."""
     jumps = sight["effective_stride"]
     return {
         "receptive_field": tuple(

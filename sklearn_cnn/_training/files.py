@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 
-# What every file begins with; the number changes with what may stand behind it.
+# What every file begins with; the number changes with what may follow it.
 MAGIC = b"sklearn_cnn checkpoint 2\n"
 DIGEST_SIZE = 32
 

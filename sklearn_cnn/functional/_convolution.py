@@ -122,8 +122,8 @@ def conv2d(
 
     Notes
     -----
-    Kernels are expected to be finite. Products with zeros are left out where whole rows of padding can be, and minimal filtering
-    adds kernels up before it multiplies, so an infinite number in a kernel may or may not make its neighbours NaN.
+    Kernels are expected to be finite. Products with zeros are left out where whole rows of padding can be, and Winograd's
+    algorithm adds kernels up before it multiplies. So an infinite number in a kernel may or may not make its neighbours NaN.
 
     References
     ----------

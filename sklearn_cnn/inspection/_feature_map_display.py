@@ -98,7 +98,7 @@ class FeatureMapDisplay:
         block : int, default=0
             Number of the block; -1 is the last.
         stage : {"conv", "pool"}, default="conv"
-            Before or behind the pooling.
+            Before or after the pooling.
         ax : Axes, default=None
             What to draw on; None makes a figure.
         **options
@@ -113,7 +113,7 @@ class FeatureMapDisplay:
         X, image = one_sample(estimator, X)
         maps = estimator.feature_maps(X, block, stage)[0]
         rows, columns, n_filters = maps.shape
-        stage_name = {"conv": "behind the activation", "pool": "behind the pooling"}[stage]
+        stage_name = {"conv": "after the activation", "pool": "after the pooling"}[stage]
         title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size_text(rows, columns)}"
         return cls(maps, image=image, title=title).plot(ax, **options)
 
