@@ -157,7 +157,7 @@ def test_links_that_sphinx_does_not_know_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=short)
 def test_figures_have_a_text_in_place_of_them(path):
-    figures = r"^\.\. (plot|image|figure)::[^\n]*\n((?:   :[^\n]*\n)*)"
+    figures = r"^ *\.\. (plot|image|figure)::[^\n]*\n((?: +:[^\n]*\n)*)"
     for directive, options in re.findall(figures, path.read_text(encoding="utf-8"), re.MULTILINE):
         assert ":alt:" in options, f"a {directive} in {short(path)} has no :alt:"
 
