@@ -106,7 +106,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         pool_size: SizePerBlock = 2,
         pool_stride: SizePerBlock | None = None,
         weight_sharing: bool | Sequence[bool] = True,
-        global_pooling: str | None = None,
+        global_pooling: str | None = "auto",
         hidden_layer_sizes: int | Sequence[int] = (),
         activation: str = "relu",
         solver: str = "adam",

@@ -110,21 +110,21 @@ def test_the_default_takes_any_size():
 @pytest.mark.parametrize(
     ("input_shape", "parameters", "n_filters"),
     [
-        ((1, 1, 1), {}, [16]),
-        ((3, 3, 1), {}, [16]),
-        ((7, 7, 1), {}, [16]),
-        ((8, 8, 1), {}, [16, 32]),
-        ((28, 28, 1), {}, [16, 32, 64]),
-        ((32, 32, 3), {}, [16, 32, 64, 128]),
-        ((224, 224, 3), {}, [16, 32, 64, 128, 128]),
-        ((12, 200, 1), {}, [16, 32]),  # the shorter side
-        ((1, 40, 1), {}, [16, 32, 64, 128]),  # a signal has one side
-        ((28, 28, 1), {"kernel_size": 5, "padding": "valid"}, [16, 32]),  # a third would not fit the map of 4 x 4
-        ((28, 28, 1), {"pool_size": 4}, [16, 32]),  # a map of 1 x 1 is left
-        ((28, 28, 1), {"pooling": None}, [16, 32, 64]),  # as many as pooling would have had
-        ((28, 28, 1), {"kernel_size": [5, 3]}, [16, 32]),
-        ((28, 28, 1), {"pooling": ("max", None, None, None, "max")}, [16, 32, 64, 128, 128]),
-        ((28, 28, 1), {"kernel_size": (5, 3)}, [16, 32, 64]),  # a pair, no list
+        ((1, 1, 1), {}, [32]),
+        ((3, 3, 1), {}, [32]),
+        ((7, 7, 1), {}, [32]),
+        ((8, 8, 1), {}, [32, 64]),
+        ((28, 28, 1), {}, [32, 64, 128]),
+        ((32, 32, 3), {}, [32, 64, 128, 128]),
+        ((224, 224, 3), {}, [32, 64, 128, 128, 128]),
+        ((12, 200, 1), {}, [32, 64]),  # the shorter side
+        ((1, 40, 1), {}, [32, 64, 128, 128]),  # a signal has one side
+        ((28, 28, 1), {"kernel_size": 5, "padding": "valid"}, [32, 64]),  # a third would not fit the map of 4 x 4
+        ((28, 28, 1), {"pool_size": 4}, [32, 64]),  # a map of 1 x 1 is left
+        ((28, 28, 1), {"pooling": None}, [32, 64, 128]),  # as many as pooling would have had
+        ((28, 28, 1), {"kernel_size": [5, 3]}, [32, 64]),
+        ((28, 28, 1), {"pooling": ("max", None, None, None, "max")}, [32, 64, 128, 128, 128]),
+        ((28, 28, 1), {"kernel_size": (5, 3)}, [32, 64, 128]),  # a pair, no list
     ],
 )
 def test_automatic_filters(input_shape, parameters, n_filters):

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.diagram import network_html
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
@@ -506,3 +506,20 @@ def test_signatures_of_the_public_methods():
     }  # fmt: skip
     assert list(maps) == ["self", "X", "block", "stage"]
     assert list(inspect.signature(ConvNetClassifier.summary).parameters) == ["self"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "is_pooled"),
+    [
+        (ConvNetClassifier, {}, True),
+        (ConvNetClassifier, {"kernel_size": [3, 5]}, True),
+        (ConvNetClassifier, {"hidden_layer_sizes": 4}, False),
+        (ConvNetClassifier, {"n_filters": (4, 8)}, False),
+        (ConvNetClassifier, {"n_filters": (4, 8), "global_pooling": "average"}, True),
+        (ConvNetClassifier, {"global_pooling": None}, False),
+        (ConvNetRegressor, {}, False),  # where something is may be the answer
+    ],
+)
+def test_maps_are_averaged_where_the_whole_network_is_automatic(kind, parameters, is_pooled):
+    network = kind(**parameters, max_iter=1, random_state=0).fit(*bars())
+    assert ("global average pooling" in [row["name"] for row in network.layer_table_]) == is_pooled

@@ -47,6 +47,7 @@ def trained(parameters, seed, X, y, X_test, y_test):
     """Train one network and test it."""
     from sklearn_cnn import ConvNetClassifier
 
+    parameters = {name: value(X, y) if name == "n_filters" and callable(value) else value for name, value in parameters.items()}
     started = time.perf_counter()
     network = ConvNetClassifier(**parameters, random_state=seed).fit(X, y)
     seconds = time.perf_counter() - started

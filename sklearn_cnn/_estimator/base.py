@@ -43,7 +43,7 @@ from sklearn_cnn._version import __version__
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
 # parameter -> what estimators did before it existed, where that is not its default
-DEFAULTS_BEFORE = {"batch_norm": False}
+DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
 
 
 def has_mini_batches(estimator):
@@ -83,10 +83,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     Parameters
     ----------
     n_filters : int, sequence of int or "auto", default="auto"
-        Number of filters of each convolution block. As many blocks as there are entries; an int is one block. "auto" is 16
+        Number of filters of each convolution block. As many blocks as there are entries; an int is one block. "auto" is 32
         filters in the first block and twice as many in each block after it, up to 128. There are blocks until 3 pixels or less
-        are left of the shorter side (of a signal: of its length), at most 5: ``(16, 32)`` for 8x8 pixels, ``(16, 32, 64)`` for
-        28x28, ``(16, 32, 64, 128, 128)`` for 64x64. Where another parameter of the blocks is a list, "auto" makes as many
+        are left of the shorter side (of a signal: of its length), at most 5: ``(32, 64)`` for 8x8 pixels, ``(32, 64, 128)`` for
+        28x28, ``(32, 64, 128, 128)`` for 32x32. Where another parameter of the blocks is a list, "auto" makes as many
         blocks as that has values.
     kernel_size : int, pair of int, or list of those, default=3
         Rows and columns of the kernels. In this and the other parameters of the blocks one value is for all blocks, and a list
@@ -106,9 +106,10 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Step of the pooling window; None is its size.
     weight_sharing : bool or list of bool, default=True
         Whether a filter has the same weights everywhere. False gives a locally connected block.
-    global_pooling : {"max", "average", None}, default=None
+    global_pooling : {"max", "average", None} or "auto", default="auto"
         Pooling of whole maps after the last block, whatever their size: one number per filter goes on to the dense layers. It
-        is what deep networks and networks on signals usually end with.
+        is what deep networks and networks on signals usually end with. "auto" is "average" in a classifier whose blocks are
+        chosen by ``n_filters="auto"`` and which has no hidden layers, and None in every other network.
     hidden_layer_sizes : int or sequence of int, default=()
         Number of units of the dense layers between the last block and the output.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
@@ -291,7 +292,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         pool_size: SizePerBlock = 2,
         pool_stride: SizePerBlock | None = None,
         weight_sharing: bool | Sequence[bool] = True,
-        global_pooling: str | None = None,
+        global_pooling: str | None = "auto",
         hidden_layer_sizes: int | Sequence[int] = (),
         activation: str = "relu",
         solver: str = "adam",
@@ -535,9 +536,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         >>> X, y = load_digits(return_X_y=True)
         >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
         >>> network.feature_maps(X[:5]).shape
-        (5, 8, 8, 16)
+        (5, 8, 8, 32)
         >>> network.feature_maps(X[:5], block=1, stage="pool").shape
-        (5, 2, 2, 32)
+        (5, 2, 2, 64)
         """
         return self._values(X, lambda plan: layers_of_map(plan.layers, check_map(plan, block, stage), stage))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn import get_config
+from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
 from sklearn_cnn._estimator.warning import warn
@@ -193,7 +194,7 @@ GEOMETRY_RULES = {
     "pool_size": sizes(1, "2"),
     "pool_stride": none_or(sizes(1, "2")),
     "weight_sharing": per_block(lambda value: isinstance(value, bool), "True or False", "True"),
-    "global_pooling": none_or(choice("max", "average")),
+    "global_pooling": or_auto(none_or(choice("max", "average"))),
     "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
     "activation": choice(*ACTIVATIONS, example="relu"),
     "batch_norm": or_auto(boolean()),
@@ -397,6 +398,10 @@ def plain_geometry(estimator):
     geometry = {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}
     if geometry["batch_norm"] == "auto":
         geometry["batch_norm"] = estimator.solver not in FULL_BATCH_SOLVERS
+    if geometry["global_pooling"] == "auto":
+        # A label says what there is; a number often says where it is, which an average forgets.
+        whole = is_classifier(estimator) and geometry["n_filters"] == "auto" and geometry["hidden_layer_sizes"] in ((), [])
+        geometry["global_pooling"] = "average" if whole else None
     return geometry
 
 

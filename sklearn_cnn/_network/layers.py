@@ -6,7 +6,7 @@ from sklearn_cnn._network.geometry import output_length, resolve_padding
 
 # n_filters="auto": every block has twice as many filters as the one before it, and halves the map until so little of its smaller
 # side is left (a signal has one side). Chosen by the study of the defaults in benchmarks/accuracy.
-FIRST_FILTERS, MOST_FILTERS = 16, 128
+FIRST_FILTERS, MOST_FILTERS = 32, 128
 SMALL_MAP = 3
 MOST_AUTOMATIC_BLOCKS = 5
 

@@ -67,7 +67,7 @@ class FeatureMapDisplay:
     >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
     >>> display = FeatureMapDisplay.from_estimator(network, X[0], stage="pool")
     >>> display.maps.shape
-    (4, 4, 16)
+    (4, 4, 32)
     >>> plt.close(display.figure_)
     """
 

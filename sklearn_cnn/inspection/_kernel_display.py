@@ -60,7 +60,7 @@ class KernelDisplay:
     >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
     >>> display = KernelDisplay.from_estimator(network)
     >>> display.kernels.shape
-    (16, 3, 3)
+    (32, 3, 3)
     >>> plt.close(display.figure_)
     """
 
