@@ -10,7 +10,7 @@ from images import bars, small_network
 from processes import run_python
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
-from sklearn_cnn._estimator import state
+from sklearn_cnn._estimator import base, state
 from sklearn_cnn._training.files import DIGEST_SIZE, MAGIC, write_whole
 
 SEED, N_CASES = 0, 300
@@ -232,3 +232,19 @@ def test_a_made_up_checkpoint_of_a_fit_that_has_ended_is_refused(checkpoint):
     write_whole(str(path), replaced(content_of(path), place, 10**9))
     with pytest.raises(ValueError, match=r"The fitted random_state\['position'\] must be .* is damaged"):
         go_on()
+
+
+def test_a_state_is_checked_again_only_when_an_entry_is_another(monkeypatch):
+    calls = []
+    monkeypatch.setattr(base, "check_reading", lambda *arguments: calls.append(arguments))
+    X, y = bars()
+    network = small_network().fit(X, y)
+    network.predict(X)
+    network.predict(X)
+    assert len(calls) == 1
+    network._fitted["parameters"] = network._fitted["parameters"].copy()
+    network.predict(X)
+    network.predict(X)
+    assert len(calls) == 2
+    network.fit(X, y).predict(X)
+    assert len(calls) == 3

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
 from inspect import signature
+from operator import is_not
 from typing import ClassVar, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +34,15 @@ from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_ne
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters, n_threads_of
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
-from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, fitted_plan, is_exported
+from sklearn_cnn._estimator.state import (
+    OF_TRAINING,
+    check_going_on,
+    check_reading,
+    damaged,
+    entries_read,
+    fitted_plan,
+    is_exported,
+)
 from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
@@ -44,6 +54,10 @@ from sklearn_cnn._version import __version__
 MANY_SAMPLES = 10_000
 # parameter -> what estimators did before it existed, where that is not its default
 DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
+
+# estimator -> the entries of its fitted state that were checked last: to look whether they are still the same objects is all that
+# the prediction of a single image has the time for
+_CHECKED: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def has_mini_batches(estimator):
@@ -499,6 +513,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     def _publish(self, fitted, earlier):
         """Make a finished fit visible, with one assignment."""
         self._fitted = fitted
+        _CHECKED.pop(self, None)  # what it holds of the earlier state can go
         if earlier is None:
             advance_random_state(self.random_state)
 
@@ -629,7 +644,11 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         fitted = vars(self).get("_fitted")
         if fitted is None:
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
-        check_reading(fitted, self._of_target)
+        entries = entries_read(fitted, self._of_target)
+        checked = _CHECKED.get(self)
+        if checked is None or any(map(is_not, entries, checked)):
+            check_reading(fitted, self._of_target)
+            _CHECKED[self] = entries
         return fitted
 
     def __sklearn_is_fitted__(self):

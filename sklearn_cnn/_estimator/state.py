@@ -322,6 +322,13 @@ def name_in(inside, name):
     return f"{inside}[{name!r}]" if inside else name
 
 
+def entries_read(fitted, of_target):
+    """Return the entries of a state that `check_reading` checks."""
+    if not isinstance(fitted, dict):
+        raise damaged("state", "a dictionary", fitted)
+    return tuple(map(fitted.get, (*READ, *of_target, "layers", "input_shape_")))
+
+
 def check_reading(fitted, of_target):
     """Check what predictions and attributes read of a state; `of_target` is what y says of the estimator."""
     plan = fitted_plan(fitted)
