@@ -1,0 +1,86 @@
+"""What a release consists of beside the code: versions, licences, wheels and workflows agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sklearn_cnn
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WHEELS = PROJECT["tool"]["cibuildwheel"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def versions_of_python(text):
+    return {tuple(map(int, version.split("."))) for version in re.findall(r"\b3\.\d+\b", text)}
+
+
+def test_the_version_is_the_same_everywhere():
+    for path, pattern in {"meson.build": r"version: '([^']+)'", "CITATION.cff": r"^version: (.+)$"}.items():
+        found = re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert found.group(1) == sklearn_cnn.__version__, path
+
+
+def test_the_citation_has_what_its_format_requires():
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    keys = {line.split(":")[0] for line in lines if not line.startswith(" ")}
+    assert keys >= {"cff-version", "message", "title", "authors", "license", "version"}
+    assert f"license: {PROJECT['project']['license']}" in lines
+
+
+def test_there_are_wheels_for_every_python_that_is_declared():
+    built = {(3, int(minor)) for minor in re.findall(r"cp3(\d+)-", " ".join(WHEELS["build"]))}
+    declared = versions_of_python(" ".join(PROJECT["project"]["classifiers"]))
+    assert declared <= built
+    assert min(built) == min(versions_of_python(PROJECT["project"]["requires-python"]))
+
+
+@pytest.mark.parametrize("system", ["linux", "macos", "windows"])
+def test_wheels_of_a_release_lack_nothing(system):
+    """Options that the build does not know would be an error there; here it is noticed before."""
+    arguments = {**WHEELS, **WHEELS[system]}["config-settings"]["setup-args"]
+    options = dict(argument.removeprefix("-D").split("=") for argument in arguments if argument.startswith("-D"))
+    assert options == {"openmp": "enabled", "all_levels": "true"}
+    known = re.findall(r"^option\('(\w+)'", (ROOT / "meson.options").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(options) <= set(known)
+
+
+def test_wheels_are_tried_with_tests_that_exist():
+    named = re.findall(r"\{project\}/(\S+)", " ".join(WHEELS["test-command"]))
+    assert named
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_licences_are_those_of_what_wheels_bring():
+    files = {path for pattern in PROJECT["project"]["license-files"] for path in ROOT.glob(pattern)}
+    assert {path.name for path in files} == {"LICENSE", "libgomp.txt", "libomp.txt"}
+    words = {"libgomp.txt": "GCC RUNTIME LIBRARY EXCEPTION", "libomp.txt": "LLVM Exceptions", "LICENSE": "BSD"}
+    for path in files:
+        assert words[path.name] in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_name_what_is_there(path):
+    text = path.read_text(encoding="utf-8")
+    extras = {extra for names in re.findall(r'"\.\[([^"]+)\]"', text) for extra in names.split(",")}
+    assert extras <= set(PROJECT["project"]["optional-dependencies"])
+    assert all((ROOT / name).exists() for name in re.findall(r"run: (\.ci/\S+)", text))
+    assert "permissions:\n  contents: read\n" in text  # nothing more, unless a job asks for it
+    assert "secrets." not in text
+    oldest = min(versions_of_python(PROJECT["project"]["requires-python"]))
+    assert all(version >= oldest for version in versions_of_python(" ".join(re.findall(r'python(?:-version)?: "([^"]+)"', text))))
+
+
+def test_tests_run_on_three_systems():
+    text = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert {name for name in ("ubuntu", "macos", "windows") if f"system: {name}-" in text} == {"ubuntu", "macos", "windows"}
+
+
+def test_every_version_in_the_changelog_says_which_bits_have_changed():
+    sections = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    assert sections
+    for section in sections:
+        assert section.count("### Changed bits") == 1, section.splitlines()[0]
