@@ -197,7 +197,7 @@ def from_onnx(
     >>> network = ConvNetClassifier(input_shape=(8, 8), max_iter=2, random_state=0).fit(X, y)
     >>> restored = from_onnx(to_onnx(network))
     >>> restored.n_filters
-    [16, 32]
+    [32, 64]
     >>> np.allclose(restored.predict_proba(X), network.predict_proba(X), atol=1e-6)
     True
     """
