@@ -208,6 +208,15 @@ def test_summary_has_the_numbers_of_the_table():
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
+def test_html_explains_its_headings_and_keeps_to_the_screen():
+    network = fitted((8, 8))
+    text = network_html(network)
+    explained = re.findall(r"([a-z ]+): ", text.split("<p>")[-1])
+    headings = re.findall(r"<th>([^<]+)</th>", text)
+    assert set(map(str.strip, explained)) == set(headings) - {"layer", "window", "output", "parameters"}
+    assert "max-width: calc(100vw" in text
+
+
 def test_before_fitting():
     network = ConvNetClassifier()
     with pytest.raises(NotFittedError):

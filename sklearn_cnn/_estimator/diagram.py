@@ -18,7 +18,8 @@ from sklearn_cnn._network.summary import NORMALISATION, comparisons, layer_table
 MARK = "sklearn-cnn-network"
 
 STYLE = f"""<style>
-.{MARK} {{ font-size: 0.85rem; line-height: 1.4; overflow-x: auto; padding: 0.3rem 0.5rem; text-align: left; }}
+.{MARK} {{ font-size: 0.85rem; line-height: 1.4; overflow-x: auto; padding: 0.3rem 0.5rem; text-align: left;
+  max-width: calc(100vw - 2.5rem); box-sizing: border-box; }}
 .{MARK} summary {{ cursor: pointer; }}
 .{MARK} svg {{ display: block; margin: 0.6rem 0; max-width: none; }}
 .{MARK} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0.2rem 0; }}
@@ -26,8 +27,14 @@ STYLE = f"""<style>
 .{MARK} tr > :first-child {{ text-align: left; }}
 .{MARK} thead th {{ font-weight: 600; border-bottom: 1px solid currentColor; }}
 .{MARK} tr:last-child td {{ border-top: 1px solid currentColor; font-weight: 600; }}
-.{MARK} p {{ margin: 0.2rem 0.6rem; }}
+.{MARK} p {{ margin: 0.2rem 0.6rem; max-width: 45rem; white-space: normal; }}
 </style>"""
+
+#: What the headings of the table mean.
+TERMS = (
+    "sees: the rows x columns of the input that a unit depends on. step: how far apart in the input two neighbouring units "
+    "look. unshared: parameters with weights of its own at each place. as dense: parameters of a dense layer in its place."
+)
 
 COLOURS = {"input": "#8a8a8a", "convolution": "#3b78b5", "locally": "#7b57a8", "pooling": "#d98a29", "dense": "#4f9a5b"}
 HIGHEST, NARROWEST, STEP, SKEW = 84, 6, 112, 0.28
@@ -90,7 +97,7 @@ def network_html(estimator):
     header, *rows = table_cells(table, plan.input_shape)
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in comparisons(table))
+    notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*comparisons(table), TERMS))
     return (
         f'{STYLE}<div class="{MARK}"><details open><summary>Network: {plan.n_parameters:,} parameters</summary>'
         f"{drawing(table, plan.input_shape)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
