@@ -16,7 +16,8 @@ class Checkpoint:
 
     A file is replaced as a whole, so a process that is killed at any moment leaves one that can be read. It belongs to one fit:
     other data, other parameters or another state to go on from are refused, by digests of everything that is passed; `n_jobs`
-    and `verbose` may change. Let no two fits write to one file; in a search they would.
+    and `verbose` may change. Where other kernels are in use, on an older processor say, the fit goes on with a
+    warning: its last bits differ then. Let no two fits write to one file; in a search they would.
 
     As with every pickle, load none that comes from somebody whom you do not trust.
 

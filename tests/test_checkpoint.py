@@ -399,3 +399,15 @@ def test_a_real_ctrl_c_prints_how_to_go_on(tmp_path):
     assert "KeyboardInterrupt" in result.stderr
     assert "is what it was before." in result.stderr
     assert "call fit with the same arguments to go on from there" in result.stderr
+
+
+def test_other_kernels_go_on_with_a_warning(tmp_path, interruption, monkeypatch):
+    X, y = bars()
+    interruption.at = 2
+    with pytest.raises(KeyboardInterrupt):
+        small_network().fit(X, y, checkpoint=tmp_path / "fit")
+    interruption.at = None
+    monkeypatch.setattr("sklearn_cnn._estimator.saving.default_level", lambda: "another")
+    with pytest.warns(UserWarning, match=r"fit was written with the kernels for .*, and those for another are in use"):
+        network = small_network().fit(X, y, checkpoint=tmp_path / "fit")
+    assert network.n_iter_ == 5

@@ -17,6 +17,8 @@ from sklearn_cnn._estimator.state import (
     instance,
     integer,
 )
+from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, default_level
 from sklearn_cnn._training.files import read_whole, write_whole
 from sklearn_cnn._training.listeners import Listener
 from sklearn_cnn._training.state import restore_solver, solver_state
@@ -27,7 +29,7 @@ FREE_PARAMETERS = ("n_jobs", "verbose")
 # Values that are read at once for a fingerprint.
 CHUNK_VALUES = 1_000_000
 # What a checkpoint is.
-CONTENT = {"identity": instance(dict), "n_epochs": integer(), "saved": instance(dict)}
+CONTENT = {"identity": instance(dict), "level": instance(str), "n_epochs": integer(), "saved": instance(dict)}
 
 
 def is_checkpoint(value):
@@ -106,7 +108,7 @@ class Saving(Listener):
         """
         content = read_whole(self.path)
         if content is None:
-            content = {"identity": identity, "n_epochs": 0, "saved": {}}
+            content = {"identity": identity, "level": default_level(), "n_epochs": 0, "saved": {}}
         check_entries(content, CONTENT, None)
         for name in {**content["identity"], **identity}:
             was, now = (known.get(name, "not passed") for known in (content["identity"], identity))
@@ -115,6 +117,13 @@ class Saving(Listener):
                     f"The checkpoint {self.path} belongs to another fit: {name} was {was} there and is {now} here. Fit with what "
                     "it was begun with, or delete the file, or name another one, to begin anew."
                 )
+        if content["level"] != default_level():
+            warn(
+                f"The checkpoint {self.path} was written with the kernels for {content['level']}, and those for "
+                f"{default_level()} are in use. The fit goes on, but its last bits are not those that it would have had. To keep "
+                f"them, set the environment variable {ENVIRONMENT_VARIABLE}={content['level']} before the import, where the "
+                "processor allows it."
+            )
         self._identity, self._saved = identity, content["saved"]
         if "fitted" in self._saved:
             check_state(self._saved["fitted"], of_target)
@@ -157,7 +166,8 @@ class Saving(Listener):
         self._write(fitted["n_iter_"], {"fitted": fitted})
 
     def _write(self, n_epochs, saved):
-        write_whole(self.path, {"identity": self._identity, "n_epochs": n_epochs, "saved": saved})
+        content = {"identity": self._identity, "level": default_level(), "n_epochs": n_epochs, "saved": saved}
+        write_whole(self.path, content)
 
     def where_to_go_on(self):
         """Say what the file holds of this fit; nothing before it has been opened."""
