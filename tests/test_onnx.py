@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from images import bars, small_network
 from onnx_networks import BOUND, N_NETWORKS, error, random_network, run
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
@@ -135,8 +140,9 @@ def test_what_to_onnx_refuses():
         to_onnx(network, zipmap="rows")
     with pytest.raises(ValueError, match=r"input_shape=\(3, 12\) is not valid: .* is \(36,\) or \(6, 6\) or \(6, 6, 1\)"):
         to_onnx(network, input_shape=(3, 12))
-    with pytest.raises(ValueError, match=r"zipmap=True is for classifiers"):
-        to_onnx(ConvNetRegressor(n_filters=2, max_iter=1).fit(X, y), zipmap=True)
+    for other in ConvNetRegressor(n_filters=2, max_iter=1).fit(X, y), ConvNetTransformer(network, prefit=True):
+        with pytest.raises(ValueError, match=r"zipmap=True is for classifiers"):
+            to_onnx(other, zipmap=True)
     network._fitted["classes_"] = np.array([b"ant", b"bee", b"cat"])
     with pytest.raises(ValueError, match=r"ONNX has no labels like b'ant': fit on integers or strings"):
         to_onnx(network)
@@ -185,8 +191,6 @@ def test_skl2onnx_converts_pipelines(skl2onnx, dtype):
 
 
 def test_skl2onnx_converts_searches(skl2onnx):
-    from sklearn.model_selection import GridSearchCV
-
     X, y = flat_bars(np.float32)
     search = GridSearchCV(small_network(input_shape=(6, 6)), {"n_filters": [2, 3]}, cv=2).fit(X, y)
     found = run(skl2onnx.to_onnx(search, X[:1], options={id(search): {"zipmap": False}}), X)
@@ -194,8 +198,6 @@ def test_skl2onnx_converts_searches(skl2onnx):
 
 
 def test_skl2onnx_converts_regressors_and_transformers(skl2onnx):
-    from sklearn.linear_model import LogisticRegression
-
     X, y = flat_bars(np.float32)
     place = np.char.find("antbeecat", y) + 100.0
     model = make_pipeline(MinMaxScaler(), ConvNetRegressor(n_filters=3, input_shape=(6, 6), max_iter=2, random_state=0))
@@ -207,6 +209,37 @@ def test_skl2onnx_converts_regressors_and_transformers(skl2onnx):
     model = make_pipeline(features, LogisticRegression()).fit(X, y)
     found = run(skl2onnx.to_onnx(model, X[:1], options={"zipmap": False}), X)
     assert found["label"].tolist() == model.predict(X).tolist()
+
+
+def meta_estimators(network):
+    return {
+        "calibrated": CalibratedClassifierCV(network, cv=2),
+        "bagged": BaggingClassifier(network, n_estimators=2, random_state=0),
+        "stacked": StackingClassifier([("network", network), ("line", LogisticRegression())], cv=2),
+        "one against the rest": OneVsRestClassifier(network),
+    }
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", meta_estimators(None))
+def test_skl2onnx_converts_what_holds_networks(skl2onnx, kind, n_classes):
+    """Once it knows the class: these ask for a converter without looking at the estimator."""
+    X, y = bars(90, n_classes)
+    X = X.reshape(len(X), -1)
+    network = small_network(input_shape=(6, 6))
+    network.onnx_parser()
+    model = meta_estimators(network)[kind].fit(X, y)
+    found = run(skl2onnx.to_onnx(model, X[:1], options={"zipmap": False}), X)
+    assert error(found["probabilities"], model.predict_proba(X)) < BOUND
+
+
+def test_skl2onnx_gives_raw_scores(skl2onnx):
+    X, y = flat_bars(np.float32)
+    network = small_network(input_shape=(6, 6)).fit(X, y)
+    options = {id(network): {"zipmap": False, "raw_scores": True}}
+    found = run(skl2onnx.to_onnx(network, X[:1], options=options), X)
+    assert error(found["probabilities"], network.decision_function(X)) < BOUND
+    assert found["label"].tolist() == network.predict(X).tolist()
 
 
 def test_skl2onnx_is_told_what_is_not_possible(skl2onnx):

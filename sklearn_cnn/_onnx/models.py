@@ -36,7 +36,7 @@ def own_network(estimator):
     return estimator, None
 
 
-def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap=False):
+def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap=False, raw_scores=False):
     """Write everything from the input of an estimator to its outputs.
 
     Parameters
@@ -53,6 +53,8 @@ def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap
         Whether the input is scaled.
     zipmap : bool or "columns", default=False
         The form of the probabilities.
+    raw_scores : bool, default=False
+        Whether the scores of a classifier stand in place of its probabilities.
 
     Returns
     -------
@@ -66,10 +68,13 @@ def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap
         network = network.up_to(layers_up_to(network.plan.layers, row))
     value = write_input(graph, value, np.dtype(dtype), network.plan.input_shape, scaling if with_scaling else {"shift": None})
     value, is_flat = write_layers(graph, network, value)
+    if row is None and is_classifier(estimator):
+        return write_classes(graph, value, fitted, dtype, zipmap, raw_scores)
+    if zipmap is not False:
+        raise ValueError(f"zipmap={zipmap!r} is for classifiers; with a regressor or a transformer leave it out.")
     if row is not None:
         return write_features(graph, value, is_flat, network.plan.n_outputs, dtype)
-    write = write_classes if is_classifier(estimator) else write_targets
-    return write(graph, value, fitted, dtype, zipmap)
+    return write_targets(graph, value, fitted, dtype)
 
 
 def write_input(graph, value, dtype, input_shape, scaling):
@@ -88,8 +93,8 @@ def write_input(graph, value, dtype, input_shape, scaling):
     return value if is_grey else graph.node("Transpose", value, perm=(0, 3, 1, 2))
 
 
-def write_classes(graph, scores, fitted, dtype, zipmap):
-    """Labels and probabilities."""
+def write_classes(graph, scores, fitted, dtype, zipmap, raw_scores):
+    """Labels and probabilities, or scores in their place."""
     classes = fitted["classes_"]
     if fitted["is_multilabel"]:
         probabilities = graph.node("Sigmoid", scores)
@@ -102,7 +107,8 @@ def write_classes(graph, scores, fitted, dtype, zipmap):
         names = written_classes(classes)
         codes = graph.node("ArgMax", scores, axis=1, keepdims=0)
         labels = Output(graph.node("Gather", graph.constant(names, "classes"), codes, axis=0), names.dtype, ())
-    return {"label": labels, **probability_outputs(graph, probabilities, classes, dtype, zipmap)}
+    values = scores if raw_scores else probabilities
+    return {"label": labels, **probability_outputs(graph, values, classes, dtype, zipmap)}
 
 
 def probability_outputs(graph, value, classes, dtype, zipmap):
@@ -134,10 +140,8 @@ def written_classes(classes):
     return names
 
 
-def write_targets(graph, scores, fitted, dtype, zipmap):
+def write_targets(graph, scores, fitted, dtype):
     """Predictions of a regressor, brought back to the scale of the targets in double precision."""
-    if zipmap is not False:
-        raise ValueError(f"zipmap={zipmap!r} is for classifiers; with a regressor leave it out.")
     mean, deviation = fitted["target_mean"], fitted["target_deviation"]
     value = graph.node("Mul", graph.cast(scores, np.float64), graph.constant(deviation, "deviation"))
     value = graph.node("Add", value, graph.constant(mean, "mean"))

@@ -7,12 +7,13 @@ import numpy as np
 from sklearn_cnn._onnx.graph import Graph
 from sklearn_cnn._onnx.models import write_estimator
 
-ZIPMAPS = [True, False, "columns"]
+#: What a converter of a classifier may be asked for; others of ``skl2onnx`` ask for raw scores where they need them.
+OPTIONS = {"zipmap": [True, False, "columns"], "raw_scores": [True, False]}
 OLDEST_OPSET = 13  # from then on the operators mean what they mean here
 
 
 class OnnxSupport:
-    """Lets ``skl2onnx`` convert an estimator wherever it stands, with the option `zipmap` of its own classifiers."""
+    """Lets ``skl2onnx`` convert an estimator wherever it stands, with options of its own classifiers."""
 
     def onnx_parser(self) -> Callable:
         """Return the function that names the outputs, as ``skl2onnx`` asks for it first of all.
@@ -21,7 +22,7 @@ class OnnxSupport:
         """
         from skl2onnx import update_registered_converter
 
-        options = {"zipmap": ZIPMAPS} if hasattr(self, "predict_proba") else None
+        options = OPTIONS if hasattr(self, "predict_proba") else None
         alias = f"SklearnCnn{type(self).__name__}"
         update_registered_converter(type(self), alias, keep_shapes, convert, parser=parse, options=options)
         return lambda scope, inputs: declare_outputs(scope, self, inputs)
@@ -100,9 +101,10 @@ def convert(scope, operator, container):
     if container.target_opset < OLDEST_OPSET:
         raise ValueError(f"target_opset={container.target_opset} is too old: convolutional networks need {OLDEST_OPSET} or more.")
     graph = Graph(scope.get_unique_variable_name)
+    options = container.get_options(operator.raw_operator, {"raw_scores": False}, fail=False) or {}
     outputs = write_estimator(
         graph, operator.raw_operator, operator.inputs[0].full_name, input_type(operator.inputs),
-        zipmap=declared_zipmap(operator.outputs),
+        zipmap=declared_zipmap(operator.outputs), raw_scores=options.get("raw_scores", False),
     )  # fmt: skip
     for output, declared in zip(outputs.values(), operator.outputs, strict=True):
         graph.rename(output.value, declared.full_name)
