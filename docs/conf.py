@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ["MPLBACKEND"] = "agg"  # figures are written to files; nobody has to have a screen
 sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide, and standalone.py
 
+from notebooks import WITHOUT_CODE, write_notebooks
 from standalone import write_standalone
 
 import sklearn_cnn
@@ -84,6 +85,10 @@ sphinx_gallery_conf = {
     "plot_gallery": True,
 }
 
+# Pages of the guide, to be downloaded as notebooks.
+write_notebooks(Path(__file__).parent / "guide", Path(__file__).parent / "_build" / "notebooks" / "guide")
+html_extra_path = ["_build/notebooks"]
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"sklearn_cnn {version}"
 html_logo = html_favicon = "_static/logo.svg"
@@ -108,6 +113,15 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_words_of_foreign_links, priority=100)
     app.connect("autodoc-process-docstring", keep_initials_of_authors, priority=100)
     app.connect("autodoc-process-docstring", keep_headings_of_modules_small)
+    app.connect("source-read", offer_notebook)
+
+
+def offer_notebook(app, docname, source):
+    """A page of the guide ends with a link to itself as a notebook."""
+    folder, _, name = docname.rpartition("/")
+    if folder == "guide" and name not in WITHOUT_CODE:
+        link = f'<p><a href="{name}.ipynb" download>Download this page as a notebook</a></p>'
+        source[0] += f"\n.. raw:: html\n\n   {link}\n"
 
 
 def keep_words_of_foreign_links(app, what, name, obj, options, lines):

@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sklearn.exceptions import NotFittedError
 
 import sklearn_cnn.functional
 import sklearn_cnn.inspection
@@ -183,3 +185,41 @@ def test_every_statement_of_the_lecture_has_a_call_a_page_and_an_exercise():
 def test_every_display_has_a_picture_on_its_page():
     pictures = runpy.run_path(str(ROOT / "docs" / "displays.py"))["PICTURES"]
     assert sorted(pictures) == sorted(sklearn_cnn.inspection.__all__)
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    runpy.run_path(str(ROOT / "docs" / "notebooks.py"))["write_notebooks"](ROOT / "docs" / "guide", folder)
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.ipynb")}
+
+
+def test_every_page_of_the_guide_with_code_is_a_notebook(notebooks):
+    with_code = {path.stem for path in PAGES if path.parent.name == "guide" and "\n>>> " in path.read_text(encoding="utf-8")}
+    assert set(notebooks) == with_code
+    for content in notebooks.values():
+        assert content["nbformat"] == 4
+        kinds = [cell["cell_type"] for cell in content["cells"]]
+        assert kinds.count("code") > 1
+        assert kinds.count("markdown") > 1
+        prose = "".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown")
+        assert prose.startswith("# ")
+        assert not re.search(r">>> |^\.\. |:\w+:`|^(===|---)", prose, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["convolution", "errors", "sizes"])
+def test_a_notebook_runs(notebooks, name, tmp_path, monkeypatch):
+    """All of its cells, figures included, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    names = {"__name__": "__main__"}
+    for cell in notebooks[name]["cells"]:
+        if cell["cell_type"] == "code":
+            code = compile("".join(cell["source"]), f"{name}, {cell['id']}", "exec")
+            if "raises-exception" in cell["metadata"].get("tags", ()):
+                with pytest.raises((ValueError, NotFittedError)):
+                    exec(code, names)
+            else:
+                exec(code, names)
+    pyplot.close("all")
