@@ -42,8 +42,8 @@ RECOMMENDED = {
         "n_filters": (32, 64), "hidden_layer_sizes": 128, "dropout": 0.3, "max_iter": 12, "early_stopping": False,
     },
     "clothes": {
-        "n_filters": (32, 64, 128), "hidden_layer_sizes": 128, "dropout": 0.3, "max_iter": 20, "early_stopping": False,
-        "augment": ImageAugmentation(flip="horizontal", shift=1),
+        "n_filters": (64, 128), "hidden_layer_sizes": 128, "dropout": 0.4, "max_iter": 30, "early_stopping": False,
+        "augment": ImageAugmentation(flip="horizontal"),
     },
 }  # fmt: skip
 
