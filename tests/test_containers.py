@@ -101,6 +101,7 @@ def test_a_state_that_does_not_say_is_dense(multilabel):
     X, y = multilabel
     network = small_network(warm_start=True).fit(X, y)
     del vars(network)["_fitted"]["is_sparse"]
+    network = pickle.loads(pickle.dumps(network))
     assert isinstance(network.predict(X), np.ndarray)
     assert isinstance(network.fit(X, y).predict(X), np.ndarray)
 
