@@ -100,8 +100,9 @@ def test_a_level_that_cannot_be_used_fails_at_import(lacking, reason):
 # -------------------------------------------------------------------------------------------------------------- threads
 
 
-def test_n_jobs_is_honoured():
-    assert [effective_n_threads(n) for n in (1, 2, 3, 64)] == [1, 2, 3, 64]
+def test_n_jobs_is_honoured_up_to_four_threads_for_each_processor():
+    most = 4 * joblib.cpu_count()
+    assert [effective_n_threads(n) for n in (1, 2, 3, most, most + 1, 1024)] == [1, 2, 3, most, most, most]
     assert effective_n_threads(-1) == joblib.cpu_count()
     assert effective_n_threads(-2) == max(1, joblib.cpu_count() - 1)
     assert effective_n_threads(-10_000) == 1

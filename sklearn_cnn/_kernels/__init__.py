@@ -18,6 +18,8 @@ LEVELS = {"baseline": ("baseline", 1), "x86-64-v3": ("x86_64_v3", 3), "x86-64-v4
 
 ENVIRONMENT_VARIABLE = "SKLEARN_CNN_KERNELS"
 
+THREADS_PER_PROCESSOR = 4  # the most that are started: more only wait for each other, and each takes address space
+
 SPIN_COUNT = 20_000  # rounds a waiting thread spins before it sleeps: some tens of microseconds, longer than a balanced wait
 
 
@@ -128,8 +130,8 @@ def effective_n_threads(n_jobs=None):
     ----------
     n_jobs : int or None
         None: what OpenMP would use (``OMP_NUM_THREADS``, threadpoolctl's limits, the limits joblib sets in its workers),
-        at most the processors this process may use. A positive integer is taken as it is; -1 means all processors, -2 all
-        but one, and so on.
+        at most the processors this process may use. A positive integer is taken as it is, up to four for each processor;
+        -1 means all processors, -2 all but one, and so on.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def effective_n_threads(n_jobs=None):
         raise ValueError("n_jobs=0 means nothing. Use None for all processors OpenMP may use, or a number of threads.")
     if n_jobs < 0:
         return max(1, _processors() + 1 + n_jobs)
-    return int(n_jobs)
+    return min(int(n_jobs), THREADS_PER_PROCESSOR * _processors())
 
 
 # Fail at import, not at the first fit, when the level that is asked for cannot be used.

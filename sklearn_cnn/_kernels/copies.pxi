@@ -28,7 +28,9 @@ cdef const Layer* layer_of_rows(Table layers, Py_ssize_t n_before, Py_ssize_t n_
 
 
 cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) noexcept nogil:
-    return 1 if is_forked_child() or numbers.shape[0] * numbers.shape[1] < SERIAL_WORK else n_threads
+    if is_forked_child() or numbers.shape[0] * numbers.shape[1] < SERIAL_WORK:
+        return 1
+    return team_of(<int> min(n_threads, numbers.shape[0]))
 
 
 def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):

@@ -15,6 +15,18 @@ cdef inline Py_ssize_t forward_columns(Py_ssize_t n_samples) noexcept nogil:
     return DENSE_COLUMNS_OF_FEW if n_samples < 4 else DENSE_COLUMNS
 
 
+cdef inline Py_ssize_t dense_forward_blocks(const Layer* layer, Py_ssize_t n_samples, Py_ssize_t columns) noexcept nogil:
+    return n_blocks(n_samples, DENSE_ROWS) * n_blocks(layer.filters, columns)
+
+
+cdef inline Py_ssize_t dense_weight_blocks(const Layer* layer) noexcept nogil:
+    return n_blocks(input_size(layer), DENSE_ROWS)
+
+
+cdef inline Py_ssize_t dense_input_blocks(const Layer* layer) noexcept nogil:
+    return n_blocks(input_size(layer), DENSE_COLUMNS) if layer.input_gradient_wanted else 0
+
+
 cdef void dense_forward_block(const Layer* layer, const real* parameters, const real* inputs, real* outputs,
                               Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
     cdef Product shape

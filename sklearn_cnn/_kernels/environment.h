@@ -42,6 +42,54 @@ static inline int watch_forks(void) { return 0; }
 #endif
 static inline int is_forked_child(void) { return running_in_forked_child; }
 
+/* Where a thread cannot be started (a limit on processes, a container's, or no address space for its stack), OpenMP's libraries end
+ * the process. So before a calling thread's team grows, as many threads are started here and ended again; where that fails, the team
+ * is as large as it can be. A team of the same size, or a smaller one, needs no threads that are not there already. */
+#if defined(__unix__) || defined(__APPLE__)
+#include <stdlib.h>
+typedef struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t end;
+    int may_end;
+} Waiting;
+static void *wait_for_end(void *argument)
+{
+    Waiting *waiting = (Waiting *)argument;
+    pthread_mutex_lock(&waiting->mutex);
+    while (!waiting->may_end)
+        pthread_cond_wait(&waiting->end, &waiting->mutex);
+    pthread_mutex_unlock(&waiting->mutex);
+    return NULL;
+}
+static int start_threads(int n)
+{
+    Waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    pthread_t *threads = (pthread_t *)malloc((size_t)n * sizeof(pthread_t));
+    int started = 0, i;
+    while (threads != NULL && started < n && pthread_create(&threads[started], NULL, wait_for_end, &waiting) == 0)
+        started++;
+    pthread_mutex_lock(&waiting.mutex);
+    waiting.may_end = 1;
+    pthread_cond_broadcast(&waiting.end);
+    pthread_mutex_unlock(&waiting.mutex);
+    for (i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    return started;
+}
+static inline int team_of(int n_threads)
+{
+    static __thread int size_of_team = 1;
+    if (n_threads > size_of_team)
+        n_threads = 1 + start_threads(n_threads - 1);
+    if (n_threads > 1)
+        size_of_team = n_threads;
+    return n_threads;
+}
+#else
+static inline int team_of(int n_threads) { return n_threads; }
+#endif
+
 #ifdef _OPENMP
 #include <omp.h>
 static inline int openmp_max_threads(void) { return omp_get_max_threads(); }

@@ -61,6 +61,7 @@ cdef extern from "environment.h" nogil:
     void leave_flush_to_zero(uint64_t saved)
     int watch_forks()
     int is_forked_child()
+    int team_of(int n_threads)
     int openmp_max_threads()
     int built_with_openmp()
 
@@ -200,6 +201,7 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs, const 
     network.is_training = False
     if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
         network.n_threads = 1
+    network.n_threads = team_of(min(network.n_threads, <int> most_pieces(network)))
     return 0
 
 

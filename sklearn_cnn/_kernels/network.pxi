@@ -133,6 +133,28 @@ cdef inline bint wants_moments(const Network* network, Py_ssize_t k) noexcept no
     return network.is_training and is_kind(network, k, NORMALISATION)
 
 
+cdef inline Py_ssize_t update_size(const Layer* layer) noexcept nogil:
+    """Weights of a piece of an update: at least 4096, and as many as leave no more than MAXIMUM_PIECES pieces."""
+    return max(4096, ((layer.n_weights + MAXIMUM_PIECES - 1) // MAXIMUM_PIECES + 15) // 16 * 16)
+
+
+cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
+    """The most pieces that the work of any region can be cut into: more threads than that would have nothing to do.
+
+    Of mini-batches of any size, not of this one: OpenMP would end threads and start them again from one to the next."""
+    cdef Py_ssize_t k, pieces = network.arena.n_chunks
+    cdef const Layer* layer
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        pieces = max(pieces, n_blocks(layer.n_weights, update_size(layer)))
+        if layer.kind == DENSE:
+            pieces = max(pieces, dense_forward_blocks(layer, network.arena.capacity, DENSE_COLUMNS_OF_FEW))
+            pieces = max(pieces, dense_weight_blocks(layer) + dense_input_blocks(layer))
+        elif layer.kind == LOCAL:
+            pieces = max(pieces, layer.map_rows)
+    return pieces
+
+
 cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:
     # A parallel region costs some microseconds: below that much work it does not pay. Numbers do not change.
     return network.n_threads if work >= SERIAL_WORK else 1

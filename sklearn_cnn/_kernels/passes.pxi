@@ -172,7 +172,7 @@ cdef void forward(Network* network, const Batch* batch) noexcept nogil:
     while k < network.arena.n_layers:
         layer = &network.layers[k]
         if layer.kind == DENSE:
-            n = n_blocks(network.n_samples, DENSE_ROWS) * n_blocks(layer.filters, forward_columns(network.n_samples))
+            n = dense_forward_blocks(layer, network.n_samples, forward_columns(network.n_samples))
             with parallel(num_threads=threads_for(network, network.n_samples * layer.n_weights)):
                 record_region(DENSE_FORWARD, n)
                 for block in prange(n, schedule="dynamic", chunksize=1):
@@ -202,9 +202,8 @@ cdef void dense_backward_block(const Network* network, const Layer* layer, real*
 
 cdef void dense_backward(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
     cdef real* d_outputs = gradients_of(network, layer.output_at, 0, 0)
-    cdef Py_ssize_t n_inputs = input_size(layer)
-    cdef Py_ssize_t weight_blocks = n_blocks(n_inputs, DENSE_ROWS)
-    cdef Py_ssize_t input_blocks = n_blocks(n_inputs, DENSE_COLUMNS) if layer.input_gradient_wanted else 0
+    cdef Py_ssize_t weight_blocks = dense_weight_blocks(layer)
+    cdef Py_ssize_t input_blocks = dense_input_blocks(layer)
     cdef Py_ssize_t block
     activate_backward(layer.activation, values_of(network, layer.output_at, 0, 0), d_outputs, d_outputs,
                       network.n_samples * layer.filters)

@@ -31,8 +31,7 @@ cdef double finish_step(const Network* network, real* gradient, real strength, c
         layer = &network.layers[k]
         if layer.kind == POOLING:
             continue
-        # pieces of at least 4096 numbers, at most MAXIMUM_PIECES of them
-        size = max(4096, ((layer.n_weights + MAXIMUM_PIECES - 1) // MAXIMUM_PIECES + 15) // 16 * 16)
+        size = update_size(layer)
         n_pieces = n_blocks(layer.n_weights, size)
         with parallel(num_threads=threads_for(network, 16 * layer.n_weights)):
             record_region(UPDATE_PIECES, n_pieces)
