@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from sklearn_cnn._network.geometry import output_length
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, build_layers, skipped_pixels
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, build_layers, sees_all, skipped_pixels
 
 DEFAULTS = {
     "n_filters": 4, "kernel_size": 3, "stride": 1, "padding": "same", "padding_mode": "zeros", "pooling": "max",
@@ -156,12 +156,12 @@ def test_skipped_pixels_are_those_no_window_covers():
     assert skipped_pixels(5, 3, 3, (0, 0)) == [3, 4]
     assert skipped_pixels(7, 1, 3, (0, 0)) == [1, 2, 4, 5]
     assert skipped_pixels(5, 3, 3, (1, 1)) == []
-    for length, window, stride, before, after in itertools.product(
-        range(1, 8), range(1, 4), range(1, 5), (0, 2), (0, 1)
-    ):
-        n_positions, at_the_end = output_length(length, window, stride, (before, after))
-        skipped = skipped_pixels(length, window, stride, (before, after))
-        assert len(skipped) >= min(at_the_end - after, length) if n_positions else len(skipped) == length
+    for length, window, stride, *padding in itertools.product(range(1, 8), range(1, 6), range(1, 9), (0, 2, 7), (0, 1, 3)):
+        n_positions, _ = output_length(length, window, stride, padding)
+        covered = {i * stride + k - padding[0] for i in range(n_positions) for k in range(window)}
+        unseen = [pixel for pixel in range(length) if pixel not in covered]
+        assert skipped_pixels(length, window, stride, padding) == unseen
+        assert sees_all(length, window, stride, padding) == (unseen == [])
 
 
 def test_layers_are_values():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from images import bars, small_network
 from problems import choose, gaussian_parameters
+from processes import run_python
 from reference import network_forward
 from sklearn import config_context
 from sklearn.base import BaseEstimator
@@ -244,6 +245,22 @@ def test_the_lecture_s_example_warns():
     message = str(record[0].message)
     assert "rows 3 to 4 and columns 3 to 4 of its 5 x 5 input" in message
     assert "padding='same' or stride=2" in message
+
+
+def test_the_remedy_against_a_long_stride_is_found_without_a_long_search():
+    code = """
+        from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+        from sklearn_cnn._network.plan import build_plan
+        from sklearn_cnn._network.summary import geometry_warnings
+        for length, window, stride in (16_000, 3, 300_000), (16_000, 3, 2**31 - 1), (16_000, 512, 256), (2**20, 2**19, 2**19 - 1):
+            layer = ConvolutionBlock(1, (1, window), (1, stride))
+            print(*geometry_warnings(build_plan((layer, DenseLayer(1)), (1, length, 1))))
+    """
+    warned = run_python(code, timeout=60).splitlines()
+    assert "values 3 to 15999 of its 1 x 16000 input. Use stride=1 or a kernel_size of at least the stride" in warned[0]
+    assert "Use stride=1 or" in warned[1]
+    assert "Use padding='same' or stride=242 to see" in warned[2]
+    assert "never sees value 1048575 " in warned[3]
 
 
 @pytest.mark.parametrize("remedy", [{"padding": "same"}, {"stride": 2}])

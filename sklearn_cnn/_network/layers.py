@@ -355,6 +355,21 @@ def _map_shape(layer, shape):
     ]
 
 
+def sees_all(length, window, stride, padding):
+    """Say whether windows cover every pixel of an axis (without its padding), at a cost that does not grow with the axis.
+
+    Examples
+    --------
+    >>> from sklearn_cnn._network.layers import sees_all
+    >>> sees_all(5, 3, 3, (0, 0)), sees_all(5, 3, 2, (0, 0))
+    (False, True)
+    """
+    n_positions, n_skipped = output_length(length, window, stride, padding)
+    in_padding = padding[0] // stride  # number of steps whose gap may be nothing but padding
+    has_gap = stride > window and in_padding < n_positions - 1 and in_padding * stride + window - padding[0] < length
+    return n_positions > 0 and n_skipped <= padding[1] and not has_gap
+
+
 def skipped_pixels(length, window, stride, padding):
     """Return the pixels of an axis (without its padding) that no window covers, as a list of indices.
 
@@ -365,5 +380,6 @@ def skipped_pixels(length, window, stride, padding):
     [3, 4]
     """
     n_positions, _ = output_length(length, window, stride, padding)
-    covered = {i * stride + k - padding[0] for i in range(n_positions) for k in range(window)}
-    return [pixel for pixel in range(length) if pixel not in covered]
+    behind = (n_positions - 1) * stride + window - padding[0] if n_positions > 0 else 0
+    between = [] if stride <= window else [i for i in range(min(behind, length)) if (i + padding[0]) % stride >= window]
+    return [*between, *range(max(behind, 0), length)]

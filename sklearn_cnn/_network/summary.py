@@ -5,11 +5,12 @@ Everything here is integer arithmetic on a plan. The recursion of receptive fiel
 
 import math
 
-from sklearn_cnn._network.geometry import output_length, resolve_padding
-from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer, skipped_pixels
+from sklearn_cnn._network.geometry import resolve_padding
+from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer, sees_all, skipped_pixels
 
 NO_PADDING = ((0, 0), (0, 0))
 NORMALISATION = "batch norm"
+MOST_STRIDES = 2000  # that are looked at for a remedy, the largest first
 MOST_RANGES = 3  # ranges of pixels that a warning lists one by one
 
 
@@ -301,13 +302,10 @@ def _pooling_one_pixel(block, layer, plan):
 
 
 def _remedy(layer, shape):
-    """Name the settings that leave no pixel out."""
-    strides = [
-        stride
-        for stride in range(max(layer.stride) - 1, 0, -1)
-        if not _pixels(shape, layer.kernel_size, *_at_most(layer, stride, shape))
-    ]
-    ways = [] if not strides else [f"stride={strides[0]}"]
+    """Name the settings that leave no pixel out. A stride of 1 does; of larger ones not all are looked at."""
+    largest = min(max(layer.stride) - 1, max(layer.kernel_size))
+    strides = [*range(largest, max(largest - MOST_STRIDES, 1), -1), 1]
+    ways = [f"stride={next(stride for stride in strides if _sees_all(layer, stride, shape))}"]
     if layer.padding != "same" and all(s <= k for s, k in zip(layer.stride, layer.kernel_size, strict=True)):
         ways.insert(0, "padding='same'")
     if any(s > k for s, k in zip(layer.stride, layer.kernel_size, strict=True)):
@@ -321,6 +319,12 @@ def _at_most(layer, stride, shape):
     return limited, resolve_padding(layer.padding, shape, layer.kernel_size, limited)
 
 
+def _sees_all(layer, stride, shape):
+    """Say whether the layer with a stride of at most this leaves no pixel out."""
+    axes = zip(shape, layer.kernel_size, *_at_most(layer, stride, shape), strict=True)
+    return all(sees_all(*axis) for axis in axes)
+
+
 def _pixels(shape, window, stride, padding):
     """Name the rows and columns that no window covers, "" if there are none."""
     words = ("row", "column") if shape[0] > 1 else ("row", "value")
@@ -329,9 +333,7 @@ def _pixels(shape, window, stride, padding):
 
 
 def _never_seen(length, window, stride, padding):
-    if stride <= window and output_length(length, window, stride, padding)[1] <= padding[1]:
-        return []
-    return skipped_pixels(length, window, stride, padding)
+    return [] if sees_all(length, window, stride, padding) else skipped_pixels(length, window, stride, padding)
 
 
 def _named(word, unseen, length):
