@@ -1,0 +1,112 @@
+"""Mistakes that were once made on purpose, and that no test noticed then: one test for each."""
+
+import threading
+
+import numpy as np
+import pytest
+from images import bars, fitted_arrays, small_network
+
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
+from sklearn_cnn._kernels import default_level
+from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.layers import DenseLayer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.plan import build_plan
+
+
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+def test_weights_of_classes_and_of_samples_are_multiplied(how):
+    """class_weight was ignored where sample_weight was given, too."""
+    X, y = bars()
+    of_classes, of_samples = {0: 1.0, 1: 4.0, 2: 0.5}, np.random.default_rng(0).integers(1, 5, len(y)) / 2
+    both, by_sample = small_network(class_weight=of_classes), small_network()
+    options = {"classes": [0, 1, 2]} if how == "partial_fit" else {}
+    getattr(both, how)(X, y, sample_weight=of_samples, **options)
+    getattr(by_sample, how)(X, y, sample_weight=of_samples * np.array([1.0, 4.0, 0.5])[y], **options)
+    assert fitted_arrays(both) == fitted_arrays(by_sample)
+
+
+def test_early_stopping_brings_everything_of_the_best_epoch_back():
+    """The copy of the best epoch shared its second moment with the training that went on."""
+    X, y = bars()
+    settings = {"batch_norm": True, "batch_size": 16, "learning_rate_init": 0.3}
+    stopped = small_network(**settings, max_iter=9, early_stopping=True, n_iter_no_change=100)
+    stopped.fit(X, y, X_val=X[:9], y_val=y[:9])
+    assert 0 < stopped.best_iter_ < 9
+    best = small_network(**settings, max_iter=stopped.best_iter_, early_stopping=False).fit(X, y)
+    for name in ("parameters", "statistics", "first_moment", "second_moment"):
+        assert fitted_arrays(stopped)[name] == fitted_arrays(best)[name], name
+    assert vars(stopped)["_fitted"]["t"] == vars(best)["_fitted"]["t"]
+
+
+def test_the_loss_of_an_epoch_counts_mini_batches_by_their_weights():
+    """It was divided by the number of rows."""
+    X, y = bars(24)
+    weight = np.where(np.arange(24) < 8, 6.0, 0.25)
+    settings = {"batch_size": 8, "shuffle": False, "solver": "sgd", "learning_rate_init": 1e-30, "alpha": 0.0, "max_iter": 1}
+    settings["scale_input"] = False
+    loss = small_network(**settings).fit(X, y, sample_weight=weight).loss_
+    parts = [small_network(**settings).fit(X[i : i + 8], y[i : i + 8], sample_weight=weight[i : i + 8]).loss_ for i in (0, 8, 16)]
+    assert np.isclose(loss, np.average(parts, weights=[48, 2, 2]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.uint64])
+def test_integers_keep_their_low_digits_until_the_mean_is_subtracted(dtype):
+    """int32 was rounded to float32, which has 24 bits, before: images on a high base were all the same."""
+    X, y = bars()
+    small = np.clip(np.round(X * 3), -100, 100).astype(np.int64)
+    high = (small + 2**26).astype(dtype)
+    assert len(np.unique(high.astype(np.float32))) < len(np.unique(high)) / 2
+    settings = {"max_iter": 3, "random_state": 0}
+    exact = ConvNetClassifier(4, **settings).fit(high.astype(np.float64), y)
+    integers = ConvNetClassifier(4, **settings).fit(high, y)
+    assert fitted_arrays(integers)["parameters"] == fitted_arrays(exact)["parameters"]
+    assert integers.predict_proba(high).tobytes() == exact.predict_proba(high.astype(np.float64)).tobytes()
+
+
+def idle_workspaces(network, n_samples):
+    """The list that workspaces for so many samples wait in."""
+    capacity = network_module.prediction_capacity(network.plan, n_samples)
+    return network_module._idle_workspaces(network.plan, capacity, 1, network.dtype, default_level())
+
+
+def test_no_more_than_a_few_workspaces_wait_for_predictions():
+    """There was no limit: as many were kept as threads had ever predicted at once."""
+    plan = build_plan((DenseLayer(2),), (4, 4, 1))
+    network = Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
+    n_threads = network_module.LARGEST_IDLE_COUNT + 6
+    together = threading.Barrier(n_threads)
+    borrow = network_module._borrow_workspace
+
+    def borrow_together(*arguments):
+        together.wait(60)
+        return borrow(*arguments)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(network_module, "_borrow_workspace", borrow_together)
+        predictions = [threading.Thread(target=network.scores, args=(np.zeros((2, 16), np.float32),)) for _ in range(n_threads)]
+        for prediction in predictions:
+            prediction.start()
+        for prediction in predictions:
+            prediction.join()
+    assert 1 <= len(idle_workspaces(network, 2)) <= network_module.LARGEST_IDLE_COUNT
+
+
+def test_a_large_workspace_is_given_back_at_once():
+    """There was no limit here, either: the memory of the largest prediction stayed."""
+    plan = build_plan((DenseLayer(300),), (40, 40, 1))
+    network = Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
+    network.scores(np.zeros((1000, 1600), dtype=np.float32))
+    capacity = network_module.prediction_capacity(plan, 1000)
+    workspace = network_module.Workspace(plan, capacity, 1, False, np.dtype(np.float32), None)
+    assert workspace.numbers.nbytes > network_module.LARGEST_IDLE_BYTES
+    assert idle_workspaces(network, 1000) == []
+
+
+def test_a_regressor_counts_weights_in_its_scaling_and_its_loss():
+    X, y = bars()
+    weight = np.random.default_rng(0).integers(1, 4, len(y))
+    settings = {"max_iter": 20, "random_state": 0, "batch_norm": False}
+    twice = ConvNetRegressor(4, **settings).fit(X, y, sample_weight=2.0 * weight)
+    once = ConvNetRegressor(4, **settings, alpha=5e-5).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(twice.loss_curve_, once.loss_curve_, rtol=1e-5)
