@@ -1,0 +1,24 @@
+"""What small networks learn and answer is, bit for bit, what has been written down, at every level."""
+
+import golden_bits
+import pytest
+
+from sklearn_cnn._kernels import available_levels
+
+
+@pytest.mark.skipif(
+    golden_bits.recorded()["toolchain"] != golden_bits.toolchain(),
+    reason=f"the bits are those of {golden_bits.recorded()['toolchain']}, and this is {golden_bits.toolchain()}",
+)
+@pytest.mark.parametrize("level", available_levels())
+def test_no_bit_has_changed(level):
+    """A change that is meant: python tests/golden_bits.py --write, and a line under "Changed bits" of the changelog."""
+    assert golden_bits.digests_of_level(level) == golden_bits.recorded()["levels"][level]
+
+
+def test_every_network_is_written_down_at_every_level():
+    levels = golden_bits.recorded()["levels"]
+    assert {*levels} >= {*available_levels()}
+    for digests in levels.values():
+        assert {*digests} == {*golden_bits.NETWORKS}
+        assert len({*digests.values()}) == len(digests) >= 12
