@@ -32,7 +32,7 @@ from sklearn_cnn._estimator.diagram import NetworkDiagram
 from sklearn_cnn._estimator.fitted import fitted_network, refuse_tainted, restored
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
-from sklearn_cnn._estimator.parameters import check_parameters, n_threads_of
+from sklearn_cnn._estimator.parameters import check_parameters, is_one_of, n_threads_of
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
 from sklearn_cnn._estimator.state import (
     OF_TRAINING,
@@ -62,7 +62,7 @@ _CHECKED: WeakKeyDictionary = WeakKeyDictionary()
 
 def has_mini_batches(estimator):
     """Say whether an estimator has `partial_fit`; the error says why not."""
-    if estimator.solver in FULL_BATCH_SOLVERS:
+    if is_one_of(estimator.solver, FULL_BATCH_SOLVERS):
         raise AttributeError(
             f"partial_fit is for solvers with mini-batches, and solver={estimator.solver!r} trains on all samples at once. Use "
             "solver='adam', or fit with warm_start=True."
@@ -218,7 +218,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on. Every
         `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does.
     n_jobs : int or None, default=None
-        Number of threads. None leaves it to OpenMP within the limits set from outside. The results do not depend on it.
+        Number of threads. None leaves it to OpenMP within the limits set from outside. There are never more than the work has
+        pieces, than four for each processor, or than the system allows. The results do not depend on it.
 
     Attributes
     ----------

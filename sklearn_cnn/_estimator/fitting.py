@@ -22,7 +22,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import geometry_warnings
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer
 from sklearn_cnn._training.augmentation import build_augmentation
-from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, train
+from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, check_end, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
 from sklearn_cnn._training.lbfgs import FullBatch, distinct_rows
@@ -179,6 +179,9 @@ def fit_network(
     else:
         call |= {"shuffle": bool(estimator.shuffle), "evaluate": evaluate, "progress": progress}
         listen(train(trainer, examples, watch.learning_rate, random_state, **call), listeners, trainer, start)
+        if begins_cycle:  # what another call goes on from shows in its first loss
+            rate = watch.learning_rate.initial
+            check_end(trainer, examples, batch_size, rate, progress.n_epochs, progress.largest_loss)
     fitted = fitted_state()
     if saving is not None:
         saving.finish(fitted)

@@ -2,13 +2,14 @@
 
 import math
 import os
-import reprlib
 
 import numpy as np
 
 from sklearn_cnn._estimator.parameters import plain
 from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._network.words import shown
 
+MOST_DIMENSIONS = 64  # of NumPy's arrays
 IMAGE_FORMS = "(n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)"
 
 # The smallest square that looks like an image: digits as small as 5x5 are drawn, 4x4 are not. Colour needs more: a small number
@@ -159,12 +160,12 @@ def resolve_input_shape(input_shape, image_shape, n_features):
     declared = declared_shape(input_shape)
     if declared is not None and image_shape is not None and declared != image_shape:
         raise ValueError(
-            f"input_shape={reprlib.repr(input_shape)} means {declared} (rows, columns, channels), but the samples of X have "
+            f"input_shape={shown(input_shape)} means {declared} (rows, columns, channels), but the samples of X have "
             f"shape {image_shape}. Correct input_shape, or leave it at None, since X tells its own shape."
         )
     if declared is not None and math.prod(declared) != n_features:
         raise ValueError(
-            f"input_shape={reprlib.repr(input_shape)} means {math.prod(declared)} values per sample, but X has {n_features} "
+            f"input_shape={shown(input_shape)} means {math.prod(declared)} values per sample, but X has {n_features} "
             "features. Pass the (rows, columns) or (rows, columns, channels) of the images that were flattened into X."
         )
     if declared is None and image_shape is None:
@@ -262,8 +263,8 @@ def explain_samples(X, error):
     "X holds text, such as 'cat.jpg', "
     """
     first = X
-    while isinstance(first, list | tuple) and first:
-        first = first[0]
+    for _ in range(MOST_DIMENSIONS):  # a list may hold itself
+        first = first[0] if isinstance(first, list | tuple) and first else first
     if isinstance(first, np.ndarray) or hasattr(first, "to_numpy"):
         first = next(iter(np.asarray(first).ravel()[:1].tolist()), None)
     if isinstance(first, str | bytes | os.PathLike):

@@ -1,8 +1,8 @@
 """Class labels of any type and the targets a network learns in their place."""
 
-import reprlib
-
 import numpy as np
+
+from sklearn_cnn._network.words import shown
 
 #: What y says of a fitted classifier.
 CLASS_ATTRIBUTES = ("classes_", "n_outputs_", "out_activation_", "is_multilabel", "is_sparse")
@@ -80,12 +80,12 @@ def refuse_other_classes(y, classes, known):
         found = sorted_labels(y, "y")
         if not np.array_equal(found, known):
             raise ValueError(
-                f"warm_start needs the classes of the fit that is to be continued, {reprlib.repr(known.tolist())}, but y has "
-                f"{reprlib.repr(found.tolist())}. Use partial_fit for samples of some of the classes, or warm_start=False to "
+                f"warm_start needs the classes of the fit that is to be continued, {shown(known.tolist())}, but y has "
+                f"{shown(found.tolist())}. Use partial_fit for samples of some of the classes, or warm_start=False to "
                 "start anew."
             )
     elif classes is not None and len(classes) > 0 and not np.array_equal(classes, known):
-        raise ValueError(f"classes={reprlib.repr(classes)} is not the same as {known}, the classes of the last call or of y.")
+        raise ValueError(f"classes={shown(classes)} is not the same as {known}, the classes of the last call or of y.")
 
 
 def encode_labels(y, classes, name="y"):
@@ -115,8 +115,8 @@ def encode_labels(y, classes, name="y"):
     place = {label: code for code, label in enumerate(classes.tolist())}
     unknown = [label for label in distinct.tolist() if label not in place]
     if unknown:
-        known = reprlib.repr(classes.tolist())
-        raise ValueError(f"{name} has labels {reprlib.repr(unknown)} that are not among the classes {known}.")
+        known = shown(classes.tolist())
+        raise ValueError(f"{name} has labels {shown(unknown)} that are not among the classes {known}.")
     return np.array([place[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
 
 

@@ -1,7 +1,6 @@
 """What each parameter of an estimator may be: one row of a table each, checked before anything is computed."""
 
 import math
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,12 +15,15 @@ from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.schedules import SCHEDULES
 
 # Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.
 LARGEST_SIZE = 2**31 - 1
+LARGEST_INTEGER = 2**1000  # larger ones are no floats
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 MOST_BLOCKS = 1000
+DEPTH = 3  # of lists in lists that a parameter may be: whatever is deeper, or holds itself, is left to its rule
 MOST_THREADS = 1024
 
 # Parameters that may be a pair (rows, columns).
@@ -44,25 +46,30 @@ class Rule:
     example: str
 
 
-def plain(value):
+def plain(value, depth=DEPTH):
     """Turn NumPy scalars and arrays, also inside lists and tuples, into plain Python; leave everything else alone."""
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(value.tolist(), depth)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, list | tuple) and len(value) <= MOST_BLOCKS:
-        return type(value)(map(plain, value)) if type(value) in (list, tuple) else tuple(map(plain, value))
+    if isinstance(value, list | tuple) and len(value) <= MOST_BLOCKS and depth > 0:
+        entries = [plain(entry, depth - 1) for entry in value]
+        return entries if type(value) is list else tuple(entries)
     return value
 
 
 def is_integer(value, low=-math.inf):
-    """Say whether a value is an integer of at least `low`; a bool is none."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
+    """Say whether a value is an integer of at least `low` that a float can hold; a bool is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value <= LARGEST_INTEGER
 
 
 def is_real(value, low, high=LARGEST_NUMBER, *, above_low=False, below_high=False):
     """Say whether a value is a finite number within bounds that belong to the range unless said otherwise."""
-    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        return False
+    if isinstance(value, np.floating):
+        value = float(value)  # a bound that is rounded to float16 is infinite
+    if not low <= value <= high:
         return False
     return not ((above_low and value == low) or (below_high and value == high))
 
@@ -332,7 +339,7 @@ def check_full_batch(estimator):
         value = getattr(estimator, name)
         if not is_off(plain(value)):
             raise InvalidParameterError(
-                f"{name}={reprlib.repr(value)} is not possible with solver={estimator.solver!r}, which trains on all samples at "
+                f"{name}={shown(value)} is not possible with solver={estimator.solver!r}, which trains on all samples at "
                 f"once, as they are, until nothing gets better. Set {name}={off}, or use solver='adam'."
             )
 
@@ -344,7 +351,7 @@ def check_rules(estimator, rules):
         if rule is not None and not rule.accepts(value):
             kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
             raise InvalidParameterError(
-                f"{name}={reprlib.repr(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
+                f"{name}={shown(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
                 f"for example {name}={rule.example}."
             )
 
@@ -378,7 +385,7 @@ def check_sizes(name, value):
             if isinstance(size, int) and size > LARGEST_SIZE:
                 needs = f" alone would need at least {4 * size:,} bytes;" if name in SIZES_IN_MEMORY else " is out of range;"
                 raise InvalidParameterError(
-                    f"{name}={reprlib.repr(value)}: {size} in block {block}{needs} choose at most {LARGEST_SIZE}."
+                    f"{name}={shown(value)}: {size} in block {block}{needs} choose at most {LARGEST_SIZE}."
                 )
 
 

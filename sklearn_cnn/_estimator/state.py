@@ -9,7 +9,6 @@ that the value stands in; rows above have been checked by then. A row that is a 
 """
 
 import math
-import reprlib
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn_cnn._estimator.watching import KEPT, OF_BEST_EPOCH
 from sklearn_cnn._network.packing import is_size, unpack_layers
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.history import FIELDS_OF_EPOCH, has_record_length, is_record
 from sklearn_cnn._training.state import ARRAYS
 
@@ -61,7 +61,7 @@ def found(value):
     if isinstance(value, np.ndarray):
         return f"it is an array of {value.dtype} and shape {value.shape}"
     if value is None or isinstance(value, bool | float | str) or (type(value) is int and abs(value) <= LARGEST_INTEGER):
-        return f"it is {reprlib.repr(value)}"
+        return f"it is {shown(value)}"
     return f"it is another {type(value).__name__}"
 
 

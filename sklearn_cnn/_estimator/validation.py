@@ -1,6 +1,5 @@
 """Checks of X, y and sample weights: what comes in is either read as it is or refused with a reason, and never changed."""
 
-import reprlib
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_cnn._estimator.images import as_images, explain_samples, explain_shape, flatten_images, from_other_library
 from sklearn_cnn._estimator.state import is_finite_float32
 from sklearn_cnn._network.layers import ConvolutionBlock
+from sklearn_cnn._network.words import shown
 
 PASS_LABELS = (
     "Pass one label for each sample, or for several labels an indicator matrix, for example by "
@@ -186,6 +186,8 @@ def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
         raise ValueError(f"{name} contains a value too large for dtype('float32'); divide it by its mean.")
     if not weight.astype(np.float32).any():
         raise ValueError(f"{name} is zero for every sample, which leaves nothing to learn from. Give some a positive weight.")
+    if weight.max() < np.finfo(np.float32).tiny:
+        raise ValueError(f"{name} is too small for dtype('float32'); the largest is {weight.max():g}. Divide it by its mean.")
     return weight
 
 
@@ -260,9 +262,16 @@ def check_classes(classes):
         raise TypeError("classes is a sparse matrix; pass the labels as a list or a one-dimensional array.")
     classes = from_other_library(classes, "classes")
     refuse_string_dtype(classes, "classes")
-    if isinstance(classes, str) or np.ndim(classes) != 1 or len(classes) == 0:
-        raise ValueError(f"classes={reprlib.repr(classes)} must be a list or a one-dimensional array of all labels to come.")
-    return unique_labels(classes)
+    if np.ma.is_masked(classes):
+        raise ValueError("classes has masked values; pass the labels that there are.")
+    try:
+        if isinstance(classes, str) or np.ndim(classes) != 1 or len(classes) == 0:
+            raise ValueError("it is none")
+        return unique_labels(classes)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"classes={shown(classes)} must be a list or a one-dimensional array of all labels to come, of one type: {error}."
+        ) from error
 
 
 def check_numbers(estimator, y, n_samples, name="y"):

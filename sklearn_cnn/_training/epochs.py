@@ -16,6 +16,8 @@ from sklearn_cnn._training.state import solver_state
 
 # A loss this many times as large as before the first update is no longer one that training comes back from.
 ABSURD_GROWTH = 1e6
+# Beyond this one, float32 has no numbers left for the squares in between, however large the first loss was.
+LARGEST_LOSS = 1e30
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def made_by_function(function, examples, rows, epoch, number):
 
 def largest_loss(first_loss):
     """Return the loss beyond which training has diverged, though every number is finite still."""
-    return ABSURD_GROWTH * max(1.0, first_loss) if math.isfinite(first_loss) else -math.inf
+    return min(ABSURD_GROWTH * max(1.0, first_loss), LARGEST_LOSS) if math.isfinite(first_loss) else -math.inf
 
 
 def check_parameters_finite(trainer, loss, learning_rate, epoch):
@@ -268,9 +270,39 @@ def check_parameters_finite(trainer, loss, learning_rate, epoch):
         raise diverged(epoch, loss, learning_rate)
 
 
+def check_end(trainer, examples, batch_size, learning_rate, epoch, largest):
+    """Catch a divergence in the last updates of a fit: ask for the loss that the next mini-batch would have had.
+
+    Parameters
+    ----------
+    trainer, examples
+        As for `train`, which has ended.
+    batch_size : int
+        Samples of a mini-batch.
+    learning_rate : float
+        For the error message.
+    epoch : int
+        Number of the last epoch in this call, for the error message.
+    largest : float or None
+        Loss beyond which training has diverged; None if there was no mini-batch.
+
+    Raises
+    ------
+    ValueError
+        If the loss is beyond it.
+    """
+    rows = examples.rows[:batch_size]
+    scaling = {"shift": examples.shift, "factor": examples.factor}
+    if largest is not None:
+        loss, _ = trainer.loss_gradient(examples.X, rows, examples.targets, examples.sample_weight, **scaling)
+        if not loss <= largest:  # also NaN
+            raise diverged(epoch, loss, learning_rate)
+
+
 def diverged(epoch, loss, learning_rate):
     """Build the error that says that training has diverged, and what to try."""
     return ValueError(
         f"Training diverged in epoch {epoch}: the loss is {loss:g} with a learning rate of {learning_rate:g}. Try a smaller "
-        f"learning_rate_init (for example {learning_rate / 10:g}), keep scale_input=True, or look for extreme values in X."
+        f"learning_rate_init (for example {learning_rate / 10:g}), keep scale_input=True, or look for extreme values in X or "
+        "sample_weight."
     )

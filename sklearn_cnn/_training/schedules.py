@@ -15,10 +15,19 @@ FINAL_SHARE = 1e-3
 # One cycle rises to this multiple of the initial rate, in this part of the cycle.
 LARGEST_SHARE, WARM_UP_PART = 10.0, 0.2
 
+
+def power_of(number, power):
+    """Return a power; what no float holds is infinite."""
+    try:
+        return float(number) ** power
+    except OverflowError:
+        return math.inf
+
+
 # schedule -> rate(initial rate, power, number of samples seen, number of times that training has stalled), for whole epochs
 RATES_OF_EPOCH: dict[str, Callable[[float, float, int, int], float]] = {
     "constant": lambda initial, power, n_samples_seen, n_stalls: initial,
-    "invscaling": lambda initial, power, n_samples_seen, n_stalls: initial / (n_samples_seen + 1) ** power,
+    "invscaling": lambda initial, power, n_samples_seen, n_stalls: initial / power_of(n_samples_seen + 1, power),
     "adaptive": lambda initial, power, n_samples_seen, n_stalls: initial / ADAPTIVE_DIVISOR**n_stalls,
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_cnn._network.geometry import resolve_padding
+from sklearn_cnn._network.words import shown
 
 #: What the operations take for rows and columns, what may stand around them, and what a backward pass returns.
 Size: TypeAlias = int | tuple[int, int]
@@ -16,14 +17,17 @@ Gradients: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating], NDArray
 LARGEST_INTEGER = 1 << 40  # beyond any image; sums and products of a few of them are still far from overflowing Python
 
 
-def real_arrays(**arrays: ArrayLike | None) -> list[NDArray[np.floating]]:
+def real_arrays(optional: str = "", **arrays: ArrayLike | None) -> list[NDArray[np.floating]]:
     """Return the arguments as C-contiguous arrays of one type, float32 or float64, in the order they came.
 
-    None stays None. The type is float32 if there is a float argument and none is wider, else float64.
+    None stays None where the argument is optional. The type is float32 if there is a float argument and none is wider, else
+    float64.
     """
     converted = {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
     widths = []
     for name, array in converted.items():
+        if array is None and name != optional:
+            raise TypeError(f"{name} is None. Give an array of numbers.")
         if array is None:
             continue
         if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
@@ -63,9 +67,9 @@ def integer(name, value, least):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}={value!r} is not an integer. Give an integer of at least {least}.") from None
+        raise TypeError(f"{name}={shown(value)} is not an integer. Give an integer of at least {least}.") from None
     if not least <= number <= LARGEST_INTEGER:
-        raise ValueError(f"{name}={value!r} is out of range. Give an integer from {least} to {LARGEST_INTEGER}.")
+        raise ValueError(f"{name}={shown(value)} is out of range. Give an integer from {least} to {LARGEST_INTEGER}.")
     return number
 
 
@@ -78,7 +82,7 @@ def pair(name, value, least=1):
     """Return (rows, columns) from one integer or a pair."""
     if is_sequence(value):
         if len(value) != 2:
-            raise ValueError(f"{name}={value!r} has {len(value)} entries. Give one integer or a pair (rows, columns).")
+            raise ValueError(f"{name}={shown(value)} has {len(value)} entries. Give one integer or a pair (rows, columns).")
         return integer(name, value[0], least), integer(name, value[1], least)
     number = integer(name, value, least)
     return number, number
@@ -95,7 +99,7 @@ def sides(padding, shape, kernel_size, stride):
     elif is_sequence(padding):
         if len(padding) != 2:
             raise ValueError(
-                f"padding={padding!r} has {len(padding)} entries. Give an integer, (rows, columns) or "
+                f"padding={shown(padding)} has {len(padding)} entries. Give an integer, (rows, columns) or "
                 "((top, bottom), (left, right))."
             )
         padding = tuple(pair("padding", entry, 0) for entry in padding)
@@ -107,7 +111,7 @@ def sides(padding, shape, kernel_size, stride):
 def choice(name, value, options):
     """Return one of a few names."""
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name}={value!r} is unknown. Give one of {', '.join(map(repr, options))}.")
+        raise ValueError(f"{name}={shown(value)} is unknown. Give one of {', '.join(map(repr, options))}.")
     return value
 
 

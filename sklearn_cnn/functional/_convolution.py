@@ -50,7 +50,7 @@ def _layer(X, kernels, stride, padding, padding_mode):
 
 
 def _forward(X, kernels, bias, stride, padding, padding_mode):
-    X, kernels, bias = real_arrays(X=X, kernels=kernels, bias=bias)
+    X, kernels, bias = real_arrays("bias", X=X, kernels=kernels, bias=bias)
     layer = _layer(X, kernels, stride, padding, padding_mode)
     if bias is not None:
         check_shape("bias", bias, kernels.shape[:-3], "for one number per kernel")

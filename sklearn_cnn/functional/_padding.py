@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.plan import build_plan, table
+from sklearn_cnn._network.words import shown
 from sklearn_cnn.functional._arguments import (
     Padding,
     Size,
@@ -220,7 +221,7 @@ def image_shape(input_shape):
     """Return (rows, columns, channels) of one image as integers; one channel where none are given."""
     if not is_sequence(input_shape) or len(input_shape) not in {2, 3}:
         raise ValueError(
-            f"input_shape={input_shape!r}: give (rows, columns) or (rows, columns, channels) of one image."
+            f"input_shape={shown(input_shape)}: give (rows, columns) or (rows, columns, channels) of one image."
         )
     shape = tuple(integer("input_shape", length, 1) for length in input_shape)
     return shape if len(shape) == 3 else (*shape, 1)

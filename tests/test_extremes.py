@@ -1,0 +1,170 @@
+"""Values at the edge of what numbers can be: each ends in one clear error that names it, or is computed as any other."""
+
+import platform
+
+import numpy as np
+import pytest
+from images import bars, fitted_arrays, small_network
+from problems import each_level, gaussian_parameters
+from scipy import sparse
+
+from sklearn_cnn import ConvNetRegressor, ImageAugmentation, functional
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
+
+# ----------------------------------------------------------------------------------------------------------- parameters
+
+
+def test_a_power_beyond_all_floats_is_a_learning_rate_of_zero():
+    X, y = bars()
+    network = small_network(solver="sgd", learning_rate="invscaling", power_t=300, max_iter=3).fit(X, y)
+    assert network.learning_rate_curve_ == [1e-2, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["alpha", "learning_rate_init", "power_t", "tol", "epsilon"])
+@pytest.mark.parametrize("value", [np.float16("inf"), np.float32("inf"), np.longdouble("inf"), np.float16("nan")])
+def test_an_infinite_number_of_any_type_passes_no_bound(name, value):
+    X, y = bars()
+    with pytest.raises(ValueError, match=f"^{name}=.* is not valid"):
+        small_network(**{name: value}).fit(X, y)
+
+
+def test_numbers_of_half_precision_are_numbers():
+    X, y = bars()
+    half, double = (small_network(alpha=number, beta_1=number).fit(X, y) for number in (np.float16(0.5), 0.5))
+    assert fitted_arrays(half) == fitted_arrays(double)
+
+
+@pytest.mark.parametrize("name", ["max_iter", "batch_size", "n_filters", "stride", "padding", "alpha", "random_state", "n_jobs"])
+def test_an_integer_that_python_does_not_write_is_named_by_its_bits(name):
+    X, y = bars()
+    with pytest.raises(ValueError, match=f"^{name}=an integer of 16610 bits is not valid"):
+        small_network(**{name: 10**5000}).fit(X, y)
+
+
+def holding_itself():
+    value = []
+    value.append(value)
+    return value
+
+
+def deep(depth=100_000):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("make", [holding_itself, deep])
+def test_lists_without_an_end_are_refused(make):
+    X, y = bars()
+    value, network = make(), small_network()
+    for name in ("n_filters", "kernel_size", "padding", "pooling", "hidden_layer_sizes", "dropout", "input_shape", "alpha"):
+        with pytest.raises(ValueError, match=rf"^{name}=\[\[\[.* is not valid"):
+            small_network(**{name: value}).fit(X, y)
+    with pytest.raises(ValueError, match=r"^shift=\[\[\[.* is not valid"):
+        small_network(augment=ImageAugmentation(shift=value)).fit(X, y)
+    for arguments in ((value, y), (X, value), (X, y, value)):
+        with pytest.raises(ValueError, match="sequence"):
+            network.fit(*arguments)
+    with pytest.raises(ValueError, match="sequence"):
+        ConvNetRegressor().fit(X, value)
+    with pytest.raises(ValueError, match="classes="):
+        network.partial_fit(X, y, classes=value)
+    with pytest.raises((ValueError, TypeError), match=r"stride=\[\["):
+        functional.im2col(X[..., None], 3, stride=value)
+    with pytest.raises((ValueError, TypeError), match=r"padding=\[\["):
+        functional.pad(X[..., None], value)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        3, True, "ab", ["a", 1], [1, "a", None], [np.nan, 1, 2], [[0, 1]], [[0], [1, 2]], [], {0, 1, 2}, [{}], [0.5, 1.5],
+        [b"a", b"b"],
+        np.ma.masked_equal([0, 1, 2], 1), sparse.csr_array([[0, 1, 2]]), np.array([0, 1j]), iter([0, 1]), [None, None],
+    ],
+    ids=lambda classes: type(classes).__name__,
+)  # fmt: skip
+def test_an_error_about_the_classes_says_so(classes):
+    X, y = bars()
+    with pytest.raises((ValueError, TypeError), match="classes"):
+        small_network().partial_fit(X, y, classes=classes)
+
+
+ARRAYS = {
+    "average_pool2d": 1, "average_pool2d_backward": 2, "col2im": 1, "conv2d": 2, "conv2d_backward": 3, "convolve": 2,
+    "cross_correlate": 2, "flip_kernel": 1, "im2col": 1, "local2d": 2, "local2d_backward": 3, "max_pool2d": 1,
+    "max_pool2d_backward": 2, "pad": 1,
+}  # fmt: skip
+OTHERS = {"col2im": ((5, 5), 3), "im2col": (3,), "pad": (1,)}
+
+
+@pytest.mark.parametrize(("name", "place"), [(name, place) for name, n_arrays in ARRAYS.items() for place in range(n_arrays)])
+def test_none_is_no_array(name, place):
+    arrays = [np.ones((1, 5, 5, 1)), np.ones((1, 1, 5, 5))] + [np.ones((1, 1, 5, 5))] * (ARRAYS[name] - 2)
+    arrays = arrays[: ARRAYS[name]]
+    arrays[place] = None
+    with pytest.raises((ValueError, TypeError), match=r"is None|axes|has no axis|shape \(\)"):
+        getattr(functional, name)(*arrays, *OTHERS.get(name, ()))
+
+
+def test_every_function_of_arrays_is_in_the_table():
+    assert {*functional.__all__} == {*ARRAYS, "output_shape", "parameter_count", "receptive_field"}
+
+
+# ----------------------------------------------------------------------------------------------------- weights, divergence
+
+
+@pytest.mark.parametrize("weight", [1e-44, 1e-40])
+def test_weights_too_small_for_the_kernels_are_named(weight):
+    X, y = bars()
+    with pytest.raises(ValueError, match=r"^sample_weight is too small .* the largest is 1e-4"):
+        small_network().fit(X, y, sample_weight=np.full(len(X), weight))
+
+
+def test_a_divergence_in_the_last_update_of_a_fit_is_seen():
+    """After one epoch the first loss is all that anybody has seen; the second would be beyond all measure."""
+    X, y = bars()
+    network = small_network(solver="sgd", learning_rate_init=1e6, batch_size=len(X), max_iter=1)
+    with pytest.raises(ValueError, match=r"^Training diverged in epoch 1: the loss is .*e\+.* with a learning rate of 1e\+06"):
+        network.fit(X, y)
+    assert "_fitted" not in vars(network)
+
+
+def test_a_loss_that_float32_has_no_squares_for_is_a_divergence_whatever_came_before():
+    X, y = bars()
+    network = ConvNetRegressor(4, batch_norm=False, scale_input=False, max_iter=1)
+    with pytest.raises(ValueError, match=r"^Training diverged in epoch 1: the loss is .*extreme values in X or sample_weight"):
+        network.fit(X * np.float32(1e17), y)
+
+
+# --------------------------------------------------------------------------------------------------------- large offsets
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="a file with a hole takes no room there")
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@each_level
+def test_rows_beyond_two_and_four_gibibytes_are_read_where_they_are(tmp_path, level, dtype):
+    side = 1024
+    layers = (ConvolutionBlock(1, (8, 8), (8, 8), pooling="max", pool_size=(8, 8), pool_stride=(8, 8)), DenseLayer(2))
+    plan = build_plan(layers, (side, side, 1))
+    random_state = np.random.default_rng(0)
+    row_bytes = side * side * np.dtype(dtype).itemsize
+    rows = np.array([1, 2**31 // row_bytes + 1, 2**32 // row_bytes + 2])
+    X = np.memmap(tmp_path / "X", dtype, "w+", shape=(int(rows[-1]) + 1, side * side))
+    for row in rows:
+        X[row] = random_state.integers(0, 9, side * side)
+    near = np.array(X[rows])
+    parameters = gaussian_parameters(plan, random_state, np.float32)
+
+    def trained(X, rows):
+        trainer = Trainer(plan, parameters, loss="softmax", solver="sgd", batch_size=3, level=level)
+        targets = np.zeros((len(X), 2), dtype=np.float32)
+        targets[:, 1] = 1
+        return trainer.step(X, rows, targets, None, 0.1), trainer.parameters.tobytes()
+
+    assert trained(X, rows) == trained(near, np.arange(3))
+    X[rows[1]] = 0
+    assert trained(X, rows) != trained(near, np.arange(3))
