@@ -79,8 +79,9 @@ def test_no_more_than_a_few_workspaces_wait_for_predictions():
     borrow = network_module._borrow_workspace
 
     def borrow_together(*arguments):
-        together.wait(60)
-        return borrow(*arguments)
+        borrowed = borrow(*arguments)
+        together.wait(60)  # nobody gives one back before all have one
+        return borrowed
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(network_module, "_borrow_workspace", borrow_together)

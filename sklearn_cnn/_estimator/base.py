@@ -29,10 +29,10 @@ from sklearn_cnn._estimator.annotations import (
 from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT, CallbackSupportMixin, callback_listeners, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
-from sklearn_cnn._estimator.fitted import fitted_network, refuse_tainted, restored
+from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted, restored
 from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
-from sklearn_cnn._estimator.parameters import check_parameters, is_one_of, n_threads_of
+from sklearn_cnn._estimator.parameters import check_parameters, is_one_of
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
 from sklearn_cnn._estimator.state import (
     OF_TRAINING,

@@ -8,8 +8,10 @@ import math
 
 import numpy as np
 
+from sklearn_cnn._estimator.parameters import RULES, check_rules
 from sklearn_cnn._estimator.state import VALUES, check_entries, check_state, damaged, fitted_plan, is_finite_float32
 from sklearn_cnn._estimator.watching import with_record_of_epochs
+from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer
 from sklearn_cnn._network.network import Network, aligned_copy
 
@@ -41,6 +43,13 @@ def fitted_network(fitted):
     """
     network = Network(fitted_plan(fitted), fitted["parameters"], fitted["statistics"])
     return network, {name: fitted[name] for name in ("shift", "factor")}
+
+
+def n_threads_of(estimator):
+    """Return the number of threads that an estimator computes on; `n_jobs` is checked, which nobody may have done before."""
+    if not RULES["n_jobs"].accepts(estimator.n_jobs):
+        check_rules(estimator, {"n_jobs": RULES["n_jobs"]})
+    return effective_n_threads(estimator.n_jobs)
 
 
 def parameter_views(fitted, kind):

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sklearn_cnn._estimator.fitted import pack_random_state, unpack_random_state
+from sklearn_cnn._estimator.fitted import n_threads_of, pack_random_state, unpack_random_state
 from sklearn_cnn._estimator.memory import check_memory
-from sklearn_cnn._estimator.parameters import n_threads_of, plain, plain_augmentation, plain_geometry, warn_of_pairs
+from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry, warn_of_pairs
 from sklearn_cnn._estimator.saving import identity_of
 from sklearn_cnn._estimator.scoring import build_score
 from sklearn_cnn._estimator.state import fitted_plan, n_layers, number_type, plan_from_records

@@ -10,7 +10,6 @@ from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
 from sklearn_cnn._estimator.warning import warn
-from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
@@ -354,13 +353,6 @@ def check_rules(estimator, rules):
                 f"{name}={shown(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
                 f"for example {name}={rule.example}."
             )
-
-
-def n_threads_of(estimator):
-    """Return the number of threads that an estimator computes on; `n_jobs` is checked, which nobody may have done before."""
-    if not RULES["n_jobs"].accepts(estimator.n_jobs):
-        check_rules(estimator, {"n_jobs": RULES["n_jobs"]})
-    return effective_n_threads(estimator.n_jobs)
 
 
 def warn_of_pairs(estimator):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn._estimator.fitted import fitted_network, refuse_tainted
-from sklearn_cnn._estimator.parameters import n_threads_of
+from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted
 from sklearn_cnn._estimator.validation import check_map
 from sklearn_cnn._network.layers import layers_behind_map, layers_of_map
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_AXIS = 1 << 26  # pixels, padding included: the tables of copies take some dozen bytes for each
+
 #: Padding mode -> what it is to `numpy.pad`, for the numbers of the pixels; -1 is a zero.
 PADDING_MODES: dict[str, dict[str, Any]] = {"zeros": {"constant_values": -1}, "reflect": {"mode": "reflect"}}
 
@@ -106,6 +108,11 @@ def padding_sources(length, padding, mode):
     >>> padding_sources(2, (1, 1), "zeros").tolist()
     [-1, 0, 1, -1]
     """
+    if length + sum(padding) > LARGEST_AXIS:
+        raise ValueError(
+            f"An axis of {length} pixels with padding={tuple(padding)} is too long: there may be {LARGEST_AXIS}. Use a smaller "
+            "padding, or shorter samples."
+        )
     return np.pad(np.arange(length, dtype=np.int64), padding, **PADDING_MODES[mode])
 
 

@@ -34,7 +34,6 @@ from sklearn_cnn._network.layers import (
 
 GROUP_SAMPLES, GROUP_NUMBERS = 8, 8192  # small images taken up together: a group stays in the first-level cache
 LARGEST_SIZE = 1 << 40  # numbers of any one array; beyond it an architecture is surely a mistake
-LARGEST_AXIS = 1 << 26  # pixels of a row or a column, padding included: the tables of copies take some dozen bytes for each
 
 _kernel_names = _kernels.kernels()
 
@@ -345,12 +344,6 @@ class RecordBuilder:
                     f"Layer {self.n_layers}: its {name} would take {4 * size} bytes. Use a smaller n_filters, "
                     "kernel_size, padding or hidden_layer_sizes."
                 )
-        longest = max(record["padded_rows"], record["padded_columns"])
-        if longest > LARGEST_AXIS:
-            raise ValueError(
-                f"Layer {self.n_layers}: its padded input has an axis of {longest} pixels, and there may be {LARGEST_AXIS}. Use "
-                "a smaller padding, or shorter samples."
-            )
 
     def finish(self):
         """Return the fields of a `Plan`, but for its layers."""
