@@ -6,7 +6,7 @@ Each function trains on ``X`` (n, rows, columns) of bytes and classes ``y``, and
 import numpy as np
 
 N_FILTERS, N_UNITS, DROPOUT = (32, 64), 128, 0.3
-BATCH_SIZE, LEARNING_RATE = 64, 1e-3
+LEARNING_RATE = 1e-3
 # The cycle: from LEARNING_RATE up to ten times it in a fifth of all steps, then down to nearly nothing.
 RISE, FALL, PART = 10.0, 1e-3, 0.2
 
@@ -24,19 +24,19 @@ def standardised(images, of):
     return ((images - mean) / deviation).astype(np.float32)
 
 
-def ours(X, y, X_test, n_epochs, seed, n_threads):
+def ours(X, y, X_test, n_epochs, batch_size, seed, n_threads):
     """Train a `ConvNetClassifier`."""
     from sklearn_cnn import ConvNetClassifier
 
     network = ConvNetClassifier(
         N_FILTERS, hidden_layer_sizes=N_UNITS, dropout=DROPOUT, batch_norm=True, learning_rate="one_cycle", alpha=0.0,
-        learning_rate_init=LEARNING_RATE, batch_size=BATCH_SIZE, max_iter=n_epochs, early_stopping=False, random_state=seed,
+        learning_rate_init=LEARNING_RATE, batch_size=batch_size, max_iter=n_epochs, early_stopping=False, random_state=seed,
         n_jobs=n_threads,
     )  # fmt: skip
     return network.fit(X, y).predict(X_test)
 
 
-def pytorch(X, y, X_test, n_epochs, seed, n_threads):
+def pytorch(X, y, X_test, n_epochs, batch_size, seed, n_threads):
     """Train a module of PyTorch: channels last and the fused Adam, its fastest way without compiling."""
     import torch
     from torch import nn
@@ -55,9 +55,9 @@ def pytorch(X, y, X_test, n_epochs, seed, n_threads):
     labels = torch.from_numpy(y)
     optimiser = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
     loss_function = nn.CrossEntropyLoss()
-    n_steps = -(-len(X) // BATCH_SIZE)
+    n_steps = -(-len(X) // batch_size)
     for epoch in range(n_epochs):
-        for step, batch in enumerate(torch.randperm(len(X)).split(BATCH_SIZE)):
+        for step, batch in enumerate(torch.randperm(len(X)).split(batch_size)):
             optimiser.param_groups[0]["lr"] = rate_of((epoch + (step + 0.5) / n_steps) / n_epochs)
             loss = loss_function(module(images.index_select(0, batch)), labels[batch])
             optimiser.zero_grad()
@@ -68,7 +68,7 @@ def pytorch(X, y, X_test, n_epochs, seed, n_threads):
         return torch.cat([module(part).argmax(1) for part in tests.split(1024)]).numpy()
 
 
-def keras_tensorflow(X, y, X_test, n_epochs, seed, n_threads):
+def keras_tensorflow(X, y, X_test, n_epochs, batch_size, seed, n_threads):
     """Train a model of Keras by `fit`, all steps of an epoch in one execution, without XLA: its fastest way on the CPU."""
     import keras
     import tensorflow as tf
@@ -77,7 +77,7 @@ def keras_tensorflow(X, y, X_test, n_epochs, seed, n_threads):
     tf.config.threading.set_intra_op_parallelism_threads(n_threads)
     tf.config.threading.set_inter_op_parallelism_threads(n_threads)
     keras.utils.set_random_seed(seed)
-    n_steps = -(-len(X) // BATCH_SIZE)
+    n_steps = -(-len(X) // batch_size)
 
     class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step):
@@ -104,7 +104,7 @@ def keras_tensorflow(X, y, X_test, n_epochs, seed, n_threads):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(OneCycle()), loss, jit_compile=False, steps_per_execution=n_steps)
     images, tests = (standardised(part, X)[..., None] for part in (X, X_test))
-    model.fit(images, y, batch_size=BATCH_SIZE, epochs=n_epochs, verbose=0)
+    model.fit(images, y, batch_size=batch_size, epochs=n_epochs, verbose=0)
     return model.predict(tests, batch_size=1024, verbose=0).argmax(1)
 
 

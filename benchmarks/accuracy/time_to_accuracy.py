@@ -28,16 +28,16 @@ from benchmarks.accuracy.recipe import CONTENDERS
 N_HELD_OUT = 10_000
 
 
-def train(contender, folder, n_epochs, seed, n_threads):
+def train(contender, folder, *numbers):
     """Train one contender and print its accuracy: what the process does that is measured."""
     X, y, X_test, y_test = (np.load(folder / f"{name}.npy") for name in ("X", "y", "X_test", "y_test"))
-    predicted = CONTENDERS[contender](X, y, X_test, n_epochs, seed, n_threads)
+    predicted = CONTENDERS[contender](X, y, X_test, *numbers)
     print(float(np.mean(predicted == y_test)))
 
 
-def measured(contender, folder, n_epochs, seed, n_threads):
+def measured(contender, folder, n_epochs, batch_size, seed, n_threads):
     """Run `train` in a process of its own; return accuracy, seconds by the clock and seconds of the processors."""
-    names = [contender, folder, str(n_epochs), str(seed), str(n_threads)]
+    names = [contender, folder, *map(str, (n_epochs, batch_size, seed, n_threads))]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(n_threads)}
     started, used = time.perf_counter(), cpu_seconds_of_children()
     process = subprocess.Popen(
@@ -59,7 +59,7 @@ def cpu_seconds_of_children():
     return times.children_user + times.children_system
 
 
-def compared(contenders, epochs, seeds, n_threads, accuracy):
+def compared(contenders, epochs, batch_size, seeds, n_threads, accuracy):
     """Train longer and longer until every contender reaches the accuracy with every seed; yield a row for each training."""
     from sklearn_cnn import _kernels
 
@@ -75,11 +75,12 @@ def compared(contenders, epochs, seeds, n_threads, accuracy):
             runs = {contender: [] for contender in left}
             for seed in seeds:
                 for contender in left:
-                    runs[contender].append(measured(contender, folder, n_epochs, seed, n_threads))
+                    runs[contender].append(measured(contender, folder, n_epochs, batch_size, seed, n_threads))
             for contender, results in runs.items():
                 accuracies, seconds, cpu_seconds = zip(*results, strict=True)
                 yield {
-                    "contender": contender, "epochs": n_epochs, "threads": n_threads, "level": _kernels.default_level(),
+                    "contender": contender, "epochs": n_epochs, "batch_size": batch_size, "threads": n_threads,
+                    "level": _kernels.default_level(),
                     "accuracies": accuracies, "seconds": seconds, "cpu_seconds": cpu_seconds,
                     "reached": min(accuracies) >= accuracy,
                 }  # fmt: skip
@@ -94,18 +95,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--epochs", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--accuracy", type=float, default=0.92)
     parser.add_argument("--output", type=Path, help="append the rows to this file, one JSON object a line")
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         contender, folder, *numbers = arguments.one
         train(contender, Path(folder), *map(int, numbers))
         return 0
     rows = compared(
-        arguments.contenders, arguments.epochs, range(arguments.seeds), arguments.threads, arguments.accuracy
+        arguments.contenders,
+        arguments.epochs,
+        arguments.batch_size,
+        range(arguments.seeds),
+        arguments.threads,
+        arguments.accuracy,
     )
     for row in rows:
         print(
