@@ -15,6 +15,7 @@ ORDER = (
     "features",
     "grid_search",
     "larger_than_memory",
+    "serving",
 )
 
 
