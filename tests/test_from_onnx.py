@@ -150,7 +150,7 @@ NETWORKS = {
         ("Gemm", normal(6, 3)),
         "Softmax",
     ),
-    "normalised behind the maximum": (
+    "normalised after the maximum": (
         convolution(4, 3),
         ("MaxPool", POOL),
         normalisation(4),
@@ -171,7 +171,7 @@ NETWORKS = {
         normalisation(3),
         "Softmax",
     ),
-    "folded behind the maximum": (
+    "folded after the maximum": (
         convolution(4, 3),
         ("MaxPool", POOL),
         normalisation(4, np.ones(4, np.float32)),
@@ -332,8 +332,8 @@ REFUSED = {
         "Tanh",
         ("Gemm", normal(5, 3)),
     ),
-    "behind the last layer there may be Softmax, Sigmoid or nothing": (*FEATURES, ("Gemm", normal(5, 3)), "Relu"),
-    "what stands in front of it, probabilities or targets, is the end of a network": (*FEATURES, *DENSE, ("Gemm", normal(4, 3))),
+    "after the last layer there may be Softmax, Sigmoid or nothing": (*FEATURES, ("Gemm", normal(5, 3)), "Relu"),
+    "what stands before it, probabilities or targets, is the end of a network": (*FEATURES, *DENSE, ("Gemm", normal(4, 3))),
     "rows and columns of images are padded": (("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), {"mode": "edge"}), convolution(4, 3)),
     "its axis has to be 1": (convolution(4, 3), ("Flatten", {"axis": 2})),
     "8 x 6 pixels are left": (convolution(4, 3), "Squeeze"),
@@ -342,7 +342,7 @@ REFUSED = {
     "blocks of convolution come first": (convolution(4, 3), "GlobalMaxPool", convolution(4, 4, 1)),
     "its constant of shape (8,) has not one number for each of 3 channels": (("Mul", normal(8)), convolution(4, 3)),
     "it is neither a bias, nor a scaling": (convolution(4, 3), "Relu", ("Mul", normal(1))),
-    "it has a negative scale behind a maximum": (
+    "it has a negative scale after a maximum": (
         convolution(4, 3),
         ("MaxPool", POOL),
         normalisation(4, -np.ones(4, np.float32)),

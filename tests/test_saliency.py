@@ -12,7 +12,7 @@ from problems import gaussian_parameters, running_statistics
 
 from sklearn_cnn import ConvNetRegressor
 from sklearn_cnn._estimator.saliency import class_activation_map, score_gradient
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, layers_behind_map, layers_of_map
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, layers_after_map, layers_of_map
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn.inspection import SaliencyDisplay
@@ -78,7 +78,7 @@ def test_a_network_is_its_beginning_and_its_rest(settings, block):
     network, random_state = double_network(settings)
     layers = network.plan.layers
     first = network.up_to(layers_of_map(layers, block, "conv"))
-    rest = network.behind(first, layers_behind_map(layers, block))
+    rest = network.after(first, layers_after_map(layers, block))
     x = random_state.standard_normal((2, network.plan.n_inputs))
     maps = first.scores(x)
     np.testing.assert_allclose(rest.scores(maps), network.scores(x), rtol=1e-12)

@@ -202,7 +202,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     batch_norm : bool or "auto", default="auto"
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015); "auto" is True, but False for "lbfgs",
         which has no mini-batches. Every filter is brought to mean zero and variance one over the samples of a mini-batch and
-        their pixels, then multiplied by gamma and moved by beta, which are learnt and not penalised. It stands in front of the
+        their pixels, then multiplied by gamma and moved by beta, which are learnt and not penalised. It stands before the
         activation: convolution, normalisation, activation, average pooling; but after maximum pooling: convolution, maximum
         pooling, normalisation, activation. The mean takes the bias of a layer away, so it has none, unless it is locally
         connected. Predictions use running means and variances of the mini-batches.

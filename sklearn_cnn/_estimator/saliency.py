@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted
 from sklearn_cnn._estimator.validation import check_map
-from sklearn_cnn._network.layers import layers_behind_map, layers_of_map
+from sklearn_cnn._network.layers import layers_after_map, layers_of_map
 
 
 def score_gradient(estimator, X, direction, noise, n_samples, random_state):
@@ -65,7 +65,7 @@ def class_activation_map(estimator, X, direction, block):
     block = check_map(network.plan, block, "conv")
     maps = estimator.feature_maps(X, block)
     first = network.up_to(layers_of_map(network.plan.layers, block, "conv"))
-    rest = network.behind(first, layers_behind_map(network.plan.layers, block))
+    rest = network.after(first, layers_after_map(network.plan.layers, block))
     n_threads = n_threads_of(estimator)
     gradients = rest.input_gradients(maps.reshape(1, -1), direction, n_threads=n_threads).reshape(maps.shape)
     refuse_tainted(gradients, fitted)

@@ -192,7 +192,7 @@ def layers_of_map(layers, number, stage):
     return (*layers[:number], last)
 
 
-def layers_behind_map(layers, number):
+def layers_after_map(layers, number):
     """Return the layers between the "conv" of a block, as `layers_of_map` cuts it off, and the output."""
     last, rest = layers[number], layers[number + 1 :]
     if last.pooling is not None:
@@ -217,7 +217,7 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         many blocks as the lists have values, or as it takes to make the map small.
 
     global_pooling : {"max", "average"} or None
-        Pooling of whole maps, whatever their size, in front of the dense layers.
+        Pooling of whole maps, whatever their size, before the dense layers.
 
     hidden_layer_sizes : sequence of int
 

@@ -191,7 +191,7 @@ class Network:
         plan = build_plan(layers, self.plan.input_shape)
         return Network(plan, self.parameters[: plan.parameter_size], self.statistics[: plan.statistics_size], level=self.level)
 
-    def behind(self, first, layers):
+    def after(self, first, layers):
         """Return the network of the layers after the first ones, which a network of their own has, made by `up_to`."""
         plan = build_plan(layers, first.plan.output_shapes[-1])
         parameters, statistics = self.parameters[first.parameters.size :], self.statistics[first.statistics.size :]

@@ -84,11 +84,11 @@ def with_maximum_first(layer):
 
 
 def fold(layer):
-    """Put a normalisation into the weights in front of it."""
+    """Put a normalisation into the weights before it."""
     arrays, node = layer.normalisation.arrays, layer.normalisation.node
     factor = arrays["gamma"] / np.sqrt(arrays["variance"])
     if "pooling" in layer.order[: layer.order.index("normalisation")] and (factor < 0).any():
-        raise refusal(node, "it has a negative scale behind a maximum, and not every layer of the network is normalised")
+        raise refusal(node, "it has a negative scale after a maximum, and not every layer of the network is normalised")
     linear = layer.linear.arrays
     linear["weights"] = linear["weights"] * factor
     linear["bias"] = (linear["bias"] - arrays["mean"]) * factor + arrays["beta"]
@@ -132,7 +132,7 @@ def target_of(reader, output, classes):
     Parameters
     ----------
     reader : Reader
-        Knows what stands behind the scores.
+        Knows what follows the scores.
     output : Layer
         The last dense layer.
     classes : ndarray or None
@@ -146,7 +146,7 @@ def target_of(reader, output, classes):
     arrays, n_outputs = output.linear.arrays, output.linear.arrays["bias"].size
     is_logistic = output.activation is not None
     if is_logistic and output.activation.name != "logistic":
-        raise refusal(output.activation.node, "behind the last layer there may be Softmax, Sigmoid or nothing")
+        raise refusal(output.activation.node, "after the last layer there may be Softmax, Sigmoid or nothing")
     if not is_logistic and not reader.ending and classes is None:
         mean, deviation = (np.zeros(1), np.ones(1)) if reader.deviation is None else (reader.mean, reader.deviation)
         if (deviation <= 0).any():

@@ -150,7 +150,7 @@ def write_pooling(place, layer, value):
 
 
 def write_normalisation(place, layer, value):
-    """Batch normalisation by the running moments, and the activation behind it."""
+    """Batch normalisation by the running moments, and the activation after it."""
     _, means_at, variances_at, n_filters = next(row for row in place.network.plan.statistics if row[0] == place.layer)
     moments = (
         place.graph.constant(place.network.statistics[at : at + n_filters].astype(np.float32), name)
@@ -169,7 +169,7 @@ def write_dense(place, layer, value):
     return activated(place, layer, place.graph.node("Gemm", value, weights, *place.bias()))
 
 
-#: Part of a network -> the function that writes it, called with its place, the part itself and the value in front of it.
+#: Part of a network -> the function that writes it, called with its place, the part itself and the value before it.
 WRITERS = {
     ConvolutionBlock: write_convolution,
     PoolingLayer: write_pooling,

@@ -1,4 +1,4 @@
-"""From a fitted estimator to an ONNX graph: what stands in front of the layers, and what behind them."""
+"""From a fitted estimator to an ONNX graph: what comes before the layers, and what after them."""
 
 from dataclasses import dataclass
 

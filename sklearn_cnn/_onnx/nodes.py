@@ -57,7 +57,7 @@ def read_convolution(reader, node):
     sides, mode = sides_of(reader, attributes, kernel_size, stride), "zeros"
     if reader.steps and reader.steps[-1].kind == "padding":
         if sides != NO_PADDING:
-            raise refusal(node, "there is a Pad in front of it, so it may not pad by itself")
+            raise refusal(node, "there is a Pad before it, so it may not pad by itself")
         step = reader.steps.pop()
         sides, mode = step.geometry["sides"], step.name
     same = tuple(same_padding(*axis) for axis in zip(reader.shape[:2], kernel_size, stride, strict=True))
@@ -72,7 +72,7 @@ def read_convolution(reader, node):
 
 
 def read_padding(reader, node):
-    """Padding in front of a convolution."""
+    """Padding before a convolution."""
     need(reader, node, "channels first")
     attributes = reader.attributes(node)
     modes = {name: mode for mode, name in PADDING_MODES.items()}
@@ -109,7 +109,7 @@ def read_global_pooling(reader, node):
 
 
 def read_activation(reader, node):
-    """An activation, or the logistic function behind the scores."""
+    """An activation, or the logistic function after the scores."""
     reader.add("activation", node, next(name for name, kind in ACTIVATIONS.items() if kind == node.op_type))
 
 
@@ -162,7 +162,7 @@ def read_flattening(reader, node):
 
 
 def read_reshape(reader, node):
-    """Rows of numbers become images, in front of all layers, or images rows of numbers."""
+    """Rows of numbers become images, before all layers, or images rows of numbers."""
     target = [int(length) for length in reader.constant(node, 1)]
     if len(target) == 2:
         return read_flattening(reader, node)

@@ -48,7 +48,7 @@ class Reader:
     mean, deviation : ndarray of shape (n_outputs,), or None
         What the scores are brought back with.
     ending : {"", "softmax", "logistic", "two classes"}
-        What stands behind the scores.
+        What follows the scores.
     classes : ndarray or None
         Labels, where the graph has them.
     """
@@ -127,7 +127,7 @@ class Reader:
         self.value = node.output[0]
 
     def _next(self):
-        """Return the node behind the value at hand, None at the end; labels are read on the way."""
+        """Return the node after the value at hand, None at the end; labels are read on the way."""
         users = [node for node in self.nodes if self.value in node.input]
         kinds = [node.op_type for node in users]
         for node, kind in zip(users, kinds, strict=True):
@@ -143,7 +143,7 @@ class Reader:
             self.ending = "two classes"
             return self._next()
         if len(users) > 1:
-            raise refusal(users[1], f"{self.value!r} goes into {len(users)} nodes, and a layer has one layer behind it")
+            raise refusal(users[1], f"{self.value!r} goes into {len(users)} nodes, and a layer has one layer after it")
         return users[0] if users else None
 
     def _read_labels(self, node):
@@ -159,7 +159,7 @@ class Reader:
     def add(self, kind, node, name="", *, geometry=None, **arrays):
         """Write a step down."""
         if self.deviation is not None or (self.ending and kind != "activation"):
-            raise refusal(node, "what stands in front of it, probabilities or targets, is the end of a network")
+            raise refusal(node, "what stands before it, probabilities or targets, is the end of a network")
         self.steps.append(Step(kind, node, name, arrays, geometry or {}))
 
 

@@ -28,7 +28,7 @@ def flip_kernel(kernel: ArrayLike) -> NDArray[np.floating]:
     Parameters
     ----------
     kernel : array-like of shape (..., kernel_rows, kernel_columns) or (length,)
-        The last two axes (of a signal: the only one) are reversed; filters and channels in front of them stay.
+        The last two axes (of a signal: the only one) are reversed; filters and channels before them stay.
 
     Returns
     -------
