@@ -146,9 +146,9 @@ def test_a_negative_variance_is_refused():
     X, y = bars()
     network = small_network(batch_norm=True).fit(X, y)
     statistics_of(network)[0][1][2] = -1
-    with pytest.raises(ValueError, match="fitted statistics contain a negative variance"):
+    with pytest.raises(ValueError, match="fitted statistics must be means and variances"):
         network.predict(X)
-    with pytest.raises(ValueError, match="fitted statistics contain a negative variance"):
+    with pytest.raises(ValueError, match="fitted statistics must be means and variances"):
         network.partial_fit(X, y)
 
 

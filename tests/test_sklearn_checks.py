@@ -31,8 +31,8 @@ SETTINGS = {
 }
 
 
-# The checks bring few samples: a rate that learns them, for long enough.
-LONG = {"learning_rate": "constant", "learning_rate_init": 5e-3, "batch_norm": False, "max_iter": 80}
+# The checks bring few samples: a rate that learns them, for long enough, in a network that it is not too large for.
+LONG = {"n_filters": 16, "learning_rate": "constant", "learning_rate_init": 5e-3, "batch_norm": False, "max_iter": 80}
 
 
 @parametrize_with_checks([ConvNetClassifier(), ConvNetRegressor()], expected_failed_checks=lambda estimator: MINI_BATCHES)
