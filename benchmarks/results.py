@@ -36,6 +36,12 @@ def store(path, stored, name, record):
     return stored
 
 
+def append(path, row):
+    """Append a row to a file with one JSON object a line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def all_of_ours_ran(records, names):
     """Say whether nothing of our own was missing or failed; a peer may be."""
     for name in names:

@@ -13,7 +13,6 @@ mean of a stratified, shuffled cross-validation over both parts.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.accuracy.data import DATA
 from benchmarks.accuracy.settings import SETTINGS
+from benchmarks.results import append
 
 
 def accuracy_of(data, parameters, seed, look_at_test):
@@ -104,8 +104,7 @@ def main():
         for setting in arguments.setting:
             row = run(name, setting, range(arguments.seeds), arguments.test, arguments.folds)
             if arguments.output:
-                with arguments.output.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                append(arguments.output, row)
     return 0
 
 

@@ -11,7 +11,6 @@ number of epochs is a training of its own, and the shortest that reaches the acc
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ import numpy as np
 
 from benchmarks.accuracy.data import fashion_mnist
 from benchmarks.accuracy.recipe import CONTENDERS
+from benchmarks.results import append
 
 N_HELD_OUT = 10_000
 
@@ -122,8 +122,7 @@ def main():
             flush=True,
         )
         if arguments.output:
-            with arguments.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append(arguments.output, row)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import partial
 from inspect import signature
 from operator import is_not
@@ -43,7 +42,7 @@ from sklearn_cnn._estimator.state import (
     fitted_plan,
     is_exported,
 )
-from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
+from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights, unpublished_twin
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
@@ -629,7 +628,7 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         3.0
         """
         fitted = self._check_fitted()
-        exported = copy(self)
+        exported = unpublished_twin(self)
         exported._fitted = {name: value for name, value in fitted.items() if name not in OF_TRAINING}
         return exported
 

@@ -13,12 +13,11 @@ from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
+from sklearn_cnn._network.packing import LARGEST_SIZE
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
 from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.schedules import SCHEDULES
 
-# Indices in the kernels and in NumPy's random streams are safe below this, and no real network comes near.
-LARGEST_SIZE = 2**31 - 1
 LARGEST_INTEGER = 2**1000  # larger ones are no floats
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 MOST_BLOCKS = 1000

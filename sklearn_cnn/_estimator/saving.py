@@ -108,7 +108,8 @@ class Saving(Listener):
         """
         content = read_whole(self.path)
         if content is None:
-            content = {"identity": identity, "level": default_level(), "n_epochs": 0, "saved": {}}
+            self._identity, self._saved = identity, {}
+            return self._saved
         check_entries(content, CONTENT, None)
         for name in {**content["identity"], **identity}:
             was, now = (known.get(name, "not passed") for known in (content["identity"], identity))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_cnn._estimator.fitted import fitted_plan
 from sklearn_cnn._estimator.fitting import Problem, Target, fit_network
-from sklearn_cnn._estimator.labels import CLASS_ATTRIBUTES
+from sklearn_cnn._estimator.labels import describe_classes
+from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._network.layers import PoolingLayer
 from sklearn_cnn._network.network import aligned_copy
 from sklearn_cnn._onnx.layers import EPSILON
@@ -172,9 +172,7 @@ def target_of(reader, output, classes):
         arrays.update({name: arrays[name] if order[0] == 0 else -arrays[name] for name in ("weights", "bias")})
     else:
         arrays.update({name: arrays[name][..., order] for name in ("weights", "bias")})
-    is_single = n_outputs <= 2 or is_multilabel
-    values = np.sort(given), arrays["bias"].size, "logistic" if is_single else "softmax", is_multilabel, False
-    return dict(zip(CLASS_ATTRIBUTES, values, strict=True))
+    return describe_classes(np.sort(given), is_multilabel, False)
 
 
 def assemble(reader, classes, estimators):

@@ -85,12 +85,17 @@ def read_padding(reader, node):
     reader.add("padding", node, mode, geometry={"sides": sides})
 
 
+def pooling_of(node):
+    """Return what we call the pooling of a node, over windows or whole maps."""
+    return next(name for name, kinds in POOLINGS.items() if node.op_type in kinds)
+
+
 def read_pooling(reader, node):
     """Pooling over windows."""
     need(reader, node, "channels first")
     attributes = reader.attributes(node)
     size, stride = pair(attributes["kernel_shape"]), pair(attributes.get("strides"))
-    name = next(name for name, kinds in POOLINGS.items() if node.op_type in kinds)
+    name = pooling_of(node)
     skipped = [output_length(*axis) for axis in zip(reader.shape[:2], size, stride, strict=True)]
     is_dilated = any(step != 1 for step in attributes.get("dilations", ()))
     if is_dilated or sides_of(reader, attributes, size, stride) != NO_PADDING:
@@ -104,7 +109,7 @@ def read_pooling(reader, node):
 def read_global_pooling(reader, node):
     """Pooling over whole maps."""
     need(reader, node, "channels first")
-    reader.add("global pooling", node, next(name for name, kinds in POOLINGS.items() if node.op_type in kinds))
+    reader.add("global pooling", node, pooling_of(node))
     reader.shape = (1, 1, reader.shape[2])
 
 
