@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
+from sklearn_cnn._estimator.base import BaseConvNet
 from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer
+from sklearn_cnn._estimator.saving import Destination
 
 
-class Checkpoint:
+class Checkpoint(Destination):
     """A file that a fit is written to while it runs, and goes on from.
 
-    Passed as ``fit(X, y, checkpoint=Checkpoint(path))``. If the file is there, the fit goes on from it, to the very bits that
+    Passed as ``fit(X, y, checkpoint=Checkpoint(path))``, or set as a callback with ``set_callbacks(Checkpoint(path))``, which
+    needs scikit-learn 1.9 and reaches a step of a Pipeline. If the file is there, the fit goes on from it, to the very bits that
     it would have reached without a pause: parameters, curves and random state. If the fit has ended, the file holds its result,
     and the same call returns it at once. Otherwise the fit begins anew. Delete the file when you no longer need it.
 
@@ -61,3 +64,33 @@ class Checkpoint:
     def __repr__(self):
         """Show how to make another one."""
         return f"Checkpoint({self.path!r}, every={self.every})"
+
+    def setup(self, estimator: object, context: object) -> None:
+        """Begin a fit that has this as a callback; its estimator looks for checkpoints among its callbacks by itself.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            The one that is fitted.
+        context : sklearn.callback.CallbackContext
+            Its root task.
+
+        Raises
+        ------
+        TypeError
+            If it is no estimator of this package: nothing would be written.
+        """
+        if not isinstance(estimator, BaseConvNet):
+            raise TypeError(
+                f"{self!r} is set as a callback of {type(estimator).__name__}, whose fit it cannot write. Set it on a "
+                "ConvNetClassifier or a ConvNetRegressor, also as a step of a Pipeline."
+            )
+
+    def on_fit_task_begin(self, estimator: object, context: object) -> None:
+        """Do nothing: the fit itself goes on from the file, before its first task begins."""
+
+    def on_fit_task_end(self, estimator: object, context: object) -> None:
+        """Do nothing: the fit itself writes the file, after its other listeners have seen the epoch."""
+
+    def teardown(self, estimator: object, context: object) -> None:
+        """Do nothing: no file is left open."""

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
 from processes import run_python
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_cnn import Checkpoint, ConvNetRegressor, ImageAugmentation
+from sklearn_cnn._estimator.callbacks import CallbackSupportMixin, with_callbacks
 from sklearn_cnn._training import epochs, files
 
 SETTINGS = {
@@ -142,6 +144,72 @@ def test_a_checkpoint_is_written_as_often_as_asked(tmp_path, interruption):
         interruption.numbers.clear()
         small_network(max_iter=7).fit(X, y, checkpoint=checkpoint)
         assert interruption.numbers == expected
+
+
+def as_callback(estimator, checkpoint):
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    return estimator.set_callbacks(checkpoint)
+
+
+def test_a_checkpoint_can_be_a_callback_of_a_step(tmp_path, interruption):
+    X, y = bars()
+    X = X.reshape(len(X), -1)
+
+    def pipeline(*, saved):
+        network = small_network(max_iter=7, input_shape=(6, 6))
+        if saved:
+            as_callback(network, Checkpoint(tmp_path / "fit", every=2))
+        return make_pipeline(StandardScaler(), network)
+
+    whole = fitted_arrays(pipeline(saved=False).fit(X, y)[-1])
+    interruption.at = 6
+    with pytest.raises(KeyboardInterrupt):
+        pipeline(saved=True).fit(X, y)
+    interruption.at = None
+    interruption.numbers.clear()
+    again = pipeline(saved=True).fit(X, y)[-1]
+    assert interruption.numbers == [5, 6, 7]
+    assert fitted_arrays(again) == whole
+    assert fitted_arrays(clone(again).fit(StandardScaler().fit_transform(X), y)) == whole  # a clone writes there, too
+    assert interruption.numbers == [5, 6, 7]
+
+
+def test_one_checkpoint_is_enough(tmp_path):
+    X, y = bars()
+    network = as_callback(small_network(), Checkpoint(tmp_path / "fit"))
+    with pytest.raises(ValueError, match=r"more than one checkpoint: Checkpoint\(.*fit', every=1\), '.*other'\. A fit"):
+        network.fit(X, y, checkpoint=str(tmp_path / "other"))
+    assert "_fitted" not in vars(network)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_callback_of_somebody_else_is_no_checkpoint(tmp_path):
+    class Plotter(NoCallback):
+        path, every = str(tmp_path / "curve.png"), 3
+
+    as_callback(small_network(), Plotter()).fit(*bars())
+    assert os.listdir(tmp_path) == []
+
+
+class NoCallback:
+    """Does nothing at each of the moments that a callback is called."""
+
+    def setup(self, estimator, context):
+        pass
+
+    on_fit_task_begin = on_fit_task_end = teardown = setup
+
+
+def test_a_checkpoint_says_whose_fits_it_cannot_write(tmp_path):
+    class Foreign(CallbackSupportMixin, BaseEstimator):
+        @with_callbacks
+        def fit(self, X, y):
+            self._init_callback_context()
+            return self
+
+    estimator = as_callback(Foreign(), Checkpoint(tmp_path / "fit"))
+    with pytest.raises(TypeError, match=r"is set as a callback of Foreign, whose fit it cannot write\. Set it on a ConvNetC"):
+        estimator.fit(*bars())
 
 
 KILLED = """

@@ -10,7 +10,7 @@ from images import bars, small_network
 from processes import run_python
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
-from sklearn_cnn._estimator import base, state
+from sklearn_cnn._estimator import persistence, state
 from sklearn_cnn._training.files import DIGEST_SIZE, MAGIC, write_whole
 
 SEED, N_CASES = 0, 300
@@ -236,7 +236,7 @@ def test_a_made_up_checkpoint_of_a_fit_that_has_ended_is_refused(checkpoint):
 
 def test_a_state_is_checked_again_only_when_an_entry_is_another(monkeypatch):
     calls = []
-    monkeypatch.setattr(base, "check_reading", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(persistence, "check_reading", lambda *arguments: calls.append(arguments))
     X, y = bars()
     network = small_network().fit(X, y)
     network.predict(X)

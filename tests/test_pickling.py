@@ -228,7 +228,7 @@ def test_pickles_of_earlier_versions_load_predict_and_go_on(path):
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_pickles_of_another_version_warn(path, monkeypatch):
-    monkeypatch.setattr("sklearn_cnn._estimator.base.__version__", "999.0")
+    monkeypatch.setattr("sklearn_cnn._estimator.persistence.__version__", "999.0")
     with pytest.warns(UserWarning, match=r"pickled by sklearn_cnn .* loaded by 999\.0"):
         pickle.loads(load_golden(path)[0]["estimator"])
 

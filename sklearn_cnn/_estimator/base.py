@@ -5,15 +5,11 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from inspect import signature
-from operator import is_not
-from typing import ClassVar, Self
-from weakref import WeakKeyDictionary
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn._estimator.annotations import (
     Auto,
@@ -26,37 +22,22 @@ from sklearn_cnn._estimator.annotations import (
     SizePerBlock,
 )
 from sklearn_cnn._estimator.attributes import FittedAttributes
-from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT, CallbackSupportMixin, callback_listeners, with_callbacks
+from sklearn_cnn._estimator.callbacks import CallbackSupportMixin, callback_listeners, callbacks_of, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
-from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted, restored
-from sklearn_cnn._estimator.fitting import Problem, advance_random_state, fit_network
+from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted
+from sklearn_cnn._estimator.fitting import Problem, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters, is_one_of
+from sklearn_cnn._estimator.persistence import FittedState
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
-from sklearn_cnn._estimator.state import (
-    OF_TRAINING,
-    check_going_on,
-    check_reading,
-    damaged,
-    entries_read,
-    fitted_plan,
-    is_exported,
-)
-from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights, unpublished_twin
-from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._estimator.state import fitted_plan
+from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
-from sklearn_cnn._version import __version__
 
 # Above this many samples early_stopping="auto" holds a part out, as in HistGradientBoosting.
 MANY_SAMPLES = 10_000
-# parameter -> what estimators did before it existed, where that is not its default
-DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
-
-# estimator -> the entries of its fitted state that were checked last: to look whether they are still the same objects is all that
-# the prediction of a single image has the time for
-_CHECKED: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def has_mini_batches(estimator):
@@ -87,7 +68,7 @@ def weights_of(target, sample_weight, n_samples, name):
     return combine_weights(sample_weight, target.weight, n_samples, name), own_weight
 
 
-class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Skeleton of an estimator whose model is a convolutional network.
 
     The fitted model is the dictionary ``_fitted``. Everything public that ends in an underscore is read from it. What is said
@@ -291,9 +272,6 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
     Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
 
-    #: What y says of the fitted state: a table of `state`.
-    _of_target: ClassVar[dict]
-
     def __init__(
         self,
         n_filters: int | Sequence[int] | Auto = "auto",
@@ -431,7 +409,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         sample_weight_val : array-like of shape (n_samples_val,), default=None
             Weights of `X_val`.
         checkpoint : str, path-like, Checkpoint or None, default=None
-            File that the fit is written to after every epoch, and goes on from if it is there, see `Checkpoint`.
+            File that the fit is written to after every epoch, and goes on from if it is there, see `Checkpoint`, which can
+            be a callback, too.
 
         Returns
         -------
@@ -439,8 +418,8 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             The fitted estimator.
         """
         check_parameters(self)
-        refuse_with_full_batch(self, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, checkpoint=checkpoint)
-        saving = saving_to(checkpoint)
+        saving = saving_to(checkpoint, callbacks_of(self))
+        refuse_with_full_batch(self, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, checkpoint=saving)
         earlier = self._earlier() if self.warm_start else None
         problem = self._check_problem(X, y, sample_weight, earlier)
         watched = self._check_watched(X_val, y_val, sample_weight_val, problem)
@@ -462,18 +441,6 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
             fitted = fit_network(self, problem, None, earlier, n_epochs=1, stops_early=False, begins_cycle=False)
         self._publish(fitted, earlier)
         return self
-
-    def _earlier(self):
-        """Return the fitted state that training goes on from, checked; None if there is none."""
-        earlier = vars(self).get("_fitted")
-        if is_exported(earlier):
-            raise ValueError(
-                f"This {type(self).__name__} was exported: it predicts, but holds nothing that training could go on from. Go on "
-                "with the estimator that it was exported from, or start anew with fit and warm_start=False, or with clone."
-            )
-        if earlier is not None:
-            check_going_on(earlier, self._of_target)
-        return earlier
 
     def _check_problem(self, X, y, sample_weight, earlier, classes=None):
         """Check the training data, against an earlier fit if that is to be continued."""
@@ -509,13 +476,6 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         if self.early_stopping == "auto":
             return self.solver not in FULL_BATCH_SOLVERS and (watched is not None or len(problem.rows) > MANY_SAMPLES)
         return bool(self.early_stopping)
-
-    def _publish(self, fitted, earlier):
-        """Make a finished fit visible, with one assignment."""
-        self._fitted = fitted
-        _CHECKED.pop(self, None)  # what it holds of the earlier state can go
-        if earlier is None:
-            advance_random_state(self.random_state)
 
     def _scores(self, X):
         """Compute the scores of X; return them and the one state they were computed with."""
@@ -606,75 +566,9 @@ class BaseConvNet(FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEs
         plan = fitted_plan(fitted)
         return summary_text(type(self).__name__, layer_table(plan), plan.input_shape)
 
-    def export(self) -> Self:
-        """Copy the estimator without what only training needs, for files that are a third as large.
-
-        The copy predicts the same bits, and everything about it can be looked at. Training cannot go on from it: `partial_fit`
-        and `fit` with `warm_start` say so.
-
-        Returns
-        -------
-        estimator : object
-            To be pickled like any estimator, or given to `ConvNetTransformer`.
-
-        Examples
-        --------
-        >>> import pickle
-        >>> from sklearn.datasets import load_digits
-        >>> from sklearn_cnn import ConvNetClassifier
-        >>> X, y = load_digits(return_X_y=True)
-        >>> network = ConvNetClassifier(input_shape=(8, 8), hidden_layer_sizes=128, max_iter=1, random_state=0).fit(X, y)
-        >>> round(len(pickle.dumps(network)) / len(pickle.dumps(network.export())), 1)
-        3.0
-        """
-        fitted = self._check_fitted()
-        exported = unpublished_twin(self)
-        exported._fitted = {name: value for name, value in fitted.items() if name not in OF_TRAINING}
-        return exported
-
     def __sklearn_tags__(self):
         """Describe the estimator to scikit-learn's tools."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True  # two_d_array stays: without it the common checks check nothing
         tags.target_tags.required = True
         return tags
-
-    def _check_fitted(self):
-        """Return the fitted state, which one call reads only once; what is read of it has been checked."""
-        fitted = vars(self).get("_fitted")
-        if fitted is None:
-            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
-        entries = entries_read(fitted, self._of_target)
-        checked = _CHECKED.get(self)
-        if checked is None or any(map(is_not, entries, checked)):
-            check_reading(fitted, self._of_target)
-            _CHECKED[self] = entries
-        return fitted
-
-    def __sklearn_is_fitted__(self):
-        """Say whether fit or partial_fit has succeeded."""
-        return "_fitted" in vars(self)
-
-    def __getstate__(self):
-        """Add the version to what is pickled, and leave out what belongs to a running fit."""
-        state = {name: value for name, value in super().__getstate__().items() if name not in OF_A_RUNNING_FIT}
-        return {**state, "_sklearn_cnn_version": __version__}
-
-    def __setstate__(self, state):
-        """Restore a pickled estimator, and warn if another version has written it; refuse a damaged state."""
-        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-            raise damaged("state", "a dictionary of names", state)
-        state = dict(state)
-        written_by = state.pop("_sklearn_cnn_version", "an unknown version")
-        if written_by != __version__:
-            warn(
-                f"This {type(self).__name__} was pickled by sklearn_cnn {written_by} and is loaded by {__version__}. It may "
-                "fail or give other results; fit it again with this version."
-            )
-        if "_fitted" in state:
-            state["_fitted"] = restored(state["_fitted"], self._of_target)
-        # What was no parameter yet when the estimator was pickled begins at its default, or at what there was before it.
-        defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
-        defaults |= DEFAULTS_BEFORE
-        missing = set(self._get_param_names()) - set(state)
-        super().__setstate__({**{name: defaults[name] for name in missing}, **state})

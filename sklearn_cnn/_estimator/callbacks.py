@@ -40,6 +40,22 @@ except ImportError:  # scikit-learn before 1.9
 OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
 
 
+def callbacks_of(estimator):
+    """Return the callbacks that are set on an estimator, as a list.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        With or without callbacks.
+
+    Returns
+    -------
+    callbacks : list of objects
+        Empty before scikit-learn 1.9.
+    """
+    return list(vars(estimator).get("_skl_callbacks", ()))
+
+
 def callback_listeners(estimator, X, y, sample_weight, fitted_state):
     """Return the listeners through which scikit-learn's callbacks see a fit; `with_callbacks` has to be around it.
 

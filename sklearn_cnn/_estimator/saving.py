@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from sklearn_cnn._estimator.fitted import pack_random_state, unpack_random_state
-from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, plain
+from sklearn_cnn._estimator.parameters import InvalidParameterError, plain
 from sklearn_cnn._estimator.state import (
     RUNNING,
     SOLVER_STATE,
@@ -32,18 +32,30 @@ CHUNK_VALUES = 1_000_000
 CONTENT = {"identity": instance(dict), "level": instance(str), "n_epochs": integer(), "saved": instance(dict)}
 
 
-def is_checkpoint(value):
-    """Say whether a value has what a `Checkpoint` has."""
-    return isinstance(getattr(value, "path", None), str) and is_integer(getattr(value, "every", None), 1)
+class Destination:
+    """Where a fit is written, and how often: what a `Checkpoint` is here, told apart from callbacks of others.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    every : int
+        Number of epochs between two writes.
+    """
+
+    path: str
+    every: int
 
 
-def saving_to(checkpoint):
+def saving_to(checkpoint, callbacks):
     """Build what writes a fit to a checkpoint.
 
     Parameters
     ----------
     checkpoint : str, path-like, Checkpoint or None
         What the caller of ``fit`` has passed.
+    callbacks : list of objects
+        What is set as callbacks of the estimator; a `Checkpoint` may be among them.
 
     Returns
     -------
@@ -53,12 +65,21 @@ def saving_to(checkpoint):
     Raises
     ------
     InvalidParameterError
-        If it is neither, or if there is no such folder.
+        If it is neither, if there is no such folder, or if there is more than one.
     """
+    chosen = [callback for callback in callbacks if isinstance(callback, Destination)]
+    if checkpoint is not None:
+        chosen.append(checkpoint)
+    if len(chosen) > 1:
+        raise InvalidParameterError(
+            f"There is more than one checkpoint: {', '.join(map(repr, chosen))}. A fit is written to one file: pass checkpoint "
+            "to fit, or set a single Checkpoint as a callback."
+        )
+    checkpoint = chosen[0] if chosen else None
     if checkpoint is None:
         return None
     path, every = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None, 1
-    if is_checkpoint(checkpoint):
+    if isinstance(checkpoint, Destination):
         path, every = checkpoint.path, checkpoint.every
     if not isinstance(path, str) or path == "":
         raise InvalidParameterError(

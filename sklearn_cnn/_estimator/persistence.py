@@ -1,0 +1,118 @@
+"""How an estimator keeps its fitted state: checked before it is read, replaced as a whole, pickled and exported."""
+
+from __future__ import annotations
+
+from inspect import signature
+from operator import is_not
+from typing import ClassVar, Self
+from weakref import WeakKeyDictionary
+
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT
+from sklearn_cnn._estimator.fitted import restored
+from sklearn_cnn._estimator.fitting import advance_random_state
+from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, entries_read, is_exported
+from sklearn_cnn._estimator.validation import unpublished_twin
+from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._version import __version__
+
+# parameter -> what estimators did before it existed, where that is not its default
+DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
+
+# estimator -> the entries of its fitted state that were checked last: to look whether they are still the same objects is all that
+# the prediction of a single image has the time for
+_CHECKED: WeakKeyDictionary = WeakKeyDictionary()
+
+
+class FittedState(BaseEstimator):
+    """The part of an estimator that holds ``_fitted``, a dictionary of arrays and plain Python."""
+
+    #: What y says of the fitted state: a table of `state`.
+    _of_target: ClassVar[dict]
+
+    def _earlier(self):
+        """Return the fitted state that training goes on from, checked; None if there is none."""
+        earlier = vars(self).get("_fitted")
+        if is_exported(earlier):
+            raise ValueError(
+                f"This {type(self).__name__} was exported: it predicts, but holds nothing that training could go on from. Go on "
+                "with the estimator that it was exported from, or start anew with fit and warm_start=False, or with clone."
+            )
+        if earlier is not None:
+            check_going_on(earlier, self._of_target)
+        return earlier
+
+    def _publish(self, fitted, earlier):
+        """Make a finished fit visible, with one assignment."""
+        self._fitted = fitted
+        _CHECKED.pop(self, None)  # what it holds of the earlier state can go
+        if earlier is None:
+            advance_random_state(self.random_state)
+
+    def export(self) -> Self:
+        """Copy the estimator without what only training needs, for files that are a third as large.
+
+        The copy predicts the same bits, and everything about it can be looked at. Training cannot go on from it: `partial_fit`
+        and `fit` with `warm_start` say so.
+
+        Returns
+        -------
+        estimator : object
+            To be pickled like any estimator, or given to `ConvNetTransformer`.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn_cnn import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> network = ConvNetClassifier(input_shape=(8, 8), hidden_layer_sizes=128, max_iter=1, random_state=0).fit(X, y)
+        >>> round(len(pickle.dumps(network)) / len(pickle.dumps(network.export())), 1)
+        3.0
+        """
+        fitted = self._check_fitted()
+        exported = unpublished_twin(self)
+        exported._fitted = {name: value for name, value in fitted.items() if name not in OF_TRAINING}
+        return exported
+
+    def _check_fitted(self):
+        """Return the fitted state, which one call reads only once; what is read of it has been checked."""
+        fitted = vars(self).get("_fitted")
+        if fitted is None:
+            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
+        entries = entries_read(fitted, self._of_target)
+        checked = _CHECKED.get(self)
+        if checked is None or any(map(is_not, entries, checked)):
+            check_reading(fitted, self._of_target)
+            _CHECKED[self] = entries
+        return fitted
+
+    def __sklearn_is_fitted__(self):
+        """Say whether fit or partial_fit has succeeded."""
+        return "_fitted" in vars(self)
+
+    def __getstate__(self):
+        """Add the version to what is pickled, and leave out what belongs to a running fit."""
+        state = {name: value for name, value in super().__getstate__().items() if name not in OF_A_RUNNING_FIT}
+        return {**state, "_sklearn_cnn_version": __version__}
+
+    def __setstate__(self, state):
+        """Restore a pickled estimator, and warn if another version has written it; refuse a damaged state."""
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise damaged("state", "a dictionary of names", state)
+        state = dict(state)
+        written_by = state.pop("_sklearn_cnn_version", "an unknown version")
+        if written_by != __version__:
+            warn(
+                f"This {type(self).__name__} was pickled by sklearn_cnn {written_by} and is loaded by {__version__}. It may "
+                "fail or give other results; fit it again with this version."
+            )
+        if "_fitted" in state:
+            state["_fitted"] = restored(state["_fitted"], self._of_target)
+        # What was no parameter yet when the estimator was pickled begins at its default, or at what there was before it.
+        defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
+        defaults |= DEFAULTS_BEFORE
+        missing = set(self._get_param_names()) - set(state)
+        super().__setstate__({**{name: defaults[name] for name in missing}, **state})
