@@ -24,7 +24,7 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest fuzz-state fuzz-geometry fault endurance lint docs examples \
+.PHONY: help demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance lint docs examples \
         bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
@@ -33,7 +33,7 @@ help:
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
-	@echo "make fuzz-geometry, fault, endurance    RELIABILITY.md says what these are"
+	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance    RELIABILITY.md says what these are"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -111,9 +111,12 @@ test-oldest: .venv-oldest/installed.stamp
 	cd .venv-oldest && bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
 
 fuzz-state: .venv-test/installed.stamp
-	cd .venv-test && bin/python -P ../tests/fuzz_state.py $(ARGS)
+	.venv-test/bin/python tests/fuzz_state.py $(ARGS)
 
 # Proofs that are started by hand; RELIABILITY.md says what each is for, and what it has found.
+fuzz-arguments: .venv-test/installed.stamp
+	.venv-test/bin/python tests/fuzz_arguments.py $(ARGS)
+
 fuzz-geometry: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_geometry.py $(ARGS)
 

@@ -144,14 +144,12 @@ def checked_input_shape(estimator, input_shape):
     flat = (math.prod(image),)
     if input_shape is None:
         return flat if network.input_shape is not None or image == (1, *flat) else image
-    shape = tuple(int(length) for length in np.atleast_1d(input_shape))
-    if shape not in (flat, image, (rows, columns, channels)):
-        raise ValueError(
-            f"input_shape={input_shape!r} is not valid: a sample of this network is {flat}"
-            + "".join(f" or {known}" for known in dict.fromkeys((image, (rows, columns, channels))))
-            + "."
-        )
-    return shape
+    shapes = dict.fromkeys((flat, image, (rows, columns, channels)))
+    given = tuple(np.asarray(input_shape, dtype=object).ravel().tolist())
+    if given not in list(shapes):
+        words = " or ".join(map(str, shapes))
+        raise ValueError(f"input_shape={input_shape!r} is not valid: a sample of this network is {words}.")
+    return next(shape for shape in shapes if shape == given)
 
 
 def from_onnx(

@@ -33,6 +33,59 @@ class Change:
         return text.replace(self.old, self.new)
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A text of a source file, of which the part between « and » is replaced: an expression, or a whole line."""
+
+    file: str  # below sklearn_cnn
+    text: str
+    new: str
+
+    def _parts(self):
+        before, rest = self.text.split("«")
+        old, after = rest.split("»")
+        if old.endswith("\n"):
+            return before, old[:-1], "\n" + after, self.new.removesuffix("\n")
+        return before, old, after, self.new
+
+    def change(self):
+        """The mistake as it is."""
+        before, old, after, new = self._parts()
+        return Change(self.file, before + old + after, before + new + after)
+
+    def switched(self, number):
+        """The mistake of a kernel, made only where the environment asks for this number, from 1 on."""
+        before, old, after, new = self._parts()
+        head, newline, indent = before.rpartition("\n")
+        if self.file.endswith(".h"):
+            both = f"{before}(planted == {number} ? ({new}) : ({old}))"
+        elif indent.isspace() and after[:1] in ("", "\n"):
+            choice = f"if planted == {number}:", f"    {new}", "else:", f"    {old}"
+            both = head + newline + "\n".join(indent + line for line in choice)
+        else:
+            both = f"{before}(({new}) if planted == {number} else ({old}))"
+        return Change(self.file, before + old + after, both + after)
+
+
+#: Which mistake is made, 0 for none: an environment variable, read when a module is loaded.
+SWITCH = "PLANTED"
+HEADER = f"""#include <stdlib.h>
+static int planted;
+__attribute__((constructor)) static void choose_planted(void)
+{{
+    const char *number = getenv("{SWITCH}");
+    planted = number == NULL ? 0 : atoi(number);
+}}
+"""
+KNOWN_TO_CYTHON = Change(
+    "_kernels/kernels.pyx",
+    'cdef extern from "vectors.h" nogil:\n    ctypedef float real\n',
+    'cdef extern from *:\n    int planted\ncdef extern from "vectors.h" nogil:\n    ctypedef float real\n',
+)
+#: For sanitizers, whose code a compiler that does its utmost takes very long for.
+LITTLE_OPTIMISED = Change("_kernels/meson.build", "'-O3', ", "'-O1', ")
+
+
 def write(path, content):
     """Write a file where its content is another: the time of a file that stays the same says so to ninja."""
     if not path.exists() or path.read_bytes() != content:
@@ -66,24 +119,27 @@ def copy_with_compiled(folder, changes=()):
     return folder
 
 
-def build(folder, *, changes=(), options=(), levels=LEVELS, number_types=("float32", "float64"), compiler=None):
+def build(folder, *, mistakes=(), changes=(), options=(), levels=LEVELS, compiler=None):
     """Build kernels from a copy of the sources; what has not changed since the last time is not built again.
 
-    The environment variable JOBS says how many compilers may run at once.
+    All mistakes are built in, each behind its switch, from number 1 on. The environment variable JOBS says how many compilers may
+    run at once.
 
     Returns
     -------
     Path
         The copy, with those compiled modules and no others.
     """
-    source, objects = folder / "source", folder / "objects"
-    copy_sources(source, changes)
+    source, objects, header = folder / "source", folder / "objects", folder / "planted.h"
+    switched = [mistake.switched(number) for number, mistake in enumerate(mistakes, 1)]
+    copy_sources(source, [*changes, KNOWN_TO_CYTHON, *switched])
+    write(header, HEADER.encode())
     tools = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     environment = {**os.environ, **tools, **({"CC": compiler} if compiler else {})}
     if not (objects / "build.ninja").exists():
-        command = ["meson", "setup", str(objects), str(source), "--buildtype=release", *options]
+        command = ["meson", "setup", str(objects), str(source), "--buildtype=release", f"-Dc_args=-include {header}", *options]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    modules = [*COMMON, *(f"{number_type}_{level}" for number_type in number_types for level in levels)]
+    modules = [*COMMON, *(f"{number_type}_{level}" for number_type in ("float32", "float64") for level in levels)]
     targets = subprocess.run(["ninja", "-C", str(objects), "-t", "targets", "all"],
                              env=environment, check=True, capture_output=True, text=True).stdout.splitlines()  # fmt: skip
     names = [line.split(":")[0] for line in targets]

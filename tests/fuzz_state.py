@@ -7,20 +7,11 @@ command that is printed.
     python tests/fuzz_state.py --cases 20000 --seed 7
 """
 
-import argparse
-import faulthandler
 import pickle
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-import warnings
-from collections import Counter
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
+from children import frames_of, main
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
@@ -32,7 +23,6 @@ try:
 except ImportError:  # one way less
     skops = None
 
-SECONDS_OF_CASE, SECONDS_OF_SILENCE = 30, 240
 # What a ValueError says where the state is not what fit leaves, or not what the parameters beside it ask for.
 EXPECTED_WORDS = ("damaged", "is not valid for", "Training diverged", "changed since", "not among the classes")
 X = np.random.default_rng(0).random((24, 36)).astype(np.float32)
@@ -246,121 +236,16 @@ def outcome(way, place, network, state, y):
     return "ran"
 
 
-def frames_of(error):
-    names, trace = [], error.__traceback__
-    while trace is not None:
-        names.append(trace.tb_frame.f_code.co_filename)
-        trace = trace.tb_next
-    return names
-
-
-@contextmanager
-def alarm(seconds):
-    """End a case that hangs."""
-    def ring(*_):
-        raise TimeoutError(f"more than {seconds} s")
-
-    if not hasattr(signal, "SIGALRM"):
-        yield
-        return
-    signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
-def run_cases(seed, first, last):
-    """Run cases, in this process; print the number of each before it begins, and what it has led to behind it."""
-    warnings.simplefilter("ignore")
-    faulthandler.enable()
-    limit_memory()
+def prepare():
+    """Fit the models; return what draws a case of them."""
     known = models()
-    for number in range(first, last):
-        random_state = np.random.default_rng([seed, number])
+
+    def draw_case(random_state):
         name, place, value, way, network, state, y = draw(known, random_state)
-        print("case", number, flush=True)
-        try:
-            with alarm(SECONDS_OF_CASE):
-                print("result", outcome(way, place, network, state, y), flush=True)
-        except Exception as error:
-            where = frames_of(error)[-1].rsplit("/", 2)[-2:]
-            what = f"{name}, {place} = {shown(value):.80}, {way}"
-            text = f"{what}: {type(error).__name__}: {error!s:.200} in {'/'.join(where)}"
-            print("failure", text.replace("\n", " "), flush=True)
+        return f"{name}, {place} = {shown(value):.80}, {way}", lambda: outcome(way, place, network, state, y)
 
-
-def limit_memory():
-    """Let allocations that no machine should try fail at once."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-
-
-def fuzz(seed, n_cases, first=0):
-    """Run cases in child processes, a new one behind each that has ended before its time.
-
-    Returns
-    -------
-    counts : Counter
-        What became of the cases.
-    failures : list of str
-        With the command that replays each.
-    """
-    counts, failures, last = Counter(), [], first + n_cases
-    while first < last:
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            command = [sys.executable, "-P", str(Path(__file__).resolve()), "--child", str(seed), str(first), str(last)]
-            child = subprocess.Popen(command, stdout=output, stderr=errors)
-            code = None
-            seen, changed = 0, time.monotonic()
-            while code is None:
-                try:
-                    code = child.wait(1)
-                except subprocess.TimeoutExpired:
-                    size = output.seek(0, 2)
-                    if size != seen:
-                        seen, changed = size, time.monotonic()
-                    elif time.monotonic() - changed > SECONDS_OF_SILENCE:
-                        child.kill()
-            output.seek(0)
-            number = first - 1
-            for line in output.read().splitlines():
-                kind, _, text = line.partition(" ")
-                if kind == "case":
-                    number = int(text)
-                elif kind == "result":
-                    counts[text] += 1
-                elif kind == "failure":
-                    failures.append(f"{text}\n    python tests/fuzz_state.py --seed {seed} --first {number} --cases 1")
-            if code != 0:
-                errors.seek(0)
-                failures.append(
-                    f"the process ended with {code} in case {number}: {errors.read()[-1500:]}\n"
-                    f"    python tests/fuzz_state.py --seed {seed} --first {number} --cases 1"
-                )
-            first = number + 1 if number >= first else last
-    return counts, failures
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--child", nargs=3, type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        run_cases(*options.child)
-        return
-    counts, failures = fuzz(options.seed, options.cases, options.first)
-    print(f"seed {options.seed}, {options.cases} cases: {dict(counts)}, {len(failures)} failures")
-    print(*failures, sep="\n")
-    sys.exit(bool(failures))
+    return draw_case
 
 
 if __name__ == "__main__":
-    main()
+    main(__file__, __doc__, prepare)

@@ -3,9 +3,11 @@
 import hashlib
 import pickle
 
+import fuzz_state
 import numpy as np
 import pytest
-from fuzz_state import fuzz, replaced
+from children import fuzz
+from fuzz_state import replaced
 from images import bars, small_network
 from processes import run_python
 
@@ -30,7 +32,7 @@ def damaged_file(network, name, value):
 
 
 def test_whatever_stands_in_a_state_is_refused_or_runs():
-    counts, failures = fuzz(SEED, N_CASES)
+    counts, failures = fuzz(fuzz_state.__file__, SEED, N_CASES)
     assert not failures, "\n".join(failures)
     assert counts.total() == N_CASES
     assert counts["refused by the gate"] > N_CASES / 10

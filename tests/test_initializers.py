@@ -32,6 +32,13 @@ def test_variance_of_the_weights(activation, variance):
     assert blocks[1, "weights"].var() == pytest.approx(2 / (9 * 9 * 64 + 10), rel=0.1)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh", "identity", "logistic"])
+def test_biases_fill_the_natural_size_of_a_weight(activation):
+    _, _, blocks = draw(activation)
+    for layer, fan_in in enumerate((45, 9 * 9 * 64)):
+        assert 0.7 < np.abs(blocks[layer, "bias"]).max() * math.sqrt(fan_in) <= 1
+
+
 def test_no_two_parameters_of_a_block_are_equal():
     _, _, blocks = draw("relu")
     for values in blocks.values():

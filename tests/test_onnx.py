@@ -3,6 +3,8 @@
 `onnx_networks` says how many random networks are compared.
 """
 
+import re
+
 import numpy as np
 import pytest
 from images import bars, small_network
@@ -138,8 +140,10 @@ def test_what_to_onnx_refuses():
             to_onnx(network, dtype=dtype)
     with pytest.raises(ValueError, match="zipmap='rows' is not valid: it must be True, False or 'columns'"):
         to_onnx(network, zipmap="rows")
-    with pytest.raises(ValueError, match=r"input_shape=\(3, 12\) is not valid: .* is \(36,\) or \(6, 6\) or \(6, 6, 1\)"):
-        to_onnx(network, input_shape=(3, 12))
+    for shape in (3, 12), "six", {6: 6}:
+        words = re.escape(f"input_shape={shape!r} is not valid: a sample of this network is (36,) or (6, 6) or (6, 6, 1)")
+        with pytest.raises(ValueError, match=words):
+            to_onnx(network, input_shape=shape)
     for other in ConvNetRegressor(n_filters=2, max_iter=1).fit(X, y), ConvNetTransformer(network, prefit=True):
         with pytest.raises(ValueError, match=r"zipmap=True is for classifiers"):
             to_onnx(other, zipmap=True)

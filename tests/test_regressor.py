@@ -181,6 +181,7 @@ def test_a_single_sample_to_watch_is_judged_by_its_loss():
         (None, ValueError, "requires y to be passed, but the target y is None"),
         (np.full(80, np.nan), ValueError, "y contains NaN"),
         (np.full(80, 1e39), ValueError, "y contains a value too large"),
+        ([10**4000] * 80, ValueError, "y contains a value too large"),
         (np.array(["a"] * 80), ValueError, "y has dtype <U1; pass real numbers"),
         (np.array(["a"] * 80, dtype=object), ValueError, "y has values that are no real numbers"),
         (np.ones(80, dtype=complex), ValueError, "Complex data not supported"),

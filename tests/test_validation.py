@@ -551,6 +551,7 @@ def weights(**changes):
 
 
 BAD_WEIGHTS = {
+    "an integer that is no float": 10**4000,
     "too short": np.ones(11),
     "two dimensions": np.ones((12, 1)),
     "negative": weights(_3=-1),

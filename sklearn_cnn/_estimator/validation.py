@@ -177,7 +177,10 @@ def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
         raise ValueError(f"{name} has masked values; fill them first, for example with {name}.filled(0).")
     if getattr(getattr(sample_weight, "dtype", None), "kind", None) in ("m", "M"):
         raise ValueError(f"{name} has dtype {sample_weight.dtype}; pass numbers.")
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name, copy=True)
+    try:
+        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name, copy=True)
+    except OverflowError as error:  # Python integers beyond float64
+        raise ValueError(f"{name} contains a value too large for dtype('float32'): {error}.") from error
     if weight.shape != (n_samples,):
         raise ValueError(f"{name} must be a 1D array with one weight for each of {n_samples} samples, not {weight.shape}.")
     if weight.min() < 0:
@@ -300,6 +303,8 @@ def check_numbers(estimator, y, n_samples, name="y"):
         raise ValueError(f"{name} has dtype {y.dtype}; pass real numbers.")
     try:
         y = y.astype(np.float64)
+    except OverflowError as error:  # Python integers beyond float64
+        raise ValueError(f"{name} contains a value too large for dtype('float32'): {error}.") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} has values that are no real numbers: {error}.") from error
     if y.ndim == 2 and y.shape[1] == 1:
