@@ -7,7 +7,7 @@
 PYTHON ?= python3
 # Arguments for the command behind a target, e.g.  make test ARGS="-k pickle -x"
 ARGS ?=
-# How many processes `make test` runs the tests in.
+# How many processes run the tests, the examples and the code of the pages.
 JOBS ?= 2
 # Where `make demo` takes its images from: empty (look in the usual place), "digits", or a folder with Fashion-MNIST's four files.
 DATA ?=
@@ -21,7 +21,8 @@ GROUP = $(shell $(PYTHON) -c 'import tomllib; print(*map(repr, tomllib.load(open
 # The oldest versions that pyproject.toml allows of what the package and its tests need, one a line.
 OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*(requirement.replace(">=", "==") for requirement in project["dependencies"] + project["optional-dependencies"]["test"]), sep="\n")'
 
-QUIET_PIP := -m pip install --quiet --disable-pip-version-check
+# Bytecode is made of what is imported, when it is imported: making it of everything takes twice as long as the rest of an installation.
+QUIET_PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance lint docs examples \
@@ -139,7 +140,7 @@ examples: .venv-docs/installed.stamp
 
 # Every number in the pages first, then the pages; Sphinx runs the examples, and a warning is an error.
 docs: .venv-docs/installed.stamp
-	cd .venv-docs && bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE ../docs/*.rst ../docs/guide/*.rst
+	cd .venv-docs && ls ../docs/*.rst ../docs/guide/*.rst | xargs -P $(JOBS) -n 8 bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE
 	.venv-docs/bin/python -P -m sphinx --quiet -W --keep-going -b html docs docs/_build/html $(ARGS)
 	@echo "docs/_build/html/index.html"
 

@@ -83,6 +83,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "min_reported_time": 1e9,
     "plot_gallery": True,
+    "parallel": os.cpu_count() or 1,  # examples at a time, each with its share of the processors
 }
 
 # Pages of the guide, to be downloaded as notebooks.

@@ -47,8 +47,8 @@ SEEDS = range(3)
 
 def networks(seed):
     return {
-        "convolutional": ConvNetClassifier(max_iter=10, random_state=seed),
-        "dense": MLPClassifier((100, 100), batch_size=32, max_iter=25, random_state=seed),
+        "convolutional": ConvNetClassifier(max_iter=6, random_state=seed),
+        "dense": MLPClassifier((100, 100), learning_rate_init=3e-3, max_iter=30, random_state=seed),
     }
 
 
