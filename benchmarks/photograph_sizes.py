@@ -1,4 +1,4 @@
-"""Print how long an epoch takes with colour photographs of 28 to 224 pixels: `python benchmarks/photograph_sizes.py`.
+"""Print how long an epoch takes with colour photographs of 28 to 224 pixels: `python -m benchmarks.photograph_sizes`.
 
 The network is written out, so that the numbers do not move with a default: blocks of 3x3 kernels with 16, 32, 64, 128 and 128
 filters, each halving the image, until about seven pixels are left, then the mean of every map. Images are random bytes, since
@@ -8,10 +8,8 @@ other programs have disturbed least.
 
 import argparse
 import statistics
-import sys
 import time
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 
@@ -68,7 +66,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    # At the end of the path, and this folder not on it: nothing here may hide an installed package.
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
     main()

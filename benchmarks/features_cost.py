@@ -1,0 +1,84 @@
+"""Print what normalisation, dropout and augmentation add to the time of an epoch: `python -m benchmarks.features_cost`.
+
+The network is B of the other benchmarks: 32x32x3 images, blocks of 32, 64 and 128 filters with maximum pooling, a dense layer
+of 128, mini-batches of 100. All variants are trained side by side: one epoch of each in every round. A ratio is that of an epoch
+to the plain one of the same round; the table shows the median over the rounds, and their quartiles. With one thread it is
+processor time that is measured, which other programs change least; with more it is the time by the clock, and nothing else may
+run.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from datetime import date
+
+import numpy as np
+
+PLAIN = "plain"
+SIDE, N_CLASSES, BATCH_SIZE = 32, 10, 100
+
+
+def variants():
+    """Return the parameters of each variant, by name; the first is the plain one."""
+    from sklearn_cnn import ImageAugmentation
+
+    augment = ImageAugmentation(shift=2, flip="horizontal")
+    everything = ImageAugmentation(shift=2, flip="horizontal", rotate=10, zoom=0.1, erase=4, brightness=0.1, contrast=0.1)
+    return {
+        PLAIN: {},
+        "batch_norm": {"batch_norm": True},
+        "dropout of dense inputs": {"dropout": 0.3},
+        "dropout of maps, too": {"dropout": [0.1, 0.1, 0.1, 0.3, 0.3]},
+        "augment: shift, flip": {"augment": augment},
+        "augment: all it has": {"augment": everything},
+        "batch_norm, dropout of dense inputs, shift, flip": {"batch_norm": True, "dropout": 0.3, "augment": augment},
+        "the same with dropout of maps": {"batch_norm": True, "dropout": [0.1, 0.1, 0.1, 0.3, 0.3], "augment": augment},
+    }
+
+
+def seconds_of_rounds(n_images, n_rounds, n_threads):
+    """Return for each variant the seconds of an epoch, round by round, after one round of warming up."""
+    from benchmarks.networks import NETWORKS
+    from sklearn_cnn import ConvNetClassifier
+
+    now = time.process_time if n_threads == 1 else time.perf_counter
+    random = np.random.default_rng(0)
+    X = random.integers(0, 256, (n_images, SIDE, SIDE, 3), dtype=np.uint8)
+    y = np.arange(n_images) % N_CLASSES
+    network = NETWORKS["B"]
+    common = {
+        "n_filters": network.n_filters, "hidden_layer_sizes": network.hidden_layer_sizes, "batch_norm": False,
+        "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
+    }  # fmt: skip
+    estimators = {name: ConvNetClassifier(**common | parameters) for name, parameters in variants().items()}
+    seconds: dict = {name: [] for name in estimators}
+    for _ in range(1 + n_rounds):
+        for name, estimator in estimators.items():
+            start = now()
+            estimator.partial_fit(X, y, classes=np.arange(N_CLASSES))
+            seconds[name].append(now() - start)
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def main(arguments=None):
+    """Measure and print the table."""
+    from benchmarks.machine import describe, versions
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, default=2000, help="images of an epoch")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args(arguments)
+    print(f"{describe()['processor']}, {date.today():%d %B %Y}, sklearn_cnn {versions()['sklearn_cnn']}")
+    for n_threads in options.threads:
+        print(f"threads: {n_threads}; seconds of an epoch of {options.images:,} images, and their ratio to the plain one")
+        rounds = seconds_of_rounds(options.images, options.rounds, n_threads)
+        for name, seconds in rounds.items():
+            ratios = [value / plain for value, plain in zip(seconds, rounds[PLAIN], strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+            print(f"    {name:50s} {statistics.median(seconds):7.2f}   {middle:5.2f} ({low:.2f} to {high:.2f})", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
