@@ -95,17 +95,6 @@ def test_a_row_is_bitwise_the_same_in_any_company():
     assert network.predict_proba(X[::-1]).tobytes() == together[::-1].tobytes()
 
 
-def test_early_stopping_brings_the_moments_of_the_best_epoch_back():
-    X, y = bars()
-    settings = {"batch_norm": True, "batch_size": 16, "learning_rate_init": 0.3}
-    stopped = small_network(**settings, max_iter=9, early_stopping=True, n_iter_no_change=100)
-    stopped.fit(X, y, X_val=X[:9], y_val=y[:9])
-    assert 0 < stopped.best_iter_ < 9
-    best = small_network(**settings, max_iter=stopped.best_iter_, early_stopping=False).fit(X, y)
-    for name in ("parameters", "statistics"):
-        assert stopped._fitted[name].tobytes() == best._fitted[name].tobytes()
-
-
 def test_warm_start_refuses_to_begin_or_end_normalising():
     X, y = bars()
     network = small_network(warm_start=True).fit(X, y)

@@ -90,8 +90,7 @@ def check_X(estimator, X, fitted=None):
 
 def check_sample_shape(estimator, shape, image_shape, fitted):
     """Compare the shape of X, and that of its samples where it tells one, with what the network was fitted on."""
-    name, n_features = type(estimator).__name__, fitted["n_features_in_"]
-    input_shape = fitted["input_shape_"] or ()  # a pickle may hold anything
+    name, n_features, input_shape = type(estimator).__name__, fitted["n_features_in_"], fitted["input_shape_"]
     if image_shape not in (None, input_shape):
         raise ValueError(
             f"The samples of X have shape {image_shape} (rows, columns, channels), but {name} was fitted on "

@@ -29,11 +29,15 @@ def pair(values, default=1):
     return (default, *values) if len(values) == 1 else values
 
 
+def same_sides(reader, window, stride):
+    """Return the ((top, bottom), (left, right)) that padding "same" comes to."""
+    return tuple(same_padding(*axis) for axis in zip(reader.shape[:2], window, stride, strict=True))
+
+
 def sides_of(reader, attributes, window, stride):
     """Return ((top, bottom), (left, right)) from the attributes pads and auto_pad."""
     auto = attributes.get("auto_pad", "NOTSET")
-    axes = list(zip(reader.shape[:2], window, stride, strict=True))
-    same = tuple(same_padding(*axis) for axis in axes)
+    same = same_sides(reader, window, stride)
     if auto == "SAME_LOWER":
         same = tuple(sides[::-1] for sides in same)
     if auto != "NOTSET":
@@ -60,7 +64,7 @@ def read_convolution(reader, node):
             raise refusal(node, "there is a Pad before it, so it may not pad by itself")
         step = reader.steps.pop()
         sides, mode = step.geometry["sides"], step.name
-    same = tuple(same_padding(*axis) for axis in zip(reader.shape[:2], kernel_size, stride, strict=True))
+    same = same_sides(reader, kernel_size, stride)
     if sides != same and any(before != after for before, after in sides):
         raise refusal(node, f"padding of {sides} is neither the same on both sides nor that of SAME_UPPER")
     padding = "same" if sides == same else tuple(before for before, _ in sides)
