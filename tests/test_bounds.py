@@ -1,4 +1,5 @@
-"""No kernel reads or writes beyond the end of any array it is given: a page that nobody may touch follows each of them."""
+"""No kernel reads or writes outside any array it is given: each stands between two pages that nobody may touch, and begins at the
+one or ends at the other, by chance."""
 
 import ctypes
 import mmap
@@ -21,40 +22,44 @@ from sklearn_cnn._network.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parent
 N_NETWORKS = 150
+SIDES = np.random.default_rng(0)
 
 
-def before_a_fence(n_bytes):
-    """Return uninitialised bytes whose end is the beginning of a page without access."""
+def between_fences(n_bytes, ends_at_one=None):
+    """Return uninitialised bytes between two pages without access, beside the one or the other."""
     page = mmap.PAGESIZE
     n_pages = -(-max(1, n_bytes) // page)
-    block = mmap.mmap(-1, (n_pages + 1) * page)
+    block = mmap.mmap(-1, (n_pages + 2) * page)
     address = ctypes.addressof(ctypes.c_char.from_buffer(block))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mprotect(ctypes.c_void_p(address + n_pages * page), ctypes.c_size_t(page), 0) != 0:
-        raise OSError(ctypes.get_errno(), "mprotect")
-    return np.frombuffer(block, dtype=np.uint8, count=n_pages * page)[n_pages * page - n_bytes :]
+    for fence in (address, address + (n_pages + 1) * page):
+        if libc.mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) != 0:
+            raise OSError(ctypes.get_errno(), "mprotect")
+    ends_at_one = SIDES.random() < 0.5 if ends_at_one is None else ends_at_one
+    start = n_pages * page - n_bytes if ends_at_one else 0
+    return np.frombuffer(block, dtype=np.uint8, count=n_bytes, offset=page + start)
 
 
 def fenced(array):
-    """Return a copy of an array that ends before a fence."""
+    """Return a copy of an array between fences."""
     array = np.asarray(array)
-    copy = before_a_fence(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy = between_fences(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 
 
 def use_fences(module):
-    """Let workspaces, moments and positions end before fences."""
+    """Let workspaces, moments and positions stand between fences."""
     initialise = module.Workspace.__init__
 
     def fenced_workspace(self, *arguments, **options):
         initialise(self, *arguments, **options)
-        self.numbers = before_a_fence(self.numbers.nbytes).view(self.numbers.dtype)
+        self.numbers = between_fences(self.numbers.nbytes).view(self.numbers.dtype)
         if self.positions is not None:
-            self.positions = before_a_fence(self.positions.nbytes)
+            self.positions = between_fences(self.positions.nbytes)
 
     module.Workspace.__init__ = fenced_workspace
-    module.aligned_empty = lambda n, dtype: before_a_fence(n * np.dtype(dtype).itemsize).view(dtype)
+    module.aligned_empty = lambda n, dtype: between_fences(n * np.dtype(dtype).itemsize).view(dtype)
     trainer_module.aligned_copy = fenced
 
 
@@ -108,7 +113,7 @@ def walk(level, dtype):
 @pytest.mark.skipif(platform.system() != "Linux", reason="pages are protected by mprotect")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("level", LEVELS)
-def test_nothing_is_touched_beyond_the_end_of_an_array(level, dtype):
+def test_nothing_is_touched_outside_an_array(level, dtype):
     program = f"import faulthandler, test_bounds; faulthandler.enable(); test_bounds.walk({level!r}, {dtype!r})"
     result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -116,7 +121,12 @@ def test_nothing_is_touched_beyond_the_end_of_an_array(level, dtype):
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="pages are protected by mprotect")
-def test_the_fence_stands():
-    program = "import test_bounds, ctypes; a = test_bounds.before_a_fence(10); ctypes.memset(a.ctypes.data, 0, 11)"
+@pytest.mark.parametrize(("ends_at_one", "first", "n_bytes", "is_inside"),
+                         [(True, 0, 10, True), (True, 0, 11, False), (False, 0, 10, True), (False, -1, 11, False)])  # fmt: skip
+def test_the_fences_stand(ends_at_one, first, n_bytes, is_inside):
+    program = (
+        f"import test_bounds, ctypes; a = test_bounds.between_fences(10, {ends_at_one}); "
+        f"ctypes.memset(a.ctypes.data + {first}, 0, {n_bytes})"
+    )
     result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, check=False)
-    assert result.returncode < 0
+    assert result.returncode == 0 if is_inside else result.returncode < 0

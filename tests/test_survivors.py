@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
+from scipy.optimize import minimize
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._kernels import default_level
@@ -12,6 +13,12 @@ from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
+from sklearn_cnn._training import lbfgs
+from sklearn_cnn._training.epochs import Epoch, Evaluation, check_parameters_finite
+from sklearn_cnn._training.history import History
+from sklearn_cnn._training.listeners import BestEpoch, Patience
+from sklearn_cnn._training.schedules import SHARES_OF_CYCLE, LearningRate
 
 
 @pytest.mark.parametrize("how", ["fit", "partial_fit"])
@@ -111,3 +118,68 @@ def test_a_regressor_counts_weights_in_its_scaling_and_its_loss():
     twice = ConvNetRegressor(4, **settings).fit(X, y, sample_weight=2.0 * weight)
     once = ConvNetRegressor(4, **settings, alpha=5e-5).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(twice.loss_curve_, once.loss_curve_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_epoch_takes_all_rows_in_a_new_order_or_in_theirs(monkeypatch, shuffle):
+    X, y = bars(40)
+    step, taken = Trainer.step, []
+
+    def watched(self, X, rows, *arguments, **options):
+        taken.extend(rows.tolist())
+        return step(self, X, rows, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "step", watched)
+    small_network(shuffle=shuffle, batch_size=7, max_iter=2).fit(X, y)
+    first, second, in_order = taken[:40], taken[40:], list(range(40))
+    assert sorted(first) == sorted(second) == in_order
+    assert (first == second) is (first == in_order) is not shuffle
+
+
+def test_one_parameter_that_is_no_number_is_a_divergence():
+    """Others that were numbers hid it."""
+    plan = build_plan((DenseLayer(2),), (4, 4, 1))
+    trainer = Trainer(plan, np.zeros(plan.parameter_size, np.float32), loss="softmax", solver="sgd", batch_size=1)
+    check_parameters_finite(trainer, 0.5, 0.1, 1)
+    trainer.parameters[3] = np.inf
+    with pytest.raises(ValueError, match="diverged in epoch 1"):
+        check_parameters_finite(trainer, 0.5, 0.1, 1)
+
+
+def epoch(number, loss, evaluation=None):
+    evaluation = None if evaluation is None else Evaluation(*evaluation, evaluation)
+    return Epoch(number, 9, number, loss, 10, evaluation, 0.1, 0.0, None)
+
+
+def test_a_gain_of_exactly_tol_is_one():
+    patience = Patience(LearningRate("constant", 0.1, 0.5), "loss", 0.5, 1)
+    assert [patience.see(epoch(number, loss)) for number, loss in enumerate((3.0, 2.5, 2.0), 1)] == [None] * 3
+
+
+def test_the_best_of_equal_epochs_is_the_first():
+    history, best = History(), BestEpoch(brings_back=False)
+    for number in (1, 2, 3):
+        history.see(epoch(number, 0.5))
+        best.see(epoch(number, 0.5, (0.75, 0.25)))
+    assert (history.best_loss_epoch, best.epoch) == (1, 1)
+
+
+@pytest.mark.parametrize("schedule", SHARES_OF_CYCLE)
+def test_the_rate_of_a_step_is_that_of_its_middle(schedule):
+    """So a cycle neither begins at its very beginning nor ends at its very end."""
+    share = SHARES_OF_CYCLE[schedule]
+    assert [*LearningRate(schedule, 1.0, 0.5, 2).of_steps(2)] == [share(0.125), share(0.375)]
+
+
+def test_lbfgs_goes_back_to_its_best_point_after_a_search_that_has_failed(monkeypatch):
+    X, y = bars()
+    expected = small_network(solver="lbfgs", max_iter=4).fit(X, y)
+
+    def with_an_attempt_more(function, start, *, options, **others):
+        result = minimize(function, start, options={**options, "maxiter": 4}, **others)
+        function(result.x + 1.0)
+        return result
+
+    monkeypatch.setattr(lbfgs, "minimize", with_an_attempt_more)
+    network = small_network(solver="lbfgs", max_iter=5).fit(X, y)
+    assert fitted_arrays(network)["parameters"] == fitted_arrays(expected)["parameters"]
