@@ -68,7 +68,8 @@ plot_formats = [("png", 130)]
 plot_rcparams = {"figure.constrained_layout.use": True, "savefig.bbox": "tight"}
 plot_apply_rcparams = True
 
-# Gallery: every program in examples/ is run, as it is downloaded; one that fails fails the build.
+# Gallery: every plot_*.py in examples/ is run, as it is downloaded; one that fails fails the build. Others are shown, and run by
+# the tests.
 write_standalone(Path(__file__).parent.parent / "examples", Path(__file__).parent / "_build" / "examples")
 sphinx_gallery_conf = {
     "examples_dirs": "_build/examples",

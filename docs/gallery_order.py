@@ -16,6 +16,7 @@ ORDER = (
     "grid_search",
     "larger_than_memory",
     "serving",
+    "clusters",
 )
 
 
@@ -26,7 +27,7 @@ class TeachingOrder:
         self.source_folder = source_folder
 
     def __call__(self, name):
-        """Return the place of plot_<word>.py; new examples stand at the end."""
+        """Return the place of plot_<word>.py or <word>.py; new examples stand at the end."""
         word = name.removeprefix("plot_").removesuffix(".py")
         return (ORDER.index(word) if word in ORDER else len(ORDER), name)
 

@@ -28,7 +28,8 @@ def write_standalone(source, target):
     source, target = Path(source), Path(target)
     target.mkdir(parents=True, exist_ok=True)
     neighbour = (source / "images.py").read_text(encoding="utf-8")
-    programs = {path.name: standalone(path.read_text(encoding="utf-8"), neighbour) for path in source.glob("plot_*.py")}
+    paths = [path for path in source.glob("*.py") if path.name != "images.py"]
+    programs = {path.name: standalone(path.read_text(encoding="utf-8"), neighbour) for path in paths}
     texts = {"README.rst": (source / "README.rst").read_text(encoding="utf-8"), **programs}
     for path in target.iterdir():
         if path.name not in texts:

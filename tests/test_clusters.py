@@ -1,0 +1,151 @@
+"""Searches and data on clusters: the bits of one process, one thread for each slot, chunks in order.
+
+Each test runs where its library is installed.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from images import digits, fitted_arrays, small_network
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_cnn import ConvNetClassifier, _kernels
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "clusters.py"
+
+
+def threads_of_fit(n_jobs):
+    """The most threads that a fit computes on, in the process that this runs in, and how many processes know of it."""
+    X, y = np.random.default_rng(0).random((64, 28, 28)), np.arange(64) % 2
+    _kernels.kernels().take_region_records()
+    ConvNetClassifier(16, kernel_size=5, batch_size=64, max_iter=1, random_state=0, n_jobs=n_jobs).fit(X, y)
+    return max(threads for _, threads in _kernels.kernels().take_region_records().values())
+
+
+def of_two_slots(n_jobs):
+    return joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_fit)(n_jobs) for _ in range(2))
+
+
+def several():
+    return 2 if _kernels.kernels().describe()["openmp"] else 1
+
+
+def search(scoring=None):
+    return GridSearchCV(small_network(input_shape=(8, 8)), {"kernel_size": [1, 3]}, cv=2, scoring=scoring)
+
+
+def results_of(fitted_search):
+    """All that a search finds but its times: the scores of every fold, and every bit of the network that it fits again."""
+    scores = {name: value.tolist() for name, value in fitted_search.cv_results_.items() if name.endswith("_test_score")}
+    return scores, fitted_arrays(fitted_search.best_estimator_)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return results_of(search().fit(*digits()))
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    """Two workers with a slot each."""
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.usefixtures("dask_client")
+def test_a_slot_of_dask_is_a_thread():
+    with joblib.parallel_config("dask"):
+        assert of_two_slots(n_jobs=None) == [1, 1]
+        assert of_two_slots(n_jobs=2) == [several(), several()]
+
+
+def test_slots_that_are_threads_of_one_process_are_told_nothing():
+    """As in joblib's own threads: there `n_jobs` says it."""
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
+        assert of_two_slots(n_jobs=1) == [1, 1]
+        assert of_two_slots(n_jobs=None) == [min(several(), _kernels.effective_n_threads())] * 2
+
+
+def accuracy_or_death(estimator, X, y, *, grave):
+    """Score; the first process to come by ends instead, and leaves a file that says so."""
+    from distributed import get_worker
+
+    get_worker()  # an error anywhere but in a worker
+    try:
+        grave.touch(exist_ok=False)
+    except FileExistsError:
+        return estimator.score(X, y)
+    os._exit(1)
+
+
+@pytest.mark.usefixtures("dask_client")
+def test_a_worker_that_dies_changes_nothing(expected, tmp_path):
+    X, y = digits()
+    grave = tmp_path / "grave"
+    together = search(functools.partial(accuracy_or_death, grave=grave))
+    with joblib.parallel_config("dask", scatter=[X, y]):
+        together.fit(X, y)
+    assert grave.exists()
+    assert results_of(together)[0] == expected[0]
+    assert results_of(together)[1] == expected[1]
+
+
+@pytest.mark.parametrize("shape", [(64,), (8, 8)], ids=["flat", "images"])
+def test_chunks_of_dask_are_learnt_in_order(shape, dask_client):
+    """On a worker, which gets the state of the chunk before and gives its own to the next."""
+    import dask
+
+    array = pytest.importorskip("dask.array")
+    X, y = digits()
+    X = X.reshape(-1, *shape)
+    chunks = [slice(0, 100), slice(100, 200), slice(200, 300)]
+    here = small_network(input_shape=(8, 8))
+    for chunk in chunks:
+        here.partial_fit(X[chunk], y[chunk], classes=np.arange(10))
+
+    images, labels = array.from_array(X, chunks=(100, *shape)), array.from_array(y, chunks=100)
+    there = small_network(input_shape=(8, 8))
+    for pixels, names in zip(images.to_delayed().ravel(), labels.to_delayed().ravel(), strict=True):
+        there = dask.delayed(ConvNetClassifier.partial_fit)(there, pixels, names, np.arange(10))
+    there = there.compute(scheduler=dask_client)
+    assert fitted_arrays(there) == fitted_arrays(here)
+    predicted = images.map_blocks(there.predict, drop_axis=list(range(1, X.ndim)), dtype=int)
+    assert predicted.compute(scheduler=dask_client).tolist() == here.predict(X).tolist()
+
+
+def test_wrappers_of_dask_ml_take_flat_chunks():
+    wrappers = pytest.importorskip("dask_ml.wrappers")
+    import dask.array as array
+
+    X, y = digits()
+    here = small_network(input_shape=(8, 8))
+    for start in (0, 100, 200):
+        here.partial_fit(X[start : start + 100], y[start : start + 100], classes=np.arange(10))
+    images, labels = array.from_array(X, chunks=(100, 64)), array.from_array(y, chunks=100)
+    incremental = wrappers.Incremental(small_network(input_shape=(8, 8)), shuffle_blocks=False)
+    incremental.fit(images, labels, classes=np.arange(10))
+    assert fitted_arrays(incremental.estimator_) == fitted_arrays(here)
+    fitted = wrappers.ParallelPostFit(here)
+    assert fitted.predict_proba(images).compute().tobytes() == here.predict_proba(X).tobytes()
+
+
+@pytest.mark.parametrize("library", ["dask", "ray"])
+def test_the_example_runs(library, tmp_path):
+    """As a program of its own, from another folder; it compares the bits itself."""
+    pytest.importorskip({"dask": "distributed"}.get(library, library))
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    command = [sys.executable, "-P", str(EXAMPLE), library]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    assert result.returncode == 0, result.stderr
+    assert "the same scores and bits as alone: True\n" in result.stdout
+    assert "threads of the two slots: [1, 1]\n" in result.stdout
