@@ -25,7 +25,7 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance lint docs examples \
+.PHONY: help environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance lint docs examples \
         bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
@@ -90,6 +90,9 @@ endef
 
 .venv-wheel/installed.stamp: .venv-wheel/created.stamp dist/wheel.stamp
 	$(call INSTALL,wheel)
+
+# All of them, for a run of everything: two at a time with  make --jobs 2 environments
+environments: $(foreach purpose,demo test oldest docs lint,.venv-$(purpose)/installed.stamp)
 
 .venv-lint/installed.stamp: .venv-lint/created.stamp pyproject.toml
 	@echo "installing the linters into .venv-lint"
