@@ -25,8 +25,8 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance lint docs examples \
-        bench-smoke wheel dev clean
+.PHONY: help environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
+        planted lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,7 +34,8 @@ help:
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
-	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance    RELIABILITY.md says what these are"
+	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, planted"
+	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -85,6 +86,9 @@ endef
 	@$(OLDEST) > .venv-oldest/constraints.txt
 	$(call INSTALL,oldest,[test],--constraint .venv-oldest/constraints.txt)
 
+.venv-builds/installed.stamp: .venv-builds/created.stamp dist/wheel.stamp
+	$(call INSTALL,builds,[test],$(call GROUP,build))
+
 .venv-docs/installed.stamp: .venv-docs/created.stamp dist/wheel.stamp
 	$(call INSTALL,docs,[examples],$(call GROUP,docs))
 
@@ -117,7 +121,8 @@ test-oldest: .venv-oldest/installed.stamp
 fuzz-state: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_state.py $(ARGS)
 
-# Proofs that are started by hand; RELIABILITY.md says what each is for, and what it has found.
+# Proofs that are run by hand; RELIABILITY.md says what each is for, and what it has found. Those in .venv-builds build kernels of their
+# own, in build/.
 fuzz-arguments: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_arguments.py $(ARGS)
 
@@ -129,6 +134,18 @@ fault: .venv-test/installed.stamp
 
 endurance: .venv-test/installed.stamp
 	.venv-test/bin/python tests/endurance.py $(ARGS)
+
+sanitize: .venv-builds/installed.stamp
+	.venv-builds/bin/python tests/sanitize.py --build build/sanitize $(ARGS)
+
+races: .venv-builds/installed.stamp
+	.venv-builds/bin/python tests/races.py --build build/races $(ARGS)
+
+memcheck: .venv-test/installed.stamp
+	.venv-test/bin/python tests/memcheck.py $(ARGS)
+
+planted: .venv-builds/installed.stamp
+	.venv-builds/bin/python tests/plant.py --build build/planted $(ARGS)
 
 # All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp
@@ -162,6 +179,6 @@ dev: .venv-dev/created.stamp
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-dev build dist demo/output docs/_build \
+	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-dev build dist demo/output docs/_build \
 	       docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sklearn_cnn
+from sklearn_cnn import _kernels
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules of the kernels that every build needs, whatever its levels.
 COMMON = ("_cyutility", "processor")
-LEVELS = ("baseline", "x86_64_v3", "x86_64_v4")
+LEVELS = [suffix for suffix, _ in _kernels.LEVELS.values()]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ KNOWN_TO_CYTHON = Change(
 )
 #: For sanitizers, whose code a compiler that does its utmost takes very long for.
 LITTLE_OPTIMISED = Change("_kernels/meson.build", "'-O3', ", "'-O1', ")
+
+
+def suffixes_of(levels):
+    """What the names of the modules of these levels end with."""
+    return [_kernels.LEVELS[level][0] for level in levels]
 
 
 def write(path, content):
