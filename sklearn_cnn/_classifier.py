@@ -31,10 +31,10 @@ from sklearn_cnn._estimator.labels import (
     describe_kind,
     encode_labels,
     find_classes,
-    one_hot,
     predicted_codes,
     refuse_other_classes,
     smoothed,
+    targets_of_classes,
 )
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.parameters import is_one_of
@@ -318,22 +318,22 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES}
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
         if is_multilabel:
-            return Target(y.astype(np.float32), np.zeros(n_samples, dtype=np.int64), weight, attributes, y)
+            return Target(y.astype(np.float32), None, weight, attributes, y)
         codes = encode_labels(y, attributes["classes_"], name)
-        return Target(one_hot(codes, attributes["n_outputs_"]), codes, weight, attributes, y)
+        return Target(targets_of_classes(len(attributes["classes_"])), codes, weight, attributes, y)
 
     def _targets_to_learn(self, target):
         """Smooth the labels."""
         n_classes = target.attributes["n_outputs_"] if target.attributes["out_activation_"] == "softmax" else 2
-        return smoothed(target.matrix, float(self.label_smoothing), n_classes)
+        return smoothed(target.values, float(self.label_smoothing), n_classes)
 
     def _evaluate(self, scores, target, sample_weight):
         """Compute accuracy and mean cross-entropy."""
         if target.attributes["is_multilabel"]:
-            is_right = ((scores > 0) == (target.matrix > 0)).all(axis=1)
+            is_right = ((scores > 0) == (target.values > 0)).all(axis=1)
         else:
-            is_right = predicted_codes(scores, len(target.attributes["classes_"])) == target.strata
-        losses = sample_losses(scores, target.matrix, target.attributes["out_activation_"])
+            is_right = predicted_codes(scores, len(target.attributes["classes_"])) == target.codes
+        losses = sample_losses(scores, target.matrix(), target.attributes["out_activation_"])
         return float(np.average(is_right, weights=sample_weight)), float(np.average(losses, weights=sample_weight))
 
     def __sklearn_tags__(self):

@@ -112,26 +112,26 @@ class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
             raise ValueError(f"{name} has {y.shape[1]} outputs, but {attributes['n_outputs_']} were seen before.")
         attributes = {"n_outputs_": y.shape[1], "out_activation_": "identity"}
         own_y = y.ravel() if y.shape[1] == 1 else y
-        return Target(y, np.zeros(n_samples, dtype=np.int64), None, attributes, own_y)
+        return Target(y, None, None, attributes, own_y)
 
     def _scale_targets(self, problem, watched, earlier):
         """Standardise the targets of both problems by the first, or as an earlier fit has done."""
         if earlier is None:
-            mean, deviation = target_scaling(problem.target.matrix, problem.rows, problem.sample_weight)
+            mean, deviation = target_scaling(problem.target.values, problem.rows, problem.sample_weight)
         else:
             mean, deviation = earlier["target_mean"], earlier["target_deviation"]
 
         def scaled(problem):
             attributes = {**problem.target.attributes, "target_mean": mean, "target_deviation": deviation}
-            matrix = (problem.target.matrix - mean) / deviation
-            return replace(problem, target=replace(problem.target, matrix=matrix, attributes=attributes))
+            values = (problem.target.values - mean) / deviation
+            return replace(problem, target=replace(problem.target, values=values, attributes=attributes))
 
         return scaled(problem), None if watched is None else scaled(watched)
 
     def _evaluate(self, scores, target, sample_weight):
         """Compute R2, which no scaling changes, and the mean loss; as for constant targets, R2 is 0 for a single one."""
-        r2 = r2_score(target.matrix, scores, sample_weight=sample_weight) if len(scores) > 1 else 0.0
-        losses = sample_losses(scores, target.matrix, "identity")
+        r2 = r2_score(target.values, scores, sample_weight=sample_weight) if len(scores) > 1 else 0.0
+        losses = sample_losses(scores, target.values, "identity")
         return float(r2), float(np.average(losses, weights=sample_weight))
 
     def __sklearn_tags__(self):

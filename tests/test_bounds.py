@@ -104,6 +104,7 @@ def walk(level, dtype):
         for solver in ("adam", "sgd"):
             trainer = Trainer(plan, parameters, loss="squared", solver=solver, batch_size=3, level=level)
             trainer.step(X, fenced(np.arange(3)), targets, fenced(np.ones(3, dtype)), 0.01)
+            trainer.step(X, fenced(np.arange(3)), targets[2:], None, 0.01, codes=fenced(np.zeros(3, np.int32)))
             for changes in augmentations(plan.input_shape):
                 settings = augmentation_settings(0, n_plans, **changes)
                 trainer.step(X, fenced(np.arange(3)), targets, None, 0.01, augmentation=settings)

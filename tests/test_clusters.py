@@ -145,7 +145,7 @@ def test_the_example_runs(library, tmp_path):
     pytest.importorskip({"dask": "distributed"}.get(library, library))
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-P", str(EXAMPLE), library]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
     assert "the same scores and bits as alone: True\n" in result.stdout
     assert "threads of the two slots: [1, 1]\n" in result.stdout

@@ -213,6 +213,28 @@ def test_loss_of_extreme_scores(level, dtype, loss):
         assert np.isnan(value)
 
 
+@each_level
+@each_dtype
+@pytest.mark.parametrize("X_dtype", [np.float32, np.int64], ids=["read where they are", "converted"])
+def test_codes_name_rows_of_targets(level, dtype, X_dtype):
+    plan = build_plan((DenseLayer(3),), (1, 4, 1))
+    random_state = np.random.default_rng(7)
+    parameters = random_state.standard_normal(plan.parameter_size).astype(dtype)
+    X, rows = random_state.integers(0, 9, (6, 4)).astype(X_dtype), np.array([4, 0, 5, 5])
+    values = random_state.random((3, 3)).astype(dtype)
+    codes = np.array([2, 1, 0, 1, 0, 2], dtype=np.int32)
+    weight = np.linspace(0.5, 3.0, 6).astype(dtype)
+    results = []
+    for targets, given in ((values[codes], None), (values, codes)):
+        trainer = make_trainer(plan, parameters, level=level)
+        loss = trainer.step(X, rows, targets, weight, 0.1, codes=given)
+        results.append((loss, trainer.loss_gradient(X, rows, targets, weight, codes=given)[0], trainer.parameters.tobytes()))
+    assert results[0] == results[1]
+    for wrong in (-1, 3):
+        with pytest.raises(ValueError, match=f"code {wrong} names none of 3 rows of targets"):
+            trainer.step(X, rows, values, weight, 0.1, codes=np.where(codes == 0, wrong, codes).astype(np.int32))
+
+
 def test_scores_of_one_constant_leave_the_loss_as_it_is():
     random_state = np.random.default_rng(6)
     scores = random_state.standard_normal((4, 3))
@@ -458,9 +480,10 @@ class Call:
             "numbers": np.zeros(int(arena["n_numbers"][0]), dtype),
             "positions": np.zeros(400, np.uint8),
             "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
-            "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "sample_weight": np.ones(5, dtype),
-            "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
-            "second_moment": np.zeros(size, dtype), "statistics_rate": 0.1, "seed": 0, "step": 0, "n_threads": 1,
+            "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "codes": None,
+            "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype),
+            "first_moment": np.zeros(size, dtype), "second_moment": np.zeros(size, dtype),
+            "statistics_rate": 0.1, "seed": 0, "step": 0, "n_threads": 1,
             "solver_settings": {
                 "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "decay": 0.0,
                 "nesterov": 0,
@@ -472,7 +495,7 @@ class Call:
         arguments = {**self.arguments, **changes}
         order = {
             "train": "layers arena runs parameters statistics numbers positions X number_type order shift factor targets "
-            "sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
+            "codes sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
             "statistics_rate seed step n_threads",
             "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
             "augmentation_settings",
@@ -532,6 +555,7 @@ def spoilt(call, dtype):
     yield "augment_images", {"arena": table(call.prediction)}
     for changes in (
         {"targets": np.zeros((4, 3), dtype)}, {"targets": np.zeros((5, 2), dtype)},
+        {"codes": np.zeros(4, np.int32)}, {"codes": np.full(5, 5, np.int32)}, {"codes": np.full(5, -1, np.int32)},
         {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
         {"first_moment": np.zeros(size + 1, dtype)}, {"second_moment": np.zeros(size - 1, dtype)},
         {"positions": None}, {"arena": table(call.prediction)},

@@ -31,6 +31,14 @@ def test_the_citation_has_what_its_format_requires():
     assert f"license: {PROJECT['project']['license']}" in lines
 
 
+def test_the_citation_keeps_to_the_schema_of_its_version():
+    cffconvert = pytest.importorskip("cffconvert")
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    cffconvert.Citation(text).validate()  # says nothing, or raises
+    with pytest.raises(Exception, match="title"):
+        cffconvert.Citation(text.replace("title:", "titel:")).validate()
+
+
 def test_there_are_wheels_for_every_python_that_is_declared():
     built = {(3, int(minor)) for minor in re.findall(r"cp3(\d+)-", " ".join(WHEELS["build"]))}
     declared = versions_of_python(" ".join(PROJECT["project"]["classifiers"]))

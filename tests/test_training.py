@@ -514,6 +514,20 @@ def test_images_are_never_converted_as_a_whole(held_out):
     assert peak < 0.6 * X.nbytes  # float32 would take four times as much; row numbers and targets take nearly half
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_memory_for_labels_does_not_grow_with_the_number_of_classes(label_smoothing):
+    """A row of one-hot targets would take 1,000 bytes for each sample, and a smoothed one as many again."""
+    peaks = []
+    for n_samples in (4_000, 12_000):
+        X, y = np.zeros((n_samples, 16), dtype=np.uint8), np.arange(n_samples) % 250
+        network = small_network(input_shape=(4, 4), max_iter=1, early_stopping=False, label_smoothing=label_smoothing)
+        tracemalloc.start()
+        network.fit(X, y)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 100 * 8_000
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
 def test_held_out_samples_are_those_that_are_passed(dtype):
     """They are known by their numbers; copies of them are watched in the same way."""

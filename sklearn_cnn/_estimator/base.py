@@ -365,8 +365,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         """
 
     def _targets_to_learn(self, target):
-        """Return the targets that training sees; validation always sees the true ones."""
-        return target.matrix
+        """Return the rows of targets that training sees; validation always sees the true ones."""
+        return target.values
 
     def _scale_targets(self, problem, watched, earlier):
         """Return both problems with targets in the scale of the network; it is learnt from the first, or that of `earlier`."""

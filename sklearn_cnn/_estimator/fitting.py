@@ -20,7 +20,7 @@ from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.packing import pack_layers
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import geometry_warnings
-from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer, targets_of_rows
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, check_end, train
 from sklearn_cnn._training.holding_out import hold_out
@@ -45,10 +45,11 @@ class Target:
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_samples, n_outputs), dtype float32 or float64
-        One-hot, 0-1 or real targets.
-    strata : ndarray of shape (n_samples,), dtype int64
-        Groups that a split has to keep in proportion.
+    values : ndarray of shape (n_samples, n_outputs) or (n_classes, n_outputs), dtype float32 or float64
+        0-1 or real targets of every sample, or the one-hot targets of every class.
+    codes : ndarray of shape (n_samples,), dtype int32, or None
+        The class of each sample, whose row it has and which a split keeps in proportion; None if every sample has a row of its
+        own.
     weight : ndarray of shape (n_samples,) or None
         Weights that follow from the target, as those of classes do.
     attributes : dict
@@ -57,11 +58,15 @@ class Target:
         The checked target itself, for whoever looks at it from outside.
     """
 
-    matrix: np.ndarray
-    strata: np.ndarray
+    values: np.ndarray
+    codes: np.ndarray | None
     weight: np.ndarray | None
     attributes: dict
     y: np.ndarray
+
+    def matrix(self):
+        """Return one row for each sample: as much memory as their scores."""
+        return self.values if self.codes is None else self.values[self.codes]
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ def fit_network(
     if stops_early and watched is None:
         problem, watched = split_problem(estimator, problem, split_seed)
     if estimator.solver in FULL_BATCH_SOLVERS:
-        rows, weight = distinct_rows(problem.X, problem.target.matrix, problem.rows, problem.sample_weight)
+        target = problem.target
+        rows, weight = distinct_rows(problem.X, target.values, problem.rows, problem.sample_weight, target.codes)
         problem = replace(problem, rows=rows, sample_weight=weight)
     problem, watched = estimator._scale_targets(problem, watched, earlier)
     moments, scaling = learn_scaling(estimator, problem, earlier, goes_on=not begins_cycle)
@@ -253,7 +259,9 @@ def advance_random_state(random_state):
 
 def split_problem(estimator, problem, seed):
     """Hold a part of the rows out, by their numbers; return the problem to train on and the one to watch training with."""
-    rows, held_out = hold_out(problem.rows, problem.target.strata, estimator.validation_fraction, seed)
+    codes = problem.target.codes
+    strata = np.zeros(len(problem.X), dtype=np.int32) if codes is None else codes
+    rows, held_out = hold_out(problem.rows, strata, estimator.validation_fraction, seed)
     if len(held_out) == 0:
         raise ValueError(
             f"early_stopping={estimator.early_stopping!r} with n_samples={len(problem.rows)} leaves no validation set. Use "
@@ -267,7 +275,8 @@ def of_rows(problem):
     target, rows = problem.target, problem.rows
     if len(rows) == len(problem.X):
         return problem
-    target = replace(target, matrix=target.matrix[rows], strata=target.strata[rows], y=target.y[rows])
+    values, codes = targets_of_rows(target.values, target.codes, rows)
+    target = replace(target, values=values, codes=codes, y=target.y[rows])
     weights = {name: getattr(problem, name) for name in ("sample_weight", "own_weight")}
     weights = {name: None if weight is None else weight[rows] for name, weight in weights.items()}
     return replace(problem, target=target, **weights)
@@ -308,7 +317,8 @@ def prepare_examples(estimator, problem, scaling, seed):
     """Put together what an epoch reads."""
     augmentation = build_augmentation(plain_augmentation(estimator.augment), problem.input_shape, seed)
     targets = np.ascontiguousarray(estimator._targets_to_learn(problem.target), dtype=number_type(estimator.solver))
-    return Examples(problem.X, targets, problem.sample_weight, problem.rows, **scaling, augmentation=augmentation)
+    options = {**scaling, "augmentation": augmentation, "codes": problem.target.codes}
+    return Examples(problem.X, targets, problem.sample_weight, problem.rows, **options)
 
 
 def default_batch_size(n_rows):

@@ -102,14 +102,14 @@ def encode_labels(y, classes, name="y"):
 
     Returns
     -------
-    codes : ndarray of shape (n_samples,), dtype int64
+    codes : ndarray of shape (n_samples,), dtype int32
         Indices into `classes`.
 
     Examples
     --------
     >>> import numpy as np
     >>> encode_labels(np.array(["cat", "ant"]), np.array(["ant", "bee", "cat"]))
-    array([2, 0])
+    array([2, 0], dtype=int32)
     """
     distinct, inverse = np.unique(y, return_inverse=True)
     place = {label: code for code, label in enumerate(classes.tolist())}
@@ -117,16 +117,14 @@ def encode_labels(y, classes, name="y"):
     if unknown:
         known = shown(classes.tolist())
         raise ValueError(f"{name} has labels {shown(unknown)} that are not among the classes {known}.")
-    return np.array([place[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
+    return np.array([place[label] for label in distinct.tolist()], dtype=np.int32)[inverse]
 
 
-def one_hot(codes, n_outputs):
-    """Write class codes as targets of the network; with one output, the target is 1 for the second class."""
-    if n_outputs == 1:
-        return (codes == 1).astype(np.float32).reshape(-1, 1)
-    targets = np.zeros((len(codes), n_outputs), dtype=np.float32)
-    targets[np.arange(len(codes)), codes] = 1.0
-    return targets
+def targets_of_classes(n_classes):
+    """Return the targets of the network for each class: one-hot; with a single output, 1 for the second class."""
+    if n_classes > 2:
+        return np.eye(n_classes, dtype=np.float32)
+    return np.array([[0.0], [1.0]], dtype=np.float32)[:n_classes]
 
 
 def smoothed(targets, share, n_classes):
@@ -134,7 +132,7 @@ def smoothed(targets, share, n_classes):
 
     Parameters
     ----------
-    targets : ndarray of shape (n_samples, n_outputs), dtype float32
+    targets : ndarray of shape (n_rows, n_outputs), dtype float32
         One-hot, or 0-1 where the outputs are independent.
     share : float
         From 0 to below 1.

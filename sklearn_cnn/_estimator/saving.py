@@ -230,10 +230,12 @@ def identity_of(estimator, problem, watched, earlier):
     identity |= {name: in_words(value) for name, value in parameters.items() if name not in FREE_PARAMETERS}
     for suffix, data in ("", problem), ("_val", watched):
         if data is not None:
+            target = data.target
+            of_y = fingerprint(target.values if target.codes is None else target.codes)
             identity |= {
                 f"X{suffix}": fingerprint(data.X),
                 "the shape of a sample": str(data.input_shape),
-                f"y{suffix}": f"{fingerprint(data.target.matrix)}, {in_words(data.target.attributes.get('classes_'))}",
+                f"y{suffix}": f"{of_y}, {in_words(target.attributes.get('classes_'))}",
                 f"sample_weight{suffix}": "None" if data.own_weight is None else fingerprint(data.own_weight),
             }
     identity["the state to go on from"] = "none" if earlier is None else f"{earlier['t']}, {fingerprint(earlier['parameters'])}"

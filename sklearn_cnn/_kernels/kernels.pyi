@@ -84,6 +84,7 @@ def train(
     shift: _Reals,
     factor: _Reals,
     targets: _Reals,
+    codes: NDArray[np.int32] | None,
     sample_weight: _Reals | None,
     loss: int,
     alpha: float,

@@ -264,11 +264,13 @@ def backpropagate(Table layers, Table arena, Table runs, const real[::1] paramet
 
 def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] numbers,
           uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-          const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const real[::1] sample_weight,
-          int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment,
-          dict solver_settings, dict augmentation_settings, double statistics_rate, uint64_t seed, uint32_t step, int n_threads):
+          const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const int32_t[::1] codes,
+          const real[::1] sample_weight, int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment,
+          real[::1] second_moment, dict solver_settings, dict augmentation_settings, double statistics_rate, uint64_t seed,
+          uint32_t step, int n_threads):
     """One mini-batch: forward, loss, backward and (unless solver_settings is None) update; augmented unless those are None.
 
+    The target of a row of X is the row of `targets` that its code names, or that of its own number where codes are None.
     Masks of dropout are those of the step that the seed gives. Statistics go the part statistics_rate of the way to the
     mini-batch's moments.
     Returns the loss, or None where the sample weights sum to zero and nothing was done."""
@@ -278,6 +280,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef Solver solver
     cdef const Solver* chosen = NULL
     cdef const real* weights = NULL
+    cdef const int32_t* first_code = NULL
     cdef real* first = NULL
     cdef real* second = NULL
     cdef double weight_sum = 0.0, value, squares
@@ -287,8 +290,15 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     if augmentation_settings is not None:
         describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
         batch.augmentation = &augmentation
-    if targets.shape[0] != X.shape[0] or targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
+    if targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
         raise ValueError("targets or gradient do not fit the network")
+    if (targets.shape[0] if codes is None else codes.shape[0]) != X.shape[0]:
+        raise ValueError("targets, or their codes, need one row per row of X")
+    if codes is not None:
+        for i in range(order.shape[0]):
+            if not 0 <= codes[order[i]] < targets.shape[0]:
+                raise ValueError(f"code {codes[order[i]]} names none of {targets.shape[0]} rows of targets")
+        first_code = &codes[0]
     if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:
         raise ValueError("this workspace was made for prediction only")
     if sample_weight is not None:
@@ -319,7 +329,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     network.is_training = True
     with nogil:
         forward(&network, &batch)
-        value = loss_of_batch(&network, loss, &targets[0, 0], &order[0], weights, weight_sum, True)
+        value = loss_of_batch(&network, loss, &targets[0, 0], first_code, &order[0], weights, weight_sum, True)
         backward(&network, &gradient[0])
         squares = finish_step(&network, &gradient[0], <real> (alpha / weight_sum), chosen, first, second)
     return value + 0.5 * alpha / weight_sum * squares

@@ -48,19 +48,21 @@ cdef double finish_step(const Network* network, real* gradient, real strength, c
     return total
 
 
-cdef double loss_of_batch(const Network* network, int64_t loss, const real* targets, const int64_t* order,
+cdef double loss_of_batch(const Network* network, int64_t loss, const real* targets, const int32_t* codes, const int64_t* order,
                           const real* sample_weight, double weight_sum, bint with_gradient) noexcept nogil:
-    """Weighted mean loss; with_gradient: also the gradients of the scores."""
+    """Weighted mean loss; with_gradient: also the gradients of the scores. Codes say which row of targets a sample has, if it is
+    not its own."""
     cdef Py_ssize_t n_outputs = network.arena.n_outputs
     cdef const Layer* last = &network.layers[network.arena.n_layers - 1]
     cdef uint64_t mode = enter_flush_to_zero()
     cdef double total = 0.0, weight
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, row
     for i in range(network.n_samples):
         weight = sample_weight[order[i]] if sample_weight != NULL else 1.0
         weight = weight / weight_sum
+        row = codes[order[i]] if codes != NULL else order[i]
         total += weight * loss_of_sample(
-            loss, values_of(network, last.output_at, n_outputs, i), targets + order[i] * n_outputs,
+            loss, values_of(network, last.output_at, n_outputs, i), targets + row * n_outputs,
             gradients_of(network, last.output_at, n_outputs, i) if with_gradient else NULL, n_outputs, weight)
     leave_flush_to_zero(mode)
     return total

@@ -20,6 +20,11 @@ SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
 FULL_BATCH_SOLVERS = ("lbfgs",)
 
 
+def targets_of_rows(targets, codes, rows):
+    """Return targets and codes, in the words of `Trainer.step`, of some samples alone."""
+    return (targets[rows], None) if codes is None else (targets, codes[rows])
+
+
 class Trainer:
     """Mini-batch training of one parameter vector, with all memory allocated once.
 
@@ -93,7 +98,7 @@ class Trainer:
         }
         self._readable = (None, None)
 
-    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
+    def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
         """Train on one mini-batch.
 
         Parameters
@@ -101,15 +106,18 @@ class Trainer:
         X : ndarray of shape (n_samples, n_inputs)
 
         rows : ndarray of shape (n_rows,), int64
-            The mini-batch's rows of X, targets and sample_weight.
+            The mini-batch's rows of X, targets (or codes) and sample_weight.
 
-        targets : ndarray of shape (n_samples, n_outputs)
+        targets : ndarray of shape (n_samples, n_outputs) or, with codes, (n_codes, n_outputs)
             In the network's type.
 
         sample_weight : ndarray of shape (n_samples,) or None
             In the network's type. The mini-batch is normalised by its sum; where that is zero, nothing is updated.
 
         learning_rate : float
+
+        codes : ndarray of shape (n_samples,), int32, default=None
+            Which row of targets a sample has; None is its own.
 
         shift, factor : ndarray of shape (channels,), default=None
 
@@ -129,13 +137,13 @@ class Trainer:
         settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
         # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
         statistics_rate = max(STATISTICS_RATE, 1.0 / (self.t + 1))
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, settings, augmentation, statistics_rate)
+        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, settings, augmentation, statistics_rate)
         if loss is None:
             return 0.0
         self.t += 1
         return loss
 
-    def loss_gradient(self, X, rows, targets, sample_weight, *, shift=None, factor=None):
+    def loss_gradient(self, X, rows, targets, sample_weight, *, codes=None, shift=None, factor=None):
         """Return the loss of one mini-batch, as `step` does, and its gradient; neither parameters nor statistics change.
 
         Returns
@@ -145,23 +153,24 @@ class Trainer:
         gradient : ndarray of shape (plan.parameter_size,)
             The trainer's own array: the next call overwrites it.
         """
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, None, None, 0.0)
+        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, None, None, 0.0)
         return loss or 0.0, self.gradient
 
-    def _run(self, X, rows, targets, sample_weight, shift, factor, settings, augmentation, statistics_rate):
+    def _run(self, X, rows, targets, codes, sample_weight, shift, factor, settings, augmentation, statistics_rate):
         readable = self._readable_rows(X)
         if augmentation is not None:
             augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
         if readable is None:
-            X, targets = converted_rows(X, rows, self.dtype), targets[rows]
+            X = converted_rows(X, rows, self.dtype)
+            targets, codes = targets_of_rows(targets, codes, rows)
             sample_weight = None if sample_weight is None else sample_weight[rows]
             readable, rows = readable_rows(X), np.arange(len(rows))
         shift, factor = scaling_arrays(shift, factor, self.dtype)
         workspace = self._workspace
         return workspace.kernels.train(
             *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions, *readable, rows, shift,
-            factor, targets, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment, self.second_moment,
-            settings, augmentation, statistics_rate, self.seed, self.t % 2**32, self.n_threads,
+            factor, targets, codes, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment,
+            self.second_moment, settings, augmentation, statistics_rate, self.seed, self.t % 2**32, self.n_threads,
         )  # fmt: skip
 
     def _readable_rows(self, X):

@@ -216,7 +216,7 @@ def assemble(reader, classes, estimators):
 def fitted_state(estimator, reader, attributes, layers):
     """Return what a fit of no epochs would, with the parameters of the layers."""
     n_features, n_outputs = int(np.prod(reader.input_shape)), attributes["n_outputs_"]
-    target = Target(np.zeros((1, n_outputs)), np.zeros(1, dtype=np.int64), None, attributes, np.zeros(1))
+    target = Target(np.zeros((1, n_outputs)), None, None, attributes, np.zeros(1))
     features = {"n_features_in_": n_features}
     problem = Problem(np.zeros((1, n_features)), target, None, None, np.arange(1), reader.input_shape, features)
     fitted = fit_network(estimator, problem, None, None, n_epochs=0, stops_early=False, begins_cycle=True)

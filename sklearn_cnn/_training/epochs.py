@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_cnn._network.trainer import Trainer
+from sklearn_cnn._network.trainer import Trainer, targets_of_rows
 from sklearn_cnn._training.augmentation import CompiledAugmentation, FunctionAugmentation
 from sklearn_cnn._training.state import solver_state
 
@@ -28,7 +28,7 @@ class Examples:
     ----------
     X : ndarray of shape (n_samples, n_inputs)
         Flattened images of any real dtype.
-    targets : ndarray of shape (n_samples, n_outputs), dtype float32
+    targets : ndarray of shape (n_samples, n_outputs) or, with codes, (n_classes, n_outputs), dtype float32 or float64
         One-hot, 0-1 or real targets.
     sample_weight : ndarray of shape (n_samples,), dtype float32, or None
         Weight of each row.
@@ -38,6 +38,8 @@ class Examples:
         Scaling of the input.
     augmentation : CompiledAugmentation, FunctionAugmentation or None, default=None
         How the images of each epoch differ from `X`.
+    codes : ndarray of shape (n_samples,), dtype int32, or None, default=None
+        Which of the targets each row has; None if there is one for each.
     """
 
     X: np.ndarray
@@ -47,6 +49,7 @@ class Examples:
     shift: np.ndarray | None
     factor: np.ndarray | None
     augmentation: CompiledAugmentation | FunctionAugmentation | None = None
+    codes: np.ndarray | None = None
 
 
 class Evaluation(NamedTuple):
@@ -224,10 +227,10 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, 
     step, total = trainer.step, 0.0
     for number, (start, mass, rate) in enumerate(zip(starts, masses, rates, strict=True), 1):
         rows = order[start : start + batch_size]
-        mini_batch = X, rows, targets, weight
+        mini_batch, codes = (X, rows, targets, weight), examples.codes
         if function is not None:
-            mini_batch = made_by_function(function, examples, rows, total_number, number)
-        loss = step(*mini_batch, rate, **options)
+            mini_batch, codes = made_by_function(function, examples, rows, total_number, number)
+        loss = step(*mini_batch, rate, codes=codes, **options)
         if largest is None:
             largest = largest_loss(loss)
         if not loss <= largest:  # also NaN
@@ -252,11 +255,14 @@ def made_by_function(function, examples, rows, epoch, number):
 
     Returns
     -------
-    X, rows, targets, sample_weight
+    mini_batch : tuple of X, rows, targets and sample_weight
         Of the mini-batch alone.
+    codes : ndarray or None
+        Likewise.
     """
     weight = None if examples.sample_weight is None else examples.sample_weight[rows]
-    return function.mini_batch(examples.X, rows, epoch, number), np.arange(len(rows)), examples.targets[rows], weight
+    targets, codes = targets_of_rows(examples.targets, examples.codes, rows)
+    return (function.mini_batch(examples.X, rows, epoch, number), np.arange(len(rows)), targets, weight), codes
 
 
 def largest_loss(first_loss):
@@ -292,9 +298,9 @@ def check_end(trainer, examples, batch_size, learning_rate, epoch, largest):
         If the loss is beyond it.
     """
     rows = examples.rows[:batch_size]
-    scaling = {"shift": examples.shift, "factor": examples.factor}
+    options = {"codes": examples.codes, "shift": examples.shift, "factor": examples.factor}
     if largest is not None:
-        loss, _ = trainer.loss_gradient(examples.X, rows, examples.targets, examples.sample_weight, **scaling)
+        loss, _ = trainer.loss_gradient(examples.X, rows, examples.targets, examples.sample_weight, **options)
         if not loss <= largest:  # also NaN
             raise diverged(epoch, loss, learning_rate)
 

@@ -12,7 +12,7 @@ from sklearn_cnn._training.epochs import Epoch
 CONVERGED, STOPPED_BY_CALLBACK = 0, 99  # what SciPy calls them
 
 
-def distinct_rows(X, targets, rows, sample_weight):
+def distinct_rows(X, targets, rows, sample_weight, codes=None):
     """Put rows that are the same in one, with the sum of their weights, in an order that follows from what they hold.
 
     So a weight of two is the same as a row that comes twice, and the order of the samples makes no difference in any bit.
@@ -21,12 +21,14 @@ def distinct_rows(X, targets, rows, sample_weight):
     ----------
     X : ndarray of shape (n_samples, n_features)
         Flattened images.
-    targets : ndarray of shape (n_samples, n_outputs)
+    targets : ndarray of shape (n_samples, n_outputs) or, with codes, (n_classes, n_outputs)
         What is to be learnt of them.
     rows : ndarray of shape (n_rows,), dtype int64
         The rows that count.
     sample_weight : ndarray of shape (n_samples,) or None
         Weight of each row of `X`.
+    codes : ndarray of shape (n_samples,), dtype int32, or None, default=None
+        Which of the targets each row of `X` has; None if there is one for each.
 
     Returns
     -------
@@ -43,7 +45,11 @@ def distinct_rows(X, targets, rows, sample_weight):
     >>> sorted(rows.tolist()), sample_weight
     ([0, 1, 3], array([2., 1., 0., 1.]))
     """
-    digests = [blake2b(X[row].tobytes() + targets[row].tobytes(), digest_size=16).hexdigest() for row in rows]
+    places = rows if codes is None else codes[rows]
+    digests = [
+        blake2b(X[row].tobytes() + targets[place].tobytes(), digest_size=16).hexdigest()
+        for row, place in zip(rows, places, strict=True)
+    ]
     _, first, place = np.unique(np.array(digests), return_index=True, return_inverse=True)
     distinct = rows[first]
     weights = np.zeros(len(X))
@@ -156,8 +162,9 @@ class FullBatch:
         total, gradient = 0.0, np.zeros_like(parameters)
         for rows, mass in zip(self.slices, self.masses, strict=True):
             loss, of_slice = trainer.loss_gradient(
-                examples.X, rows, examples.targets, examples.sample_weight, shift=examples.shift, factor=examples.factor
-            )
+                examples.X, rows, examples.targets, examples.sample_weight,
+                codes=examples.codes, shift=examples.shift, factor=examples.factor,
+            )  # fmt: skip
             total += mass * loss
             gradient += mass * of_slice
         self.learning_rate.advance(len(examples.rows))
