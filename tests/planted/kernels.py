@@ -113,6 +113,7 @@ MISTAKES = [
     ("weights decay by what is kept", "update.pxi", "        «weights[i] *= kept»", "weights[i] *= 1 - kept", "network training"),
     ("a mini-batch's weights are not divided by their sum", "step.pxi", "        weight = weight / «weight_sum»\n", "1.0", "network training"),
     ("weights are those of the place, not of the row", "step.pxi", "weight = sample_weight[«order[i]»] if", "i", "network"),
+    ("a class is that of the place, not of the row", "step.pxi", "row = codes[«order[i]»] if", "i", "network"),
     ("biases decay, too", "step.pxi",
      "penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, «False», 0.0, solver", "True", "network training"),
     ("a piece of the update begins with the one before", "step.pxi",
