@@ -8,6 +8,7 @@ from images import bars, fitted_arrays, small_network
 from scipy.optimize import minimize
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
+from sklearn_cnn._estimator.labels import predicted_codes
 from sklearn_cnn._kernels import default_level
 from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import DenseLayer
@@ -183,3 +184,26 @@ def test_lbfgs_goes_back_to_its_best_point_after_a_search_that_has_failed(monkey
     monkeypatch.setattr(lbfgs, "minimize", with_an_attempt_more)
     network = small_network(solver="lbfgs", max_iter=5).fit(X, y)
     assert fitted_arrays(network)["parameters"] == fitted_arrays(expected)["parameters"]
+
+
+def test_a_workspace_is_lent_to_one_prediction_at_a_time():
+    plan = build_plan((DenseLayer(5),), (4, 4, 1))
+    Network(plan, np.zeros(plan.parameter_size, dtype=np.float32)).scores(np.zeros((2, 16), np.float32))
+    arguments = plan, network_module.prediction_capacity(plan, 2), 1, np.dtype(np.float32), None
+    (first, idle), (second, _) = (network_module._borrow_workspace(*arguments) for _ in range(2))
+    assert first is not second
+    assert idle == []
+
+
+def test_a_mini_batch_without_weight_is_no_step():
+    plan = build_plan((DenseLayer(2),), (4, 4, 1))
+    trainer = Trainer(plan, np.ones(plan.parameter_size, np.float32), loss="softmax", solver="adam", batch_size=2)
+    X, targets = np.ones((2, 16), np.float32), np.eye(2, dtype=np.float32)
+    assert trainer.step(X, np.arange(2), targets, np.zeros(2, np.float32), 0.1) == 0.0
+    assert trainer.t == 0
+    assert (trainer.parameters == 1).all()
+
+
+@pytest.mark.parametrize(("n_columns", "n_classes"), [(1, 2), (3, 3)])
+def test_of_classes_that_are_equally_likely_the_first_is_predicted(n_columns, n_classes):
+    assert predicted_codes(np.zeros((3, n_columns)), n_classes).tolist() == [0, 0, 0]
