@@ -135,6 +135,7 @@ plt.show()
 # In a service that matters, train in another process, write the model with `joblib.dump`, and load it: the line that replaces
 # the model stays the same. A file that comes from outside should be read with skops, which executes nothing.
 #
-# The clients above are written in Python and share its lock with the server. `wrk` does not: with 2 to 16 connections, and every answer
-# compared, none of 3,000 was wrong. An answer took about 1.5 ms of one processor (of two shared ones with AVX-512 at 2.5 GHz). So a
-# process gives some hundreds of answers a second; for thousands take several processes, or send many images with one request.
+# The clients above are written in Python and share its lock with the server. `wrk` does not: with 2 to 16 connections, and every
+# answer compared, none of 3,000 was wrong. An answer took about 1.5 ms of one processor (of two shared ones with AVX-512 at 2.5
+# GHz). So a process gives some hundreds of answers a second; for thousands take several processes, or send many images with one
+# request.
