@@ -14,6 +14,7 @@ ORDER = (
     "regression",
     "features",
     "grid_search",
+    "halving",
     "larger_than_memory",
     "serving",
     "clusters",

@@ -1,5 +1,7 @@
 """Tools that somebody else wrote around scikit-learn's estimators. Each test runs where its tool is installed."""
 
+import itertools
+
 import numpy as np
 import pytest
 from images import bars, digits, small_network
@@ -76,6 +78,70 @@ def test_optuna_prunes_between_epochs():
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
     assert n_epochs[0] == n_epochs[2] == 8 > max(n_epochs[1], n_epochs[3])
+
+
+def prune_by_score(network, trial, given_up):
+    """The accuracy reports itself, epoch by epoch, and gives a hopeless trial up."""
+    epochs = itertools.count()
+
+    def score(network, X, y):
+        accuracy = network.score(X, y)
+        trial.report(accuracy, next(epochs))
+        if trial.should_prune():
+            raise given_up
+        return accuracy
+
+    network.set_params(scoring=score)
+
+
+def prune_by_callback(network, trial, given_up):
+    """A callback of scikit-learn reports every epoch."""
+
+    class Pruning:
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "epoch":
+                trial.report(fitted_estimator.validation_scores_[-1], context.task_id)
+                if trial.should_prune():
+                    raise given_up
+
+    network.set_callbacks(Pruning())
+
+
+@pytest.mark.parametrize("prune", [prune_by_score, prune_by_callback])
+def test_optuna_prunes_inside_a_fit(prune):
+    """With the falling learning rate that a fit has; the best network is that of a fit which nobody has watched."""
+    optuna = pytest.importorskip("optuna")
+    if prune is prune_by_callback:
+        pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    X, y = flat_bars(120)
+    kept = []
+
+    def settings(rate):
+        return {"learning_rate": "one_cycle", "learning_rate_init": rate, "max_iter": 8, "early_stopping": False}
+
+    def accuracy(trial):
+        network = flat_network(**settings((1e-2, 1e-9)[trial.number % 2]))
+        prune(network, trial, optuna.TrialPruned)
+        kept.append(network)
+        return network.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:]).score(X[80:], y[80:])
+
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2))
+    study.optimize(accuracy, n_trials=4)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
+    assert [len(trial.intermediate_values) for trial in study.trials] == [8, 3, 8, 3]
+    assert [hasattr(network, "n_iter_") for network in kept] == [True, False, True, False]
+    alone = flat_network(**settings(1e-2)).fit(X[:80], y[:80])
+    assert kept[0].predict_proba(X).tobytes() == alone.predict_proba(X).tobytes()
 
 
 def test_imbalanced_learn_resamples_in_its_pipelines():
