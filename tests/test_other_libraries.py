@@ -7,7 +7,7 @@ import pytest
 from images import bars, digits, small_network
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation
 
@@ -230,3 +230,93 @@ def test_fairlearn_reweights():
     network = small_network(input_shape=(8, 8), max_iter=10)
     reduced = ExponentiatedGradient(network, DemographicParity(), max_iter=3).fit(X, y, sensitive_features=np.arange(200) // 100)
     assert (reduced.predict(X, random_state=0) == y).mean() > 0.8
+
+
+def channels_last(X):
+    """Signals as aeon has them, of shape (n, channels, length), as one row of channels for each moment."""
+    return np.moveaxis(X, 1, 2).reshape(len(X), -1)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3], ids=["univariate", "multivariate"])
+@pytest.mark.parametrize("pipeline_of", ["aeon", "sklearn"])
+def test_aeon_hands_signals_on(n_channels, pipeline_of):
+    pytest.importorskip("aeon")
+    from aeon.pipeline import make_pipeline as make_pipeline_of_aeon
+    from aeon.transformations.collection import BaseCollectionTransformer, Normalizer
+
+    class ChannelsLast(BaseCollectionTransformer):
+        """aeon's own pipelines take several channels only where each step says that it can."""
+
+        _tags = {"capability:multivariate": True, "fit_is_empty": True, "output_data_type": "Tabular"}  # noqa: RUF012 (aeon's form)
+
+        def __init__(self):
+            super().__init__()
+
+        def _transform(self, X, y=None):
+            return channels_last(X)
+
+    names = np.array(["hill", "plain"])[np.arange(120) % 2]
+    X = np.random.default_rng(0).standard_normal((120, n_channels, 24))
+    X[names == "hill", -1, 8:12] += 3.0
+    make, adapter = {
+        "aeon": (make_pipeline_of_aeon, ChannelsLast()),
+        "sklearn": (make_pipeline, FunctionTransformer(channels_last)),
+    }[pipeline_of]
+    network = small_network(input_shape=(1, 24, n_channels), max_iter=20)
+    model = make(Normalizer(), adapter, network).fit(X[:80], names[:80])
+    assert model.score(X[80:], names[80:]) > 0.8
+    network.fit(channels_last(Normalizer().fit_transform(X[:80])), names[:80])
+    expected = network.predict_proba(channels_last(Normalizer().fit_transform(X[80:])))
+    assert model.predict_proba(X[80:]).tobytes() == expected.tobytes()
+
+
+def test_scikit_optimize_searches():
+    pytest.importorskip("skopt")
+    from skopt import BayesSearchCV
+    from skopt.space import Categorical, Integer, Real
+
+    space = {
+        "n_filters": Integer(1, 4),
+        "kernel_size": Categorical([1, 3]),
+        "learning_rate_init": Real(3e-3, 1e-1, prior="log-uniform"),
+    }
+    options = {"n_iter": 6, "cv": 2, "random_state": 0, "optimizer_kwargs": {"n_initial_points": 4}}
+    searches = [BayesSearchCV(flat_network(max_iter=15), space, **options).fit(*flat_bars()) for _ in range(2)]
+    assert searches[0].best_score_ > 0.8
+    assert searches[0].cv_results_["mean_test_score"].tolist() == searches[1].cv_results_["mean_test_score"].tolist()
+
+
+def test_search_of_optuna_integration():
+    pytest.importorskip("optuna_integration.sklearn")
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna_integration.sklearn import OptunaSearchCV
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = {
+        "n_filters": IntDistribution(1, 4),
+        "kernel_size": CategoricalDistribution([1, 3]),
+        "learning_rate_init": FloatDistribution(3e-3, 1e-1, log=True),
+    }
+    options = {"n_trials": 6, "cv": 2, "random_state": 0}
+    searches = [OptunaSearchCV(flat_network(max_iter=15), space, **options).fit(*flat_bars()) for _ in range(2)]
+    assert searches[0].best_score_ > 0.8
+    assert searches[0].best_params_ == searches[1].best_params_
+    pruned = OptunaSearchCV(flat_network(), {"n_filters": IntDistribution(1, 4)}, enable_pruning=True, max_iter=7, **options)
+    pruned.fit(*flat_bars())  # by partial_fit, epoch by epoch
+    assert {trial.state.name for trial in pruned.trials_} <= {"COMPLETE", "PRUNED"}
+    assert max(len(trial.intermediate_values) for trial in pruned.trials_) == 7
+
+
+@pytest.mark.parametrize("form", ["cloudpickle", "skops"])
+def test_mlflow_keeps_a_network(form, tmp_path):
+    sklearn_flavour = pytest.importorskip("mlflow.sklearn")
+    import mlflow
+
+    X, y = flat_bars()
+    network = flat_network().fit(X, y)
+    options = {"skops_trusted_types": ["sklearn_cnn.ConvNetClassifier"]} if form == "skops" else {}
+    path = str(tmp_path / "model")
+    sklearn_flavour.save_model(network, path, serialization_format=form, pip_requirements=["sklearn_cnn"], **options)
+    assert sklearn_flavour.load_model(path).predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
+    assert mlflow.pyfunc.load_model(path).predict(X).tolist() == network.predict(X).tolist()
