@@ -48,10 +48,10 @@ def way(name, rates, **parameters):
 class OfOurOwn(Trainer):
     """A trainer that updates its parameters here."""
 
-    def step(self, X, rows, targets, sample_weight, learning_rate, *, shift=None, factor=None, augmentation=None):
+    def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
         """Compute the gradient of a mini-batch, compiled, and update."""
         rate = max(STATISTICS_RATE, 1.0 / (self.t + 1))
-        loss = self._run(X, rows, targets, sample_weight, shift, factor, None, augmentation, rate)
+        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, None, augmentation, rate)
         self.t += 1
         self.update(self.gradient, learning_rate)
         return loss
