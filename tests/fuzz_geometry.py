@@ -6,7 +6,7 @@ numbers, and an error of at most
     (number of terms of the sum + 2) * 2**-24 * (the same sum of absolute values)
 
 which holds for a sum in any order (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1); minimal
-filtering has a bound of its own, (channels + 12) in place of the first factor, see `test_minimal.py`. In double precision
+filtering has a bound of its own, (channels + 12) in place of the first factor, see `test_winograd.py`. In double precision
 2**-53 takes the place of 2**-24. So there is no tolerance, and no false alarm. Every case draws its level, its number type and
 where in memory the images begin.
 

@@ -60,7 +60,7 @@ COMMON = {"max_iter": 3, "random_state": 0, "batch_size": 16, "n_jobs": 2}
 NETWORKS = {
     "defaults": (ConvNetClassifier(), data),
     "no normalisation": (ConvNetClassifier((4, 6), batch_norm=False), data),
-    "minimal filtering": (ConvNetClassifier((16, 32)), lambda: data(channels=16)),
+    "Winograd": (ConvNetClassifier((16, 32)), lambda: data(channels=16)),
     "odd kernels": (ConvNetClassifier((5, 3), [(5, 3), 2], stride=[1, 2], padding_mode="reflect", pooling=None), data),
     "averages and tanh": (ConvNetClassifier((4, 4), pooling="average", pool_size=(2, 3), activation="tanh"), data),
     "locally connected": (ConvNetClassifier(3, weight_sharing=False, activation="logistic"), data),

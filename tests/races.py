@@ -22,7 +22,7 @@ from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, 
 THREADS_FOR_ALL = Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 ")
 #: All chunks add to the gradient of the first.
 RACE = Mistake(
-    "_kernels/passes.pxi",
+    "_kernels/backward.pxi",
     "cdef real* gradient = network.numbers + network.arena.chunk_gradients_at + «chunk» * network.arena.n_shared",
     "0",
 )

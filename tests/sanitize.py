@@ -19,7 +19,7 @@ from sklearn_cnn import _kernels
 
 TESTS = [
     f"tests/test_{name}.py"
-    for name in ("functional", "gathering", "minimal", "dropout", "augmentation", "normalisation", "network", "kernels")
+    for name in ("functional", "gathering", "winograd", "dropout", "augmentation", "normalisation", "network", "kernels")
 ]
 #: A pixel too much is read of every image that is copied into its padding.
 READS_TOO_FAR = Mistake(

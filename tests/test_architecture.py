@@ -188,7 +188,7 @@ def n_lines_of_docstrings(text):
 
 def test_every_parallel_region_is_recorded():
     """One that is not could run on a single thread in all tests of threads, and nobody would know."""
-    opening = re.compile(r" with .*\bparallel\(.*\):\n +record_region\((\w+), .*\)\n +for .* in prange\(")
+    opening = re.compile(r" with .*\bparallel\(.*\):\n +\w+ = begin_region\((\w+), .*\)\n +for .* in prange\(")
     texts = [path.read_text(encoding="utf-8") for path in SOURCE_FILES if path.suffix in {".pyx", ".pxi"}]
     recorded = [region for text in texts for region in opening.findall(text)]
     assert len(recorded) == len(set(recorded)) == sum(len(re.findall(r"\bprange\(", text)) for text in texts) > 0

@@ -3,11 +3,14 @@
 That they do not depend on threads either is tested in ``test_threads.py``.
 """
 
+import contextlib
 import ctypes
 import ctypes.util
 import hashlib
+import itertools
 import os
 import platform
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 STACK = (
     ConvolutionBlock(16, (3, 3), padding="same", pooling="max", activation="relu"),
@@ -316,6 +320,55 @@ def test_floating_point_modes_are_left_alone(level, dtype):
     assert np.float32(1e-40) * np.float32(1) > 0
 
 
+#: What fesetround takes, by machine.
+ROUNDINGS = {
+    "x86_64": {"down": 0x400, "up": 0x800, "to zero": 0xC00},
+    "aarch64": {"up": 0x400000, "down": 0x800000, "to zero": 0xC00000},
+}
+
+
+@contextmanager
+def rounding(direction):
+    """Round as nobody does, and make sure of it."""
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    assert library.fesetround(ROUNDINGS[platform.machine()][direction]) == 0
+    try:
+        assert library.fegetround() == ROUNDINGS[platform.machine()][direction]
+        yield
+    finally:
+        library.fesetround(0)
+
+
+@pytest.mark.skipif(platform.machine() not in ROUNDINGS, reason="does not know how to round otherwise here")
+@pytest.mark.parametrize("direction", ["up", "down", "to zero"])
+@each_level
+@each_dtype
+def test_the_callers_rounding_mode_changes_no_bit(level, dtype, direction):
+    """Serial parts took it over: transformed weights, moments put together, sums of chunks, the rate of a step."""
+    module = _kernels.kernels(dtype, level)
+    for layers, side, n_samples, _ in SIZES:
+        plan, parameters, X = network_problem(layers, (side, side, 3), n_samples, dtype)
+        targets, weight = np.eye(3, dtype=dtype)[np.arange(n_samples) % 3], np.linspace(0.1, 2, n_samples, dtype=dtype)
+        rows, found = np.arange(n_samples), []
+        statistics = running_statistics(plan, np.random.default_rng(0), dtype)
+        d_outputs = np.random.default_rng(1).standard_normal((n_samples, 3)).astype(dtype)
+        for solver, n_threads in itertools.product(("adamw", "sgd"), (1, 2)):
+            trainers = [
+                Trainer(plan, parameters, loss="softmax", solver=solver, batch_size=n_samples, alpha=0.1, level=level,
+                        n_threads=n_threads)
+                for _ in range(2)
+            ]  # fmt: skip
+            network = Network(plan, parameters, statistics, level=level)
+            for trainer, mode in zip(trainers, (contextlib.nullcontext(), rounding(direction)), strict=True):
+                with mode:
+                    losses = [trainer.step(X, rows, targets, weight, 0.01) for _ in range(3)]
+                    scores, (_, gradient) = network.scores(X, n_threads=n_threads), network.gradients(X, d_outputs)
+                    total = module.sum_of_weights(weight, rows)
+                arrays = trainer.parameters, trainer.first_moment, trainer.second_moment, trainer.statistics, scores, gradient
+                found.append((losses, total, [bits(array) for array in arrays]))
+            assert found[-1] == found[-2]
+
+
 @each_level
 @each_dtype
 def test_numpy_sees_no_floating_point_errors(level, dtype):
@@ -341,7 +394,9 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
         """
         import os, signal
         from test_determinism import digest
-        from sklearn_cnn._kernels import effective_n_threads
+        from sklearn_cnn import _kernels
+
+        modules = [_kernels.kernels(dtype, level) for dtype in ("float32", "float64") for level in _kernels.available_levels()]
 
         before = digest(2)                      # opens a parallel region: its threads do not survive a fork
         for _ in range(3):
@@ -356,8 +411,8 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
             assert os.read(reader, 100).decode() == before
         child = os.fork()
         if child == 0:
-            os._exit(0 if effective_n_threads() == 1 else 1)
-        assert os.waitpid(child, 0)[1] == 0     # a child says that it has one thread
+            os._exit(0 if {module.max_threads() for module in modules} == {_kernels.effective_n_threads()} == {1} else 1)
+        assert os.waitpid(child, 0)[1] == 0     # a child says that it has one thread, whichever module is asked
         assert digest(2) == before              # the parent goes on with threads
         print("same")
         """

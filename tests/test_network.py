@@ -481,28 +481,32 @@ class Call:
             "positions": np.zeros(400, np.uint8),
             "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
             "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "codes": None,
-            "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "gradient": np.zeros(size, dtype),
-            "first_moment": np.zeros(size, dtype), "second_moment": np.zeros(size, dtype),
-            "statistics_rate": 0.1, "seed": 0, "step": 0, "n_threads": 1,
+            "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "losses": np.zeros(2), "weight_sum": 4.0,
+            "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
+            "second_moment": np.zeros(size, dtype), "statistics_steps": 10, "seed": 0, "step": 0, "n_threads": 1,
             "solver_settings": {
-                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "decay": 0.0,
-                "nesterov": 0,
+                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8,
+                "weight_decay": 0.0, "nesterov": 0, "t": 1,
             },
             "augmentation_settings": {**augmentation_settings(0, 1, **AUGMENTED), "rows": np.arange(4)},
         }  # fmt: skip
 
+    #: Function -> its arguments, in order.
+    orders = {  # noqa: RUF012
+        "train": "layers arena runs parameters statistics numbers positions X number_type order shift factor targets "
+        "codes sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
+        "statistics_steps seed step n_threads",
+        "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
+        "augmentation_settings",
+        "predict": "layers arena runs parameters statistics numbers positions X number_type order shift factor n_threads",
+        "backpropagate": "layers arena runs parameters statistics numbers positions n_samples gradient n_threads",
+        "update": "layers arena runs parameters statistics numbers losses weight_sum alpha gradient first_moment "
+        "second_moment solver_settings n_threads",
+    }
+
     def make(self, name, module, **changes):
         arguments = {**self.arguments, **changes}
-        order = {
-            "train": "layers arena runs parameters statistics numbers positions X number_type order shift factor targets "
-            "codes sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
-            "statistics_rate seed step n_threads",
-            "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
-            "augmentation_settings",
-            "predict": "layers arena runs parameters statistics numbers positions X number_type order shift factor n_threads",
-            "backpropagate": "layers arena runs parameters statistics numbers positions n_samples gradient n_threads",
-        }[name]
-        return getattr(module, name)(*(arguments[key] for key in order.split()))
+        return getattr(module, name)(*(arguments[key] for key in self.orders[name].split()))
 
 
 def spoilt(call, dtype):
@@ -530,6 +534,8 @@ def spoilt(call, dtype):
         yield "train", changes
         yield "predict", changes
         yield "backpropagate", changes | {"n_samples": 4}
+        if "positions" not in changes:
+            yield "update", changes
         if not {"positions", "n_threads"} & changes.keys():
             yield "augment_images", changes
     for changes in (
@@ -561,6 +567,11 @@ def spoilt(call, dtype):
         {"positions": None}, {"arena": table(call.prediction)},
     ):  # fmt: skip
         yield "train", changes
+    for changes in (
+        {"gradient": np.zeros(size - 1, dtype)}, {"first_moment": np.zeros(size + 1, dtype)},
+        {"second_moment": np.zeros(size - 1, dtype)}, {"weight_sum": 0.0}, {"weight_sum": -1.0}, {"weight_sum": math.nan},
+    ):  # fmt: skip
+        yield "update", changes
     for changes in ({"n_samples": 5}, {"n_samples": -1}, {"gradient": np.zeros(3, dtype)}, {"positions": None}):
         yield "backpropagate", {"n_samples": 4} | changes
     yield "backpropagate", {"n_samples": 4, "arena": table(call.prediction)}
@@ -575,9 +586,48 @@ def test_boundary_refuses_wrong_sizes(level, dtype):
     call.make("predict", module)
     call.make("augment_images", module)
     call.make("backpropagate", module, n_samples=4)
+    call.make("update", module)
+    call.make("update", module, solver_settings=None)
     for name, changes in spoilt(call, dtype):
         with pytest.raises(ValueError):
             call.make(name, module, **changes)
+
+
+@each_level
+@each_dtype
+def test_boundary_of_slices(level, dtype):
+    module, plan = _kernels.kernels(dtype, level), build_plan((ConvolutionBlock(2, (2, 2)), DenseLayer(3)), (6, 6, 2))
+    arena, size, normalised = build_arena(plan, 4, 2, True), plan.parameter_size, Call(dtype)
+    right = {
+        "layers": table(plan.records), "arena": table(arena), "runs": table(plan.runs), "parameters": np.zeros(size, dtype),
+        "statistics": np.zeros(0, dtype), "numbers": np.zeros(int(arena["n_numbers"][0]), dtype), "positions": None,
+        "targets": np.ones((5, 3), dtype), "gradient": np.zeros(size, dtype), "solver_settings": None,
+        "augmentation_settings": None,
+    }  # fmt: skip
+    of_slice = {"total": np.zeros(size, dtype), "weight_sum": 8.0, "first_place": 4}
+
+    def run(**changes):
+        call = Call(dtype)
+        call.arguments |= right | changes
+        return module.train(
+            *(call.arguments[name] for name in call.orders["train"].split()), **{name: call.arguments[name] for name in of_slice}
+        )
+
+    assert run(**of_slice) > 0
+    for changes in (
+        {"total": np.zeros(size - 1, dtype)}, {"total": np.zeros(0, dtype)}, {"weight_sum": 0.0}, {"weight_sum": math.nan},
+        {"first_place": -1}, {"solver_settings": normalised.arguments["solver_settings"]},
+        {name: normalised.arguments[name] for name in ("layers", "arena", "runs", "statistics", "numbers", "positions")}
+        | {name: np.zeros(normalised.plan.parameter_size, dtype) for name in ("parameters", "gradient", "total")},
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            run(**of_slice | changes)
+    weight = np.array([0.5, 1.5, 2.0], dtype)
+    assert module.sum_of_weights(weight, np.array([2, 0, 2])) == 4.5
+    assert module.sum_of_weights(weight, np.array([], dtype=int)) == 0
+    for rows in ([3], [-1], [0, 2**62]):
+        with pytest.raises(ValueError):
+            module.sum_of_weights(weight, np.array(rows))
 
 
 @each_level

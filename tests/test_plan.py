@@ -118,11 +118,12 @@ def test_chunks_do_not_depend_on_threads():
 def test_prediction_capacity_covers_the_samples():
     plan = build_plan((DenseLayer(2),), (1, 4, 1))
     for n_samples in (0, 1, 2, 3, 100, 5000):
-        capacity = prediction_capacity(plan, n_samples)
+        capacity = prediction_capacity(plan, n_samples, 1)
         assert capacity >= min(n_samples, 1024)
         assert capacity & (capacity - 1) == 0
     large = build_plan((ConvolutionBlock(64, (3, 3), padding="same"),), (512, 512, 3))
-    assert prediction_capacity(large, 1000) == 1
+    assert [prediction_capacity(large, 1000, n_threads) for n_threads in (1, 2, 3, 4)] == [1, 2, 4, 4]
+    assert prediction_capacity(large, 1, 4) == 1
 
 
 @pytest.mark.parametrize(

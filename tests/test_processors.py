@@ -63,7 +63,7 @@ def test_work_is_cut_by_its_size(n_threads, name):
     for n_samples, n_chunks in trainings.items():
         assert build_arena(plan, n_samples, n_threads, True)["n_chunks"] == n_chunks, n_samples
     for n_samples, cut in predictions.items():
-        capacity = prediction_capacity(plan, n_samples)
+        capacity = prediction_capacity(plan, n_samples, n_threads)
         assert (capacity, build_arena(plan, capacity, n_threads, False)["n_chunks"][0]) == cut, n_samples
 
 

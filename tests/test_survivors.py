@@ -74,7 +74,7 @@ def test_integers_keep_their_low_digits_until_the_mean_is_subtracted(dtype):
 
 def idle_workspaces(network, n_samples):
     """The list that workspaces for so many samples wait in."""
-    capacity = network_module.prediction_capacity(network.plan, n_samples)
+    capacity = network_module.prediction_capacity(network.plan, n_samples, 1)
     return network_module._idle_workspaces(network.plan, capacity, 1, network.dtype, default_level())
 
 
@@ -106,7 +106,7 @@ def test_a_large_workspace_is_given_back_at_once():
     plan = build_plan((DenseLayer(300),), (40, 40, 1))
     network = Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
     network.scores(np.zeros((1000, 1600), dtype=np.float32))
-    capacity = network_module.prediction_capacity(plan, 1000)
+    capacity = network_module.prediction_capacity(plan, 1000, 1)
     workspace = network_module.Workspace(plan, capacity, 1, False, np.dtype(np.float32), None)
     assert workspace.numbers.nbytes > network_module.LARGEST_IDLE_BYTES
     assert idle_workspaces(network, 1000) == []
@@ -189,7 +189,7 @@ def test_lbfgs_goes_back_to_its_best_point_after_a_search_that_has_failed(monkey
 def test_a_workspace_is_lent_to_one_prediction_at_a_time():
     plan = build_plan((DenseLayer(5),), (4, 4, 1))
     Network(plan, np.zeros(plan.parameter_size, dtype=np.float32)).scores(np.zeros((2, 16), np.float32))
-    arguments = plan, network_module.prediction_capacity(plan, 2), 1, np.dtype(np.float32), None
+    arguments = plan, network_module.prediction_capacity(plan, 2, 1), 1, np.dtype(np.float32), None
     (first, idle), (second, _) = (network_module._borrow_workspace(*arguments) for _ in range(2))
     assert first is not second
     assert idle == []

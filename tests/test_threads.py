@@ -28,17 +28,18 @@ CHUNKS = {"forward_chunks", "backward_chunks"}
 DENSE = {"dense_forward", "dense_backward"}
 
 
-def assert_threads_change_nothing(module, compute, regions):
+def assert_threads_change_nothing(module, compute, regions, cut_for_threads=()):
     """compute(n_threads) returns the same on any number of threads, and in these regions that many do compute.
 
-    Returns the pieces that the work of every region is cut into.
+    cut_for_threads: regions whose pieces may depend on the threads, because no sum goes over several of them.
+    Returns the pieces that the work of every other region is cut into.
     """
     expected, records = regions_of(module, lambda: compute(1))
     assert {threads for _, threads in records.values()} == {1}
-    pieces = {name: n_pieces for name, (n_pieces, _) in records.items()}
+    pieces = {name: n_pieces for name, (n_pieces, _) in records.items() if name not in cut_for_threads}
     for n_threads in THREADS:
         results, records = regions_of(module, lambda: compute(n_threads))  # noqa: B023
-        assert {name: n_pieces for name, (n_pieces, _) in records.items()} == pieces
+        assert {name: n_pieces for name, (n_pieces, _) in records.items() if name not in cut_for_threads} == pieces
         assert_on_threads(records, regions, n_threads)
         assert results == expected, n_threads
     return pieces
@@ -99,8 +100,9 @@ def test_no_layer_depends_on_threads(level, dtype, row, input_gradient, monkeypa
     network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
     assert_threads_change_nothing(module, gradients_of(network, X), regions)
     # A prediction is one call: else the smallest layers would never come upon work enough.
-    monkeypatch.setattr(network_module, "prediction_capacity", lambda _, n_samples: n_samples)
-    assert_threads_change_nothing(module, scores_of(network, X), regions & {"forward_chunks", "dense_forward"})
+    monkeypatch.setattr(network_module, "prediction_capacity", lambda _, n_samples, __: n_samples)
+    regions &= {"forward_chunks", "dense_forward"}
+    assert_threads_change_nothing(module, scores_of(network, X), regions, {"forward_chunks"})
 
 
 # ------------------------------------------------------------------------------------------------------ every algorithm
@@ -139,9 +141,9 @@ CASES = [
          lambda layer: layer["filters_are_rows"] and not layer["gradient_plane"], chunks(11)),
     Case("map kept for averages", (block(20, pooling="average", activation="tanh"), *SCORES), (8, 8, 10),
          lambda layer: layer["map_at"] >= 0, chunks(10)),
-    Case("minimal filtering", (block(32), *SCORES), (4, 4, 16),
+    Case("Winograd", (block(32), *SCORES), (4, 4, 16),
          lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.WHOLE_MAP, chunks(6)),
-    Case("minimal filtering, lists", (block(32, pooling="max"), *SCORES), (4, 6, 16),
+    Case("Winograd, lists", (block(32, pooling="max"), *SCORES), (4, 6, 16),
          lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.LISTED, chunks(9)),
     Case("lists", (block(24, pooling="max", padding_mode="reflect"), *SCORES), (8, 8, 8),
          lambda layer: layer["backward"] == KERNELS.LISTED and layer["input_gradient_wanted"], chunks(9)),
@@ -178,7 +180,7 @@ def test_no_pass_depends_on_threads(level, dtype, case):
     assert case.is_taken(plan.records[0])
     pieces = assert_threads_change_nothing(module, gradients_of(network, X), set(case.pieces))
     assert {name: pieces[name] for name in case.pieces} == case.pieces
-    assert_threads_change_nothing(module, scores_of(network, X), {"forward_chunks"})
+    assert_threads_change_nothing(module, scores_of(network, X), {"forward_chunks"}, {"forward_chunks"})
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -260,6 +262,22 @@ def test_threads_begin_at_the_named_work(enough):
     assert records["forward_chunks"][1] == (2 if enough and WITH_OPENMP else 1)
 
 
+# ----------------------------------------------------------------------------------------------------------- predictions
+
+
+@pytest.mark.parametrize("side", [40, 96, 300])
+@pytest.mark.parametrize("n_samples", [2, 3, 5, 9])
+def test_every_thread_has_images_to_predict_from_the_second_on(side, n_samples):
+    """A call took up chunks of eight images: large ones left one thread or two with work, however many there were."""
+    plan, parameters, X = network_problem((block(8), *SCORES), (side, side, 3), n_samples, np.float32)
+    network, expected = Network(plan, parameters), None
+    for n_threads in (1, *THREADS):
+        scores, records = regions_of(KERNELS, lambda: network.scores(X, n_threads=n_threads))  # noqa: B023
+        expected = bits(scores) if expected is None else expected
+        assert bits(scores) == expected
+        assert records["forward_chunks"][1] == (min(n_threads, n_samples) if WITH_OPENMP else 1)
+
+
 # ------------------------------------------------------------------------------------------ copies of `functional`
 
 
@@ -300,5 +318,6 @@ def test_each_calling_thread_has_a_record_of_its_own():
     with ThreadPoolExecutor(4) as pool:
         for n_threads, scores, records in pool.map(call, [1, 2, 3, 5] * 10):
             assert scores == expected
-            assert records["forward_chunks"] == (32, n_threads if WITH_OPENMP else 1)
+            n_threads = n_threads if WITH_OPENMP else 1
+            assert records["forward_chunks"] == (-(-32 // n_threads) * n_threads, n_threads)  # as many chunks for each
     assert KERNELS.take_region_records() == {}

@@ -50,7 +50,7 @@ def prepare(job):
     if mode == "direct":
         from sklearn_cnn._network import algorithms
 
-        mode, algorithms.MINIMAL_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
+        mode, algorithms.WINOGRAD_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
     build = {
         ("train", "estimator"): prepare_training,
         ("train", "trainer"): prepare_trainer,

@@ -120,7 +120,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         values around 0.01 are usual there. Biases are not penalised and do not decay.
     batch_size : int or "auto", default="auto"
         Number of samples of a mini-batch; larger than the data means all of it. "auto" is 32 for up to 16,000 samples, then a
-        500th of them, up to 200.
+        500th of them, up to 200. Thousands of samples are taken up in slices, whose gradients are summed up, so that memory is
+        bounded; with `batch_norm` it is not, because the moments are those of all samples.
     learning_rate : {"auto", "constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="auto"
         Schedule of the learning rate, for every solver. "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``, epoch by
         epoch; "adaptive" divides the rate by 5 whenever training stalls. "cosine" and "one_cycle" change with every mini-batch

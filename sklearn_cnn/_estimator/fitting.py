@@ -227,7 +227,6 @@ def describe_network(estimator, problem, earlier):
             "The network's layers have changed since the fit that is to be continued. Set the parameters back, or start anew "
             "with warm_start=False or with clone."
         )
-    check_memory(plan)
     if earlier is None:
         warn_of_pairs(estimator)
         for message in geometry_warnings(plan):
@@ -351,15 +350,18 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
     dtype = number_type(estimator.solver)
     n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
+    n_threads = n_threads_of(estimator)
+    trained = build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape)
+    check_memory(trained, batch_size, n_threads, dtype)
     trainer = Trainer(
-        build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape),
+        trained,
         (initial_parameters(plan, random_state) if earlier is None else earlier["parameters"]).astype(dtype, copy=False),
         loss=LOSSES[problem.target.attributes["out_activation_"]],
         solver=estimator.solver,
         batch_size=batch_size,
         statistics=None if earlier is None else earlier["statistics"].astype(dtype, copy=False),
         seed=seed,
-        n_threads=n_threads_of(estimator),
+        n_threads=n_threads,
         alpha=float(estimator.alpha) / n_shares,
         momentum=float(estimator.momentum),
         nesterov=bool(estimator.nesterovs_momentum),

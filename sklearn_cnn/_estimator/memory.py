@@ -3,7 +3,9 @@
 import math
 import os
 
-from sklearn_cnn._network.arena import build_arena
+import numpy as np
+
+from sklearn_cnn._network.arena import build_arena, training_memory
 
 
 def machine_memory():
@@ -18,25 +20,53 @@ def can_predict(plan):
     return 4 * int(build_arena(plan, 1, 1, False)["n_numbers"][0]) <= machine_memory()
 
 
-def check_memory(plan):
+def check_memory(plan, batch_size, n_threads, dtype):
     """Refuse a network that this machine cannot train.
 
     Parameters
     ----------
     plan : Plan
         The network.
+    batch_size : int
+        Samples of a mini-batch.
+    n_threads : int
+        Threads that compute.
+    dtype : numpy.float32 or numpy.float64
+        Type of all numbers.
 
     Raises
     ------
     ValueError
-        Naming the largest layer and the bytes.
+        Naming the bytes, what takes most of them, and what to do.
     """
-    n_bytes = 4 * plan.parameter_size * 4  # parameters, gradient and two moments in float32
-    if n_bytes > machine_memory():
-        largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
-        layer = plan.layers[largest.layer]
-        raise ValueError(
-            f"Training this network takes at least {n_bytes:,} bytes, and this machine has {machine_memory():,}. Layer "
-            f"{largest.layer + 1}, {layer}, alone has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, "
-            "or more pooling before it."
+    of_what = training_memory(plan, batch_size, n_threads, np.dtype(dtype).itemsize)
+    n_bytes = sum(of_what.values())
+    if n_bytes <= machine_memory():
+        return
+    most = max(of_what, key=of_what.__getitem__)
+    raise ValueError(
+        f"Training this network takes {n_bytes:,} bytes, and this machine has {machine_memory():,}. {of_what[most]:,} of them "
+        "are "
+        + {
+            "parameters": lambda: _of_parameters(plan),
+            "samples": lambda: _of_samples(plan, batch_size),
+            "threads": lambda: f"what {n_threads} threads have for themselves. Use a smaller n_jobs or smaller images.",
+        }[most]()
+    )
+
+
+def _of_parameters(plan):
+    largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
+    return (
+        f"parameters, their gradient and the solver's moments. The largest layer, {plan.layers[largest.layer]}, has "
+        f"{math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
+    )
+
+
+def _of_samples(plan, batch_size):
+    if plan.statistics_size > 0:
+        return (
+            f"the values of a mini-batch of {batch_size:,} samples, which batch normalisation needs all at once. Use a smaller "
+            "batch_size, or batch_norm=False, which takes up a large mini-batch in slices."
         )
+    return "the values of a few samples. Use smaller images, fewer filters or units, or more pooling."

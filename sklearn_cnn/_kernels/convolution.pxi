@@ -118,17 +118,17 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
             pool_map(layer, map, output, positions)
 
 
-cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
-                              const real* images, real* kept_maps, real* outputs, void* positions, real* scratch,
-                              Py_ssize_t n_samples) noexcept nogil:
-    """The same for a group of samples, by minimal filtering: a small map alone would not fill the product's tiles."""
+cdef void winograd_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
+                               const real* images, real* kept_maps, real* outputs, void* positions, real* scratch,
+                               Py_ssize_t n_samples) noexcept nogil:
+    """The same for a group of samples, by Winograd's algorithm: a small map alone would not fill the product's tiles."""
     cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
     cdef const real* bias = parameters + layer.bias_at
     cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
     cdef real* maps
     if pools_in_registers(layer):
-        minimal_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at,
-                     n_samples)
+        winograd_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at,
+                      n_samples)
         if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, outputs, n_samples * output_size)
         return
@@ -138,7 +138,7 @@ cdef void minimal_convolution(const Layer* layer, const Run* runs, const real* p
         maps = kept_maps
     else:
         maps = scratch + layer.band_at + layer.n_band
-    minimal_maps(layer, transformed, bias, padded, maps, NULL, NULL, scratch + layer.band_at, n_samples)
+    winograd_maps(layer, transformed, bias, padded, maps, NULL, NULL, scratch + layer.band_at, n_samples)
     finish_maps(layer, maps, outputs, positions, n_samples)
 
 

@@ -36,38 +36,46 @@ cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) no
 def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
     """Copy images into padded frames; what padding does not copy keeps the number it had."""
     cdef Py_ssize_t i
+    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
     with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        record_region(PADDED_IMAGES, images.shape[0])
+        mode = begin_region(PADDED_IMAGES, images.shape[0])
         for i in prange(images.shape[0]):
             pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
+        end_region(mode)
 
 
 def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
     """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
     cdef Py_ssize_t i
+    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
     with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        record_region(UNPADDED_IMAGES, images.shape[0])
+        mode = begin_region(UNPADDED_IMAGES, images.shape[0])
         for i in prange(images.shape[0]):
             pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
+        end_region(mode)
 
 
 def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
     """Copy the patches of padded images."""
     cdef Py_ssize_t i
+    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
     with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        record_region(PATCHES_OF_IMAGES, padded.shape[0])
+        mode = begin_region(PATCHES_OF_IMAGES, padded.shape[0])
         for i in prange(padded.shape[0]):
             copy_patches(layer, &padded[i, 0], &columns[i, 0])
+        end_region(mode)
 
 
 def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
     """The adjoint of `patches_of_images`: add patches to padded images."""
     cdef Py_ssize_t i
+    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
     with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        record_region(IMAGES_OF_PATCHES, padded.shape[0])
+        mode = begin_region(IMAGES_OF_PATCHES, padded.shape[0])
         for i in prange(padded.shape[0]):
             add_patches(layer, &columns[i, 0], &padded[i, 0])
+        end_region(mode)

@@ -5,6 +5,7 @@ cpdef enum:
     DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
     DENSE_COLUMNS = 64          # columns of a block
     DENSE_COLUMNS_OF_FEW = 128  # for a few samples, whose time is that of reading the weights
+    DENSE_SAMPLES = 1024        # that go backward between two barriers
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
@@ -77,11 +78,13 @@ cdef void dense_input_gradient_block(const Layer* layer, const real* weights, co
 
 
 cdef void dense_weight_gradient_block(const Layer* layer, const real* inputs, const real* d_outputs, real* d_weights,
-                                      Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
-    """d_weights[block of rows] = inputs^T d_outputs, a sum over samples in their order."""
+                                      Py_ssize_t n_samples, Py_ssize_t block, bint goes_on) noexcept nogil:
+    """d_weights[block of rows] = inputs^T d_outputs, a sum over samples in their order; goes_on: from the sum there is."""
     cdef Product shape
     cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
     cdef Py_ssize_t row = block * DENSE_ROWS
+    cdef Py_ssize_t n_rows = min(DENSE_ROWS, n_inputs - row)
+    cdef real* target = d_weights + row * layer.filters
     shape.n_outer = 1
     shape.n_inner = n_samples
     shape.a_row = 1
@@ -90,6 +93,8 @@ cdef void dense_weight_gradient_block(const Layer* layer, const real* inputs, co
     shape.b_outer = 0
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
-    shape.start_row = 0
-    product_from_zero(min(DENSE_ROWS, n_inputs - row), layer.filters, &shape, inputs + row, d_outputs,
-                      d_weights + row * layer.filters)
+    shape.start_row = layer.filters if goes_on else 0
+    if goes_on:
+        product(n_rows, layer.filters, &shape, inputs + row, d_outputs, target, target)
+    else:
+        product_from_zero(n_rows, layer.filters, &shape, inputs + row, d_outputs, target)

@@ -1,93 +1,56 @@
-/* What surrounds the arithmetic: the floating-point mode, forked children and the processor's instruction set. */
+/* What surrounds the arithmetic of a kernel: the floating-point mode, the clock, and OpenMP. */
 #ifndef SKLEARN_CNN_ENVIRONMENT_H
 #define SKLEARN_CNN_ENVIRONMENT_H
 
 #include <stdint.h>
 
-/* Subnormal numbers are flushed to zero inside a kernel, on every thread, and the caller's mode (its exception flags too)
- * comes back afterwards. OpenMP's pooled threads do not inherit the mode, so each region sets it itself; otherwise results
- * would depend on which thread a chunk fell to. */
+/* The mode that all numbers are computed in: rounding to nearest, no traps, and subnormal numbers flushed to zero where the processor
+ * can. It is set as a whole, whatever the caller's mode is, and that (its exception flags too) comes back afterwards. OpenMP's pooled
+ * threads inherit nothing, so each region sets it on every thread; otherwise results would depend on who computes them. */
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
-static inline uint64_t enter_flush_to_zero(void)
+#define FLOAT_MODE 0x9fc0u /* MXCSR: all exceptions masked (0x1f80), flush to zero (0x8000), denormals are zero (0x0040) */
+static inline uint64_t enter_float_mode(void)
 {
     uint64_t saved = _mm_getcsr();
-    _mm_setcsr((uint32_t)saved | 0x8040u);
+    _mm_setcsr(FLOAT_MODE);
     return saved;
 }
-static inline void leave_flush_to_zero(uint64_t saved) { _mm_setcsr((uint32_t)saved); }
+static inline void leave_float_mode(uint64_t saved) { _mm_setcsr((uint32_t)saved); }
 #elif defined(__aarch64__) && defined(__GNUC__)
-static inline uint64_t enter_flush_to_zero(void)
+#define FLOAT_MODE ((uint64_t)1 << 24) /* FPCR: flush to zero, and nothing else */
+static inline uint64_t enter_float_mode(void)
 {
     uint64_t saved;
     __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
-    __asm__ volatile("msr fpcr, %0" : : "r"(saved | (1u << 24)));
+    __asm__ volatile("msr fpcr, %0" : : "r"(FLOAT_MODE));
     return saved;
 }
-static inline void leave_flush_to_zero(uint64_t saved) { __asm__ volatile("msr fpcr, %0" : : "r"(saved)); }
+static inline void leave_float_mode(uint64_t saved) { __asm__ volatile("msr fpcr, %0" : : "r"(saved)); }
 #else
-static inline uint64_t enter_flush_to_zero(void) { return 0; }
-static inline void leave_flush_to_zero(uint64_t saved) { (void)saved; }
+#include <fenv.h>
+static inline uint64_t enter_float_mode(void)
+{
+    int saved = fegetround();
+    fesetround(FE_TONEAREST);
+    return (uint64_t)saved;
+}
+static inline void leave_float_mode(uint64_t saved) { fesetround((int)saved); }
 #endif
 
-/* libgomp's threads do not survive fork: a child that opens a parallel region after its parent did hangs for ever.
- * So a forked child computes on one thread. */
-static volatile int running_in_forked_child = 0;
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-static void note_fork(void) { running_in_forked_child = 1; }
-static inline int watch_forks(void) { return pthread_atfork(0, 0, note_fork); }
+/* Seconds of a clock that never goes back. */
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+static inline double seconds_now(void) { return 1e-3 * (double)GetTickCount64(); }
 #else
-static inline int watch_forks(void) { return 0; }
-#endif
-static inline int is_forked_child(void) { return running_in_forked_child; }
-
-/* Where a thread cannot be started (a limit on processes, a container's, or no address space for its stack), OpenMP's libraries end
- * the process. So before a calling thread's team grows, as many threads are started here and ended again; where that fails, the team
- * is as large as it can be. A team of the same size, or a smaller one, needs no threads that are not there already. */
-#if defined(__unix__) || defined(__APPLE__)
-#include <stdlib.h>
-typedef struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t end;
-    int may_end;
-} Waiting;
-static void *wait_for_end(void *argument)
+#include <time.h>
+static inline double seconds_now(void)
 {
-    Waiting *waiting = (Waiting *)argument;
-    pthread_mutex_lock(&waiting->mutex);
-    while (!waiting->may_end)
-        pthread_cond_wait(&waiting->end, &waiting->mutex);
-    pthread_mutex_unlock(&waiting->mutex);
-    return NULL;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
-static int start_threads(int n)
-{
-    Waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-    pthread_t *threads = (pthread_t *)malloc((size_t)n * sizeof(pthread_t));
-    int started = 0, i;
-    while (threads != NULL && started < n && pthread_create(&threads[started], NULL, wait_for_end, &waiting) == 0)
-        started++;
-    pthread_mutex_lock(&waiting.mutex);
-    waiting.may_end = 1;
-    pthread_cond_broadcast(&waiting.end);
-    pthread_mutex_unlock(&waiting.mutex);
-    for (i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    free(threads);
-    return started;
-}
-static inline int team_of(int n_threads)
-{
-    static __thread int size_of_team = 1;
-    if (n_threads > size_of_team)
-        n_threads = 1 + start_threads(n_threads - 1);
-    if (n_threads > 1)
-        size_of_team = n_threads;
-    return n_threads;
-}
-#else
-static inline int team_of(int n_threads) { return n_threads; }
 #endif
 
 #ifdef _OPENMP
@@ -98,21 +61,5 @@ static inline int built_with_openmp(void) { return 1; }
 static inline int openmp_max_threads(void) { return 1; }
 static inline int built_with_openmp(void) { return 0; }
 #endif
-
-/* 1: baseline only, 3: x86-64-v3 (AVX2, FMA), 4: x86-64-v4 (AVX-512) */
-static inline int processor_level(void)
-{
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-    __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")))
-        return 1;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 4;
-    return 3;
-#else
-    return 1;
-#endif
-}
 
 #endif

@@ -93,11 +93,31 @@ def train(
     second_moment: _Reals | None,
     solver_settings: dict[str, float] | None,
     augmentation_settings: dict[str, Any] | None,
-    statistics_rate: float,
+    statistics_steps: int,
     seed: int,
     step: int,
     n_threads: int,
+    total: _Reals | None = None,
+    weight_sum: float = 0.0,
+    first_place: int = 0,
 ) -> float | None: ...
+def update(
+    layers: _Table,
+    arena: _Table,
+    runs: _Table,
+    parameters: _Reals,
+    statistics: _Reals,
+    numbers: _Reals,
+    losses: NDArray[np.float64],
+    weight_sum: float,
+    alpha: float,
+    gradient: _Reals,
+    first_moment: _Reals,
+    second_moment: _Reals | None,
+    solver_settings: dict[str, float] | None,
+    n_threads: int,
+) -> float: ...
+def sum_of_weights(sample_weight: _Reals, order: _Rows) -> float: ...
 def augment_images(
     layers: _Table,
     arena: _Table,

@@ -2,10 +2,14 @@
 # interpreter. The same file is built once for every number type and instruction set (see meson.build), each time as one
 # translation unit, which is why the bodies are included.
 
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, sin, sqrt, tanh
+from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
+
+from sklearn_cnn._kernels.processor cimport is_forked_child, team_of
 
 cdef extern from "vectors.h" nogil:
     ctypedef float real
@@ -57,11 +61,9 @@ cdef extern from "vectors.h" nogil:
         SHALLOW_TAPS
 
 cdef extern from "environment.h" nogil:
-    uint64_t enter_flush_to_zero()
-    void leave_flush_to_zero(uint64_t saved)
-    int watch_forks()
-    int is_forked_child()
-    int team_of(int n_threads)
+    uint64_t enter_float_mode()
+    void leave_float_mode(uint64_t saved)
+    double seconds_now()
     int openmp_max_threads()
     int built_with_openmp()
 
@@ -75,6 +77,8 @@ cdef enum:
     N_ZEROS = 1024
     MAXIMUM_PIECES = 64
     UPDATE_NUMBERS = 1024       # of four arrays at once: penalty and update meet them in the first-level cache
+    PORTION_WORK = 1 << 26      # multiply-adds of a pass forward, up to which a thread is left alone with a chunk
+    LOSS_SAMPLES = 64           # after which to ask whether to go on
 
 cpdef enum:
     SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves
@@ -83,6 +87,7 @@ cdef real[N_ZEROS] ZEROS
 
 include "records.pxi"
 include "regions.pxi"
+include "interruption.pxi"
 include "product.pxi"
 include "transposition.pxi"
 include "padding.pxi"
@@ -92,7 +97,7 @@ include "augmentation.pxi"
 include "pointwise.pxi"
 include "pooling.pxi"
 include "pooled.pxi"
-include "minimal.pxi"
+include "winograd.pxi"
 include "planar.pxi"
 include "convolution.pxi"
 include "sparse.pxi"
@@ -105,12 +110,11 @@ include "update.pxi"
 include "normalisation.pxi"
 include "dropout.pxi"
 include "network.pxi"
-include "passes.pxi"
+include "forward.pxi"
+include "backward.pxi"
 include "step.pxi"
 
 memset(ZEROS, 0, sizeof(ZEROS))
-if watch_forks() != 0:
-    raise ImportError("pthread_atfork failed: a forked child could hang in OpenMP")
 
 
 #: What is added to a variance before its square root is taken.
@@ -162,14 +166,18 @@ cdef inline bint holds(Table table, size_t record_size) noexcept nogil:
     return table.shape[1] * sizeof(int64_t) == record_size
 
 
-cdef int connect(Network* network, Table layers, Table arena, Table runs, const real[::1] parameters,
-                 const real[::1] statistics, real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples,
-                 int n_threads) except -1:
+cdef const Arena* arena_in(Table table) except NULL:
+    if table.shape[0] != 1 or not holds(table, sizeof(Arena)):
+        raise ValueError("the arena is one record")
+    return <const Arena*> &table[0, 0]
+
+
+cdef int connect(Network* network, Interruption* interruption, Table layers, Table arena, Table runs,
+                 const real[::1] parameters, const real[::1] statistics, real[::1] numbers, uint8_t[::1] positions,
+                 Py_ssize_t n_samples, int n_threads) except -1:
     """Check the sizes of the blocks against the plan and take their addresses."""
     cdef const Arena* sizes
-    if arena.shape[0] != 1 or not holds(arena, sizeof(Arena)):
-        raise ValueError("the arena is one record")
-    sizes = <const Arena*> &arena[0, 0]
+    sizes = arena_in(arena)
     if (layers.shape[0] != sizes.n_layers or layers.shape[0] < 1 or not holds(layers, sizeof(Layer))
             or not holds(runs, sizeof(Run))):
         raise ValueError("the arena does not belong to these layers and runs")
@@ -183,6 +191,7 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs, const 
         raise ValueError("the workspace has no room for the positions of the maxima")
     if n_threads < 1 or sizes.n_threads < 1:
         raise ValueError(f"{n_threads} threads were asked for, the workspace has scratch for {sizes.n_threads}; one at least")
+    network.interruption = interruption
     network.layers = layers_in(layers)
     network.arena = sizes
     network.runs = runs_in(runs)
@@ -196,19 +205,28 @@ cdef int connect(Network* network, Table layers, Table arena, Table runs, const 
         network.first_dense += 1
     network.statistics = <real*> &statistics[0] if statistics.shape[0] > 0 else NULL
     network.order, network.sample_weight = NULL, NULL
-    network.weight_sum = network.statistics_rate = 0.0
+    network.weight_sum = 0.0
+    network.statistics_steps = network.first_place = 0
     network.seed, network.step = 0, 0
     network.is_training = False
     if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
         network.n_threads = 1
     network.n_threads = team_of(min(network.n_threads, <int> most_pieces(network)))
+    network.n_chunks = cut_into_chunks(network)
+    return 0
+
+
+cdef int check_rows(const int64_t[::1] order, Py_ssize_t n_rows) except -1:
+    cdef Py_ssize_t i
+    for i in range(order.shape[0]):
+        if order[i] < 0 or order[i] >= n_rows:
+            raise ValueError(f"row {order[i]} was asked for, there are {n_rows}")
     return 0
 
 
 cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, ::1] X, int64_t number_type,
                         const int64_t[::1] order, const real[::1] shift, const real[::1] factor) except -1:
     """Check the mini-batch's rows and take their addresses. X: the bytes of the rows."""
-    cdef Py_ssize_t i
     cdef int64_t size = 1 if number_type == 0 else 4 if number_type == 1 else 8
     cdef Py_ssize_t n_inputs = network.arena.n_inputs
     if number_type < 0 or number_type > 2 or X.shape[1] != n_inputs * size:
@@ -217,9 +235,7 @@ cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, :
         raise ValueError("the arena does not belong to these layers")
     if shift.shape[0] != factor.shape[0] or shift.shape[0] != 1 and shift.shape[0] != network.layers.channels:
         raise ValueError("shift and factor need one number per channel, or one for all")
-    for i in range(order.shape[0]):
-        if order[i] < 0 or order[i] >= X.shape[0]:
-            raise ValueError(f"row {order[i]} of X was asked for, it has {X.shape[0]}")
+    check_rows(order, X.shape[0])
     batch.rows = <const char*> &X[0, 0] if X.shape[0] > 0 else NULL
     batch.order = &order[0] if order.shape[0] > 0 else NULL
     batch.row_bytes = X.shape[1]
@@ -235,12 +251,16 @@ def predict(Table layers, Table arena, Table runs, const real[::1] parameters, c
     """Run the samples X[order] through the network; results are in the workspace `numbers`."""
     cdef Network network
     cdef Batch batch
-    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
+    cdef Interruption interruption
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if order.shape[0] == 0:
         return
     with nogil:
+        begin_call(&interruption)
         forward(&network, &batch)
+        leave_float_mode(interruption.callers_mode)
+    end_call(&interruption)
 
 
 def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
@@ -249,8 +269,9 @@ def backpropagate(Table layers, Table arena, Table runs, const real[::1] paramet
 
     The workspace must be that of the call of `predict` before."""
     cdef Network network
+    cdef Interruption interruption
     cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
-    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, n_samples, n_threads)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, positions, n_samples, n_threads)
     if gradient.shape[0] != parameters.shape[0] or network.arena.gradients_at < 0:
         raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
     if network.positions == NULL and network.arena.n_positions > 0:
@@ -259,80 +280,13 @@ def backpropagate(Table layers, Table arena, Table runs, const real[::1] paramet
         gradient[:] = 0
         return
     with nogil:
+        begin_call(&interruption)
         backward(&network, d_parameters)
+        leave_float_mode(interruption.callers_mode)
+    end_call(&interruption)
 
 
-def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] numbers,
-          uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-          const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const int32_t[::1] codes,
-          const real[::1] sample_weight, int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment,
-          real[::1] second_moment, dict solver_settings, dict augmentation_settings, double statistics_rate, uint64_t seed,
-          uint32_t step, int n_threads):
-    """One mini-batch: forward, loss, backward and (unless solver_settings is None) update; augmented unless those are None.
-
-    The target of a row of X is the row of `targets` that its code names, or that of its own number where codes are None.
-    Masks of dropout are those of the step that the seed gives. Statistics go the part statistics_rate of the way to the
-    mini-batch's moments.
-    Returns the loss, or None where the sample weights sum to zero and nothing was done."""
-    cdef Network network
-    cdef Batch batch
-    cdef Augmentation augmentation
-    cdef Solver solver
-    cdef const Solver* chosen = NULL
-    cdef const real* weights = NULL
-    cdef const int32_t* first_code = NULL
-    cdef real* first = NULL
-    cdef real* second = NULL
-    cdef double weight_sum = 0.0, value, squares
-    cdef Py_ssize_t i
-    connect(&network, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
-    describe_batch(&batch, &network, X, number_type, order, shift, factor)
-    if augmentation_settings is not None:
-        describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
-        batch.augmentation = &augmentation
-    if targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
-        raise ValueError("targets or gradient do not fit the network")
-    if (targets.shape[0] if codes is None else codes.shape[0]) != X.shape[0]:
-        raise ValueError("targets, or their codes, need one row per row of X")
-    if codes is not None:
-        for i in range(order.shape[0]):
-            if not 0 <= codes[order[i]] < targets.shape[0]:
-                raise ValueError(f"code {codes[order[i]]} names none of {targets.shape[0]} rows of targets")
-        first_code = &codes[0]
-    if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:
-        raise ValueError("this workspace was made for prediction only")
-    if sample_weight is not None:
-        if sample_weight.shape[0] != X.shape[0]:
-            raise ValueError("sample_weight needs one number per row of X")
-        weights = &sample_weight[0]
-    if solver_settings is not None:
-        solver.kind = solver_settings["kind"]
-        solver.learning_rate = solver_settings["learning_rate"]
-        solver.momentum = solver_settings["momentum"]
-        solver.beta_2 = solver_settings["beta_2"]
-        solver.epsilon = solver_settings["epsilon"]
-        solver.decay = solver_settings["decay"]
-        solver.nesterov = solver_settings["nesterov"]
-        if first_moment.shape[0] != parameters.shape[0] or (
-                solver.kind == ADAM and second_moment.shape[0] != parameters.shape[0]):
-            raise ValueError("the solver's moments do not fit the network")
-        chosen = &solver
-        first = &first_moment[0]
-        second = &second_moment[0] if second_moment is not None and second_moment.shape[0] > 0 else NULL
-    for i in range(order.shape[0]):
-        weight_sum += weights[order[i]] if weights != NULL else 1.0
-    if not weight_sum > 0.0:
-        gradient[:] = 0
-        return None
-    network.order, network.sample_weight, network.weight_sum = &order[0], weights, weight_sum
-    network.statistics_rate, network.seed, network.step = statistics_rate, seed, step
-    network.is_training = True
-    with nogil:
-        forward(&network, &batch)
-        value = loss_of_batch(&network, loss, &targets[0, 0], first_code, &order[0], weights, weight_sum, True)
-        backward(&network, &gradient[0])
-        squares = finish_step(&network, &gradient[0], <real> (alpha / weight_sum), chosen, first, second)
-    return value + 0.5 * alpha / weight_sum * squares
+include "training.pxi"
 
 
 def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
@@ -342,19 +296,20 @@ def augment_images(Table layers, Table arena, Table runs, const real[::1] parame
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
-    cdef uint64_t mode
+    cdef Interruption interruption
     cdef Py_ssize_t i
-    connect(&network, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], 1)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], 1)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if network.arena.gradients_at < 0:
         raise ValueError("this workspace was made for prediction only")
     describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
     batch.augmentation = &augmentation
     with nogil:
-        mode = enter_flush_to_zero()
+        begin_call(&interruption)
         for i in range(order.shape[0]):     # to be looked at: a few images, which need no threads
             gather_sample(&network, &batch, i, scratch_of(&network))
-        leave_flush_to_zero(mode)
+        leave_float_mode(interruption.callers_mode)
+    end_call(&interruption)
 
 
 include "copies.pxi"

@@ -8,7 +8,10 @@ ctypedef struct Network:
     real* numbers               # the block that `arena` divides
     char* positions
     Py_ssize_t n_samples
+    Py_ssize_t first_place      # of the first sample in its mini-batch, of which the samples may be a slice
+    Py_ssize_t n_chunks
     int n_threads
+    Interruption* interruption
     Py_ssize_t first_dense      # layers up to there run chunk by chunk
     Py_ssize_t direction        # of the next stage through the chunks, 1 or -1
     real* statistics            # running means and variances of normalisations
@@ -16,7 +19,7 @@ ctypedef struct Network:
     const int64_t* order        # row of `sample_weight` for each sample of the batch
     const real* sample_weight   # NULL: all are 1
     double weight_sum
-    double statistics_rate      # part of the way that statistics take towards the batch's
+    int64_t statistics_steps    # mini-batches that statistics are a mean of, this one included; 0: they stay
     uint64_t seed               # of dropout
     uint32_t step
 
@@ -77,6 +80,7 @@ cdef inline real* map_of(const Network* network, const Layer* layer, Py_ssize_t 
 ctypedef struct Group:
     Py_ssize_t first
     Py_ssize_t last             # the first that is not among them
+    Py_ssize_t end              # of the portion of the chunk
     real* scratch
 
 
@@ -117,12 +121,29 @@ cdef inline double weight_of(const Network* network, Py_ssize_t sample) noexcept
     return network.sample_weight[network.order[sample]] if network.sample_weight != NULL else 1.0
 
 
-cdef inline Py_ssize_t n_chunks_of(const Network* network) noexcept nogil:
-    return min(network.arena.n_chunks, network.n_samples)
+cdef Py_ssize_t cut_into_chunks(const Network* network) noexcept nogil:
+    """The number of chunks; where gradients are summed up chunk by chunk the mini-batch alone decides it.
+
+    A prediction is the same in any chunk: there every thread is to have some of them, and as many as the others."""
+    cdef Py_ssize_t n_chunks = min(network.arena.n_chunks, network.n_samples)
+    if network.arena.gradients_at < 0:
+        n_chunks = min(n_blocks(n_chunks, network.n_threads) * network.n_threads, network.n_samples)
+    return n_chunks
 
 
 cdef inline Py_ssize_t chunk_begin(const Network* network, Py_ssize_t chunk) noexcept nogil:
-    return chunk * network.n_samples // n_chunks_of(network)
+    return chunk * network.n_samples // network.n_chunks
+
+
+cdef inline Py_ssize_t portion_size(const Network* network) noexcept nogil:
+    """Samples of a portion: whole groups, so that samples go together as they would in the whole chunk."""
+    cdef Py_ssize_t n_groups = PORTION_WORK // max(1, network.arena.n_together * network.arena.work)
+    return max(1, n_groups) * network.arena.n_together
+
+
+cdef inline Py_ssize_t n_portions(const Network* network) noexcept nogil:
+    """Portions of the longest chunk, and so of all."""
+    return n_blocks(n_blocks(network.n_samples, network.n_chunks), portion_size(network))
 
 
 cdef inline bint is_kind(const Network* network, Py_ssize_t k, int64_t kind) noexcept nogil:
@@ -142,7 +163,7 @@ cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
     """The most pieces that the work of any region can be cut into: more threads than that would have nothing to do.
 
     Of mini-batches of any size, not of this one: OpenMP would end threads and start them again from one to the next."""
-    cdef Py_ssize_t k, pieces = network.arena.n_chunks
+    cdef Py_ssize_t k, pieces = network.arena.n_chunks if network.arena.gradients_at >= 0 else network.arena.capacity
     cdef const Layer* layer
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
@@ -161,7 +182,7 @@ cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept no
 
 
 cdef inline int threads_for_stage(const Network* network, Py_ssize_t last_layer) noexcept nogil:
-    # Behind a dense layer a stage has no more than a few operations for each unit.
+    # After a dense layer a stage has no more than a few operations for each unit.
     if last_layer > network.first_dense:
         return threads_for(network, 16 * network.n_samples * network.layers[last_layer - 1].filters)
     return network.n_threads

@@ -71,7 +71,7 @@ cdef inline Pooled pooled_at(const Pooled* row, Py_ssize_t window, Py_ssize_t fi
 
 cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, Py_ssize_t vectors, const Layer* layer,
                              const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
-                             const Pooled* row, Py_ssize_t second) noexcept nogil:
+                             const Pooled* row, Py_ssize_t second_at) noexcept nogil:
     # `windows` and `vectors` are constants at every call. below: from a pixel's patch to that of the pixel below it. Every two
     # windows have pointers of their own: as offsets from one pointer their patches would not fit the registers.
     cdef vector sums[POOLED_WINDOWS][4][2]
@@ -85,7 +85,7 @@ cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, 
         for i in range(4):
             sums[w][i][0] = (<const vector*> bias)[0]
             if vectors == 2:
-                sums[w][i][1] = (<const vector*> (bias + second))[0]
+                sums[w][i][1] = (<const vector*> (bias + second_at))[0]
     for u in range(shape.n_outer):
         for i in range(2):
             for w in range((windows + 1) // 2):
@@ -94,7 +94,7 @@ cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, 
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
             if vectors == 2:
-                b_second = (<const vector*> (b_k + second))[0]
+                b_second = (<const vector*> (b_k + second_at))[0]
             for i in range(2):
                 for w in range(windows):
                     for j in range(2):
@@ -109,13 +109,13 @@ cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, 
         pooled = pooled_at(row, w, layer.filters, 0)
         pool_four[vector](kind, pooling, layer, &sums[w][0][0], 2, pooled.map, pooled.output, pooled.positions)
         if vectors == 2:
-            pooled = pooled_at(row, w, layer.filters, second)
+            pooled = pooled_at(row, w, layer.filters, second_at)
             pool_four[vector](kind, pooling, layer, &sums[w][0][1], 2, pooled.map, pooled.output, pooled.positions)
 
 
 cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors, const Layer* layer, const Product* shape,
                               Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row,
-                              Py_ssize_t second) noexcept nogil:
+                              Py_ssize_t second_at) noexcept nogil:
     # A row of windows for one or two vectors of filters, split evenly.
     cdef Py_ssize_t limit = POOLED_WINDOWS_OF_TWO if vectors == 2 else POOLED_WINDOWS
     cdef Py_ssize_t n_tiles = (layer.out_columns + limit - 1) // limit
@@ -127,17 +127,17 @@ cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors,
         windows = size + 1 if t < n_larger else size
         rest = pooled_at(row, w, layer.filters, 0)
         if windows == 1:
-            pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         elif limit >= 2 and windows == 2:
-            pooled_tile[vector](kind, pooling, 2, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 2, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         elif limit >= 3 and windows == 3:
-            pooled_tile[vector](kind, pooling, 3, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 3, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         elif limit >= 4 and windows == 4:
-            pooled_tile[vector](kind, pooling, 4, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 4, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         elif limit >= 5 and windows == 5:
-            pooled_tile[vector](kind, pooling, 5, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 5, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         elif limit >= 6 and windows == 6:
-            pooled_tile[vector](kind, pooling, 6, vectors, layer, shape, below, a, b, bias, &rest, second)
+            pooled_tile[vector](kind, pooling, 6, vectors, layer, shape, below, a, b, bias, &rest, second_at)
         a += 2 * windows * shape.a_row
         w += windows
 
@@ -146,15 +146,15 @@ cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes,
                                 Py_ssize_t below, const real* a, const real* b, const real* bias,
                                 const Pooled* row) noexcept nogil:
     # All filters of a row of windows, as `columns_of` takes them; the bias is never the output, so overlapping is harmless.
-    cdef Py_ssize_t n = 0, second
+    cdef Py_ssize_t n = 0, second_at
     cdef Pooled rest
     if ((layer.filters + lanes - 1) // lanes) % 2 == 1:
         pooled_panel[vector](kind, pooling, 1, layer, shape, below, a, b, bias, row, 0)
         n = lanes
     while n < layer.filters:
-        second = min(lanes, layer.filters - n - lanes)
+        second_at = min(lanes, layer.filters - n - lanes)
         rest = pooled_at(row, 0, layer.filters, n)
-        pooled_panel[vector](kind, pooling, 2, layer, shape, below, a, b + n, bias + n, &rest, second)
+        pooled_panel[vector](kind, pooling, 2, layer, shape, below, a, b + n, bias + n, &rest, second_at)
         n += 2 * lanes
 
 

@@ -24,11 +24,11 @@ ctypedef struct Product:
     Py_ssize_t start_row    # 0 where every row starts from the same values (a bias)
 
 
-cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t reach, Py_ssize_t vectors, const Product* shape,
+cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t pointer_rows, Py_ssize_t vectors, const Product* shape,
                       Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
-                      Py_ssize_t second) noexcept nogil:
-    # `rows`, `reach` and `vectors` are constants at every call, so the accumulators are registers. `second` is where the second
-    # vector begins; on a ragged edge it overlaps the first and computes some columns twice, with the same bits. Every `reach`
+                      Py_ssize_t second_at) noexcept nogil:
+    # `rows`, `pointer_rows` and `vectors` are constants at every call, so accumulators are registers. The second vector begins
+    # at `second_at`; on a ragged edge it overlaps the first and computes some columns twice, with the same bits. `pointer_rows`
     # rows have a pointer of their own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere
     # it saves registers, for as offsets from one pointer fourteen rows would spill.
     cdef vector accumulators[TILE_ROWS][2]
@@ -36,12 +36,12 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t reach, Py_ssize_
     cdef vector b_second
     cdef const real* a_k[4]
     cdef const real* b_k
-    cdef Py_ssize_t n_pointers = (rows + reach - 1) // reach
+    cdef Py_ssize_t n_pointers = (rows + pointer_rows - 1) // pointer_rows
     cdef Py_ssize_t u, k, m
     for m in range(rows):
         accumulators[m][0] = (<const vector*> (start + m * shape.start_row))[0]
         if vectors == 2:
-            accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second))[0]
+            accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second_at))[0]
     for u in range(shape.n_outer):
         for m in range(n_pointers):
             a_k[m] = a + u * shape.a_outer + m * a_jump
@@ -49,63 +49,64 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t reach, Py_ssize_
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
             if vectors == 2:
-                b_second = (<const vector*> (b_k + second))[0]
+                b_second = (<const vector*> (b_k + second_at))[0]
             for m in range(rows):
-                MULTIPLY_ADD(accumulators[m][0], a_k[m // reach][(m % reach) * shape.a_row], b_first)
+                MULTIPLY_ADD(accumulators[m][0], a_k[m // pointer_rows][(m % pointer_rows) * shape.a_row], b_first)
                 if vectors == 2:
-                    MULTIPLY_ADD(accumulators[m][1], a_k[m // reach][(m % reach) * shape.a_row], b_second)
+                    MULTIPLY_ADD(accumulators[m][1], a_k[m // pointer_rows][(m % pointer_rows) * shape.a_row], b_second)
             for m in range(n_pointers):
                 a_k[m] += shape.a_inner
             b_k += shape.b_inner
     for m in range(rows):
-        (<vector*> (c + (m // reach) * c_jump + (m % reach) * shape.c_row))[0] = accumulators[m][0]
+        (<vector*> (c + (m // pointer_rows) * c_jump + (m % pointer_rows) * shape.c_row))[0] = accumulators[m][0]
         if vectors == 2:
-            (<vector*> (c + (m // reach) * c_jump + (m % reach) * shape.c_row + second))[0] = accumulators[m][1]
+            (<vector*> (c + (m // pointer_rows) * c_jump + (m % pointer_rows) * shape.c_row + second_at))[0] = accumulators[m][1]
 
 
 cdef inline void row_tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
-                          const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+                          const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
     # Two vectors share what is read for a row, so there the spilled offsets cost nothing.
-    cdef Py_ssize_t reach = 5 if vectors == 1 else TILE_ROWS
-    tile[vector](kind, rows, reach, vectors, shape, reach * shape.a_row, reach * shape.c_row, a, b, start, c, second)
+    cdef Py_ssize_t pointer_rows = 5 if vectors == 1 else TILE_ROWS
+    tile[vector](kind, rows, pointer_rows, vectors, shape, pointer_rows * shape.a_row, pointer_rows * shape.c_row, a, b, start, c,
+                 second_at)
 
 
 cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
-                         const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+                         const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
     # A table of tiles by their number of rows; the C compiler drops those a level has no registers for.
     cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
     if rows == 1:
-        row_tile[vector](kind, 1, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 1, vectors, shape, a, b, start, c, second_at)
     elif rows == 2:
-        row_tile[vector](kind, 2, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 2, vectors, shape, a, b, start, c, second_at)
     elif rows == 3:
-        row_tile[vector](kind, 3, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 3, vectors, shape, a, b, start, c, second_at)
     elif rows == 4:
-        row_tile[vector](kind, 4, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 4, vectors, shape, a, b, start, c, second_at)
     elif rows == 5:
-        row_tile[vector](kind, 5, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 5, vectors, shape, a, b, start, c, second_at)
     elif rows == 6:
-        row_tile[vector](kind, 6, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 6, vectors, shape, a, b, start, c, second_at)
     elif limit >= 7 and rows == 7:
-        row_tile[vector](kind, 7, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 7, vectors, shape, a, b, start, c, second_at)
     elif limit >= 8 and rows == 8:
-        row_tile[vector](kind, 8, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 8, vectors, shape, a, b, start, c, second_at)
     elif limit >= 9 and rows == 9:
-        row_tile[vector](kind, 9, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 9, vectors, shape, a, b, start, c, second_at)
     elif limit >= 10 and rows == 10:
-        row_tile[vector](kind, 10, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 10, vectors, shape, a, b, start, c, second_at)
     elif limit >= 11 and rows == 11:
-        row_tile[vector](kind, 11, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 11, vectors, shape, a, b, start, c, second_at)
     elif limit >= 12 and rows == 12:
-        row_tile[vector](kind, 12, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 12, vectors, shape, a, b, start, c, second_at)
     elif limit >= 13 and rows == 13:
-        row_tile[vector](kind, 13, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 13, vectors, shape, a, b, start, c, second_at)
     elif limit >= 14 and rows == 14:
-        row_tile[vector](kind, 14, vectors, shape, a, b, start, c, second)
+        row_tile[vector](kind, 14, vectors, shape, a, b, start, c, second_at)
 
 
 cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
-                       const real* b, const real* start, real* c, Py_ssize_t second) noexcept nogil:
+                       const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
     # All rows of one or two vectors of columns. Rows are split evenly: 15 rows are 8 + 7, not 14 + 1.
     cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
     cdef Py_ssize_t n_tiles = (n_rows + limit - 1) // limit
@@ -115,7 +116,7 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
     for t in range(n_tiles):
         rows = size + 1 if t < n_larger else size
         tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row,
-                        c + m * shape.c_row, second)
+                        c + m * shape.c_row, second_at)
         m += rows
 
 
@@ -124,13 +125,13 @@ cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize
     # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
     # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
     cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
-    cdef Py_ssize_t n = 0, second
+    cdef Py_ssize_t n = 0, second_at
     if n_vectors % 2 == 1:
         panel[vector](kind, 1, n_rows, shape, a, b, start, c, 0)
         n = lanes
     while n < n_columns:
-        second = min(lanes, n_columns - n - lanes)
-        panel[vector](kind, 2, n_rows, shape, a, b + n, start + n, c + n, second)
+        second_at = min(lanes, n_columns - n - lanes)
+        panel[vector](kind, 2, n_rows, shape, a, b + n, start + n, c + n, second_at)
         n += 2 * lanes
 
 
@@ -205,22 +206,22 @@ cdef inline Py_ssize_t leave_padding_out(Product* part, const Product* shape, co
 
 cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t vectors, const Product* shape,
                           Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
-                          Py_ssize_t second) noexcept nogil:
+                          Py_ssize_t second_at) noexcept nogil:
     # `map_columns` is a constant here; what a level has no registers for is dropped by the C compiler.
     cdef Py_ssize_t limit = (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns
     if map_rows == 1:
-        tile[vector](kind, map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        tile[vector](kind, map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
     elif limit >= 2 and map_rows == 2:
-        tile[vector](kind, 2 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        tile[vector](kind, 2 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
     elif limit >= 3 and map_rows == 3:
-        tile[vector](kind, 3 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        tile[vector](kind, 3 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
     elif limit >= 4 and map_rows == 4:
-        tile[vector](kind, 4 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second)
+        tile[vector](kind, 4 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
 
 
 cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows, Py_ssize_t map_columns, const Product* shape,
                            const Content* content, Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b,
-                           const real* start, real* c, Py_ssize_t second) noexcept nogil:
+                           const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
     # Like `panel`, for a map of so few columns that a tile takes several of its rows.
     cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns)
     cdef Py_ssize_t n_tiles = (map_rows + limit - 1) // limit
@@ -236,15 +237,15 @@ cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows
         a_part = a + row * a_jump + first * shape.a_outer
         b_part = b + first * shape.b_outer
         if map_columns == 3:
-            map_tile[vector](kind, rows, 3, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+            map_tile[vector](kind, rows, 3, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
         elif map_columns == 4:
-            map_tile[vector](kind, rows, 4, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+            map_tile[vector](kind, rows, 4, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
         elif map_columns == 5:
-            map_tile[vector](kind, rows, 5, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+            map_tile[vector](kind, rows, 5, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
         elif map_columns == 6:
-            map_tile[vector](kind, rows, 6, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+            map_tile[vector](kind, rows, 6, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
         elif TILE_ROWS_OF_ONE >= 14:
-            map_tile[vector](kind, rows, 7, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second)
+            map_tile[vector](kind, rows, 7, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
         row += rows
         c += rows * c_jump
 
@@ -253,13 +254,13 @@ cdef void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py
                          Py_ssize_t n_columns, const Product* shape, const Content* content, Py_ssize_t a_jump,
                          Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `columns_of`; `start` is never `c` here.
-    cdef Py_ssize_t n = 0, second
+    cdef Py_ssize_t n = 0, second_at
     if ((n_columns + lanes - 1) // lanes) % 2 == 1:
         map_panel[vector](kind, 1, map_rows, map_columns, shape, content, a_jump, c_jump, a, b, start, c, 0)
         n = lanes
     while n < n_columns:
-        second = min(lanes, n_columns - n - lanes)
-        map_panel[vector](kind, 2, map_rows, map_columns, shape, content, a_jump, c_jump, a, b + n, start + n, c + n, second)
+        second_at = min(lanes, n_columns - n - lanes)
+        map_panel[vector](kind, 2, map_rows, map_columns, shape, content, a_jump, c_jump, a, b + n, start + n, c + n, second_at)
         n += 2 * lanes
 
 

@@ -68,7 +68,7 @@ ctypedef struct Layer:
     int64_t kept_padded_gradient_at
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
-    # weights transformed for minimal filtering, -1 where the product is direct
+    # weights transformed for Winograd's algorithm, -1 where the product is direct
     int64_t transformed_at
     # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, rows taken up at once, and the
     # first filter of which this is true; the same for the input gradient, where they replace channels
@@ -80,7 +80,7 @@ ctypedef struct Layer:
     int64_t gradient_plane_first
     # one thread's scratch
     int64_t padded_at
-    int64_t band_at             # rows of the map to be pooled; or n_band numbers of minimal filtering or of planes, then maps
+    int64_t band_at             # rows of the map to be pooled; or n_band numbers of Winograd's algorithm or of planes, then maps
     int64_t n_band
     int64_t map_gradient_at
     int64_t padded_gradient_at
@@ -90,7 +90,7 @@ ctypedef struct Layer:
     int64_t n_chunk_weights
     int64_t filters_are_rows    # in the product of the weight gradient
     int64_t input_gradient_wanted
-    int64_t group               # samples that minimal filtering and a LISTED backward pass take up together
+    int64_t group               # samples that Winograd's algorithm and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there
 
 
@@ -135,7 +135,7 @@ ctypedef struct Run:
     int64_t length
 
 cpdef enum:
-    MINIMAL_TILES = 16          # tiles of a group in minimal filtering, where a row of tiles has fewer
+    WINOGRAD_TILES = 16          # tiles of a group in Winograd's algorithm, where a row of tiles has fewer
 
 cpdef enum:
     MOST_LISTS = 256            # made at once in a LISTED backward pass

@@ -7,6 +7,7 @@
 #define SKLEARN_CNN_REGIONS_H
 
 #include <stdint.h>
+#include "environment.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -41,6 +42,14 @@ static inline void record_region(int region, int64_t pieces)
     if (region_records[region].threads < threads)
         region_records[region].threads = threads;
 }
+
+/* What every thread of a region does first and last: it has the floating-point mode that all numbers are computed in. */
+static inline uint64_t begin_region(int region, int64_t pieces)
+{
+    record_region(region, pieces);
+    return enter_float_mode();
+}
+static inline void end_region(uint64_t callers_mode) { leave_float_mode(callers_mode); }
 
 static inline RegionRecord take_region_record(int region)
 {

@@ -15,7 +15,8 @@ cdef extern from "regions.h" nogil:
     ctypedef struct RegionRecord:
         int64_t pieces
         int64_t threads
-    void record_region(int region, int64_t pieces)
+    uint64_t begin_region(int region, int64_t pieces)
+    void end_region(uint64_t callers_mode)
     RegionRecord take_region_record(int region)
 
 

@@ -4,7 +4,7 @@
 #
 #     for every pooled pixel, for every place w of its window:
 #         g_w = g where position == w, else 0                  one vector of filters; maximum pooling
-#         g_w = g / size of the window where map_w > 0         average pooling behind ReLU
+#         g_w = g / size of the window where map_w > 0         average pooling after ReLU
 #     for every place, in the same order:
 #         d_weights[tap, filters] += patch_w[tap] * g_w        all taps at once, sums in registers
 
@@ -240,7 +240,7 @@ cdef Corner corner_at(const Layer* layer, const Corner* first, Py_ssize_t row, P
 cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* kept_map, const real* outputs,
                            const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
                            real* scratch) noexcept nogil:
-    """d_weights, d_bias += gradients of one sample; d_output is used up. kept_map: of average pooling behind ReLU."""
+    """d_weights, d_bias += gradients of one sample; d_output is used up. kept_map: of average pooling after ReLU."""
     cdef Box largest = largest_box(layer)
     cdef Box box
     cdef Corner first

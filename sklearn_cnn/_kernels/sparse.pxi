@@ -1,4 +1,4 @@
-# The backward pass behind maximum pooling, where at least three quarters of the map's gradient are zero (behind ReLU usually
+# The backward pass after maximum pooling, where at least three quarters of the map's gradient are zero (after ReLU usually
 # seven eighths): instead of writing it out and multiplying by its zeros, the gradients g that are not zero are listed, and
 # only they meet the patches they belong to.
 #

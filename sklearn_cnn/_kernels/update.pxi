@@ -7,12 +7,24 @@ cpdef enum:
 
 ctypedef struct Solver:
     int64_t kind
-    double learning_rate        # of this step; Adam's bias correction included
+    double learning_rate
     double momentum             # beta_1 for Adam
     double beta_2
     double epsilon
-    double decay                # share that a weight loses in every update, whatever its gradient
+    double weight_decay
     int64_t nesterov
+    int64_t t                   # number of this update, from 1
+    double rate                 # of this update: Adam's bias correction included
+    double decay                # share that a weight loses in this update, whatever its gradient
+    real* first_moment          # per parameter; of SGD the velocity
+    real* second_moment
+
+
+cdef void set_rates(Solver* solver) noexcept nogil:
+    solver.rate = solver.learning_rate
+    if solver.kind == ADAM:
+        solver.rate = solver.learning_rate * sqrt(1.0 - pow(solver.beta_2, solver.t)) / (1.0 - pow(solver.momentum, solver.t))
+    solver.decay = solver.learning_rate * solver.weight_decay
 
 
 cdef double add_penalty(const real* weights, real* gradient, Py_ssize_t n, real strength) noexcept nogil:
@@ -47,7 +59,7 @@ cdef double add_penalty(const real* weights, real* gradient, Py_ssize_t n, real 
 
 cdef void update_sgd(const Solver* solver, real* parameters, const real* gradient, real* velocity, Py_ssize_t n) noexcept nogil:
     """v <- momentum * v - rate * g;  p += v, or (Nesterov) p += momentum * v - rate * g"""
-    cdef real rate = <real> solver.learning_rate
+    cdef real rate = <real> solver.rate
     cdef real momentum = <real> solver.momentum
     cdef real change
     cdef Py_ssize_t i
@@ -65,7 +77,7 @@ cdef void update_sgd(const Solver* solver, real* parameters, const real* gradien
 cdef void update_adam(const Solver* solver, real* parameters, const real* gradient, real* first_moment, real* second_moment,
                       Py_ssize_t n) noexcept nogil:
     """Kingma and Ba (2014), algorithm 1, with the bias corrections folded into the learning rate."""
-    cdef real rate = <real> solver.learning_rate
+    cdef real rate = <real> solver.rate
     cdef real beta_1 = <real> solver.momentum
     cdef real beta_2 = <real> solver.beta_2
     cdef real rest_1 = <real> (1.0 - solver.momentum)
@@ -86,9 +98,10 @@ cdef void decay_weights(real* weights, Py_ssize_t n, double decay) noexcept nogi
         weights[i] *= kept
 
 
-cdef void update(const Solver* solver, real* parameters, const real* gradient, real* first_moment, real* second_moment,
-                 Py_ssize_t n) noexcept nogil:
+cdef void update_parameters(const Solver* solver, real* parameters, const real* gradient, Py_ssize_t at,
+                            Py_ssize_t n) noexcept nogil:
+    """n parameters from `at` on."""
     if solver.kind == ADAM:
-        update_adam(solver, parameters, gradient, first_moment, second_moment, n)
+        update_adam(solver, parameters + at, gradient + at, solver.first_moment + at, solver.second_moment + at, n)
     else:
-        update_sgd(solver, parameters, gradient, first_moment, n)
+        update_sgd(solver, parameters + at, gradient + at, solver.first_moment + at, n)

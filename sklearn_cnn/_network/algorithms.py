@@ -1,13 +1,13 @@
-"""Which way each pass of a convolution is computed: a choice by shape alone, so that threads and rows change no bit.
+"""Which algorithm computes each pass of a convolution: a choice by shape alone, so that threads and rows change no bit.
 
-What a way costs was measured; `benchmarks/README.md` says what each bought. All functions take the fields of a `Layer` record.
+What each costs was measured; `benchmarks/README.md` says what it bought. All functions take the fields of a `Layer` record.
 """
 
 from sklearn_cnn import _kernels
 
 ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
 VECTOR = 16  # lanes of the widest vector
-MINIMAL_MULTIPLE = VECTOR  # channels and filters fill whole vectors of every level
+WINOGRAD_MULTIPLE = VECTOR  # channels and filters fill whole vectors of every level
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
@@ -27,16 +27,16 @@ def padded_size(record):
     return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
-def is_minimal(record):
+def is_winograd(record):
     """Whether Winograd's algorithm computes the map: whole tiles of 2 x 2 pixels, and whole vectors of every level."""
     kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
     whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
-    whole_vectors = record["channels"] % MINIMAL_MULTIPLE == record["filters"] % MINIMAL_MULTIPLE == 0
+    whole_vectors = record["channels"] % WINOGRAD_MULTIPLE == record["filters"] % WINOGRAD_MULTIPLE == 0
     return kernel == [3, 3, 1, 1] and whole_tiles and whole_vectors
 
 
 def backward_pass(record):
-    """Return WHOLE_MAP, LISTED or SHALLOW, see "Three ways back" in ARCHITECTURE.md."""
+    """Return WHOLE_MAP, LISTED or SHALLOW, see "Three backward algorithms" in ARCHITECTURE.md."""
     n_map, n_pooled = (record[f"{name}_rows"] * record[f"{name}_columns"] for name in ("map", "out"))
     stretch = record["kernel_columns"] * record["channels"]
     mostly_zero = (

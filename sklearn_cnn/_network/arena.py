@@ -10,15 +10,45 @@ from sklearn_cnn._network.algorithms import ALIGNMENT, aligned
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
 CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
 CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
-PREDICTION_CHUNK = 8  # samples of a chunk that only predicts
+PREDICTION_CHUNK = 8  # samples of a chunk that only predicts; fewer, where threads would have nothing to do
+PREDICTION_SAMPLES, PREDICTION_NUMBERS = 1024, 1 << 22  # of one call that predicts
+SLICE_NUMBERS = 1 << 26  # of the samples of a mini-batch that are taken up at once: some thousand small images
 TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # what goes from layer to layer together, to find its values still in the cache
+TOGETHER_LOCAL = 256  # samples for which the weights of a locally connected block are read once
 
 
 @lru_cache(maxsize=256)
-def prediction_capacity(plan, n_samples):
-    """Return how many samples to run in one call: a power of two whose workspace stays at some megabytes."""
-    largest = max(1, min(1024, (1 << 22) // max(1, plan.totals["values"] + plan.totals["kept"])))
-    return min(1 << (max(1, n_samples) - 1).bit_length(), 1 << (largest.bit_length() - 1))
+def prediction_capacity(plan, n_samples, n_threads):
+    """Return how many samples to run in one call: a power of two.
+
+    Its workspace stays at some megabytes, or where images are so large that these are not enough, at one image or two for each
+    thread.
+    """
+    fitting = min(PREDICTION_SAMPLES, PREDICTION_NUMBERS // max(1, plan.totals["values"] + plan.totals["kept"]))
+    largest = max(1 << (max(1, fitting).bit_length() - 1), _power_of_two(n_threads))
+    return min(_power_of_two(n_samples), largest)
+
+
+def _power_of_two(n):
+    """Round up to a power of two."""
+    return 1 << (max(1, n) - 1).bit_length()
+
+
+def slice_size(plan, n_samples):
+    """Return how many samples to take forward and backward at once, as evenly as that goes.
+
+    It follows from the network alone, so that a sum over slices has the same bits on every machine. The memory of a slice is
+    bounded, unless a single sample takes more.
+    """
+    totals = plan.totals
+    numbers = 2 * totals["values"] + totals["kept"] + totals["kept_training"] + totals["positions"] // 4
+    n_slices = -(-n_samples // max(1, SLICE_NUMBERS // numbers))
+    return -(-n_samples // max(1, n_slices))
+
+
+def training_capacity(plan, batch_size):
+    """Return how many samples of a mini-batch to train on at once: with a normalisation all, whose moments it needs."""
+    return batch_size if plan.statistics_size > 0 else slice_size(plan, batch_size)
 
 
 @lru_cache(maxsize=256)
@@ -92,6 +122,26 @@ def build_arena(plan, capacity, n_threads, training):
     return arena
 
 
+def training_memory(plan, batch_size, n_threads, itemsize):
+    """Count the bytes that training allocates, with numbers of itemsize bytes.
+
+    Returns
+    -------
+    dict
+        "parameters": they, their gradient and the solver's moments; "samples": what a slice of the mini-batch leaves for the way
+        back; "threads": what each has for itself, and chunks of gradients.
+    """
+    capacity = training_capacity(plan, batch_size)
+    arena = build_arena(plan, capacity, n_threads, True)[0]
+    n_vectors = 4 if capacity == batch_size else 5  # a slice has a gradient of its own
+    of_samples = (2 * int(arena["n_values"]) + int(arena["n_kept"])) * capacity
+    return {
+        "parameters": itemsize * n_vectors * plan.parameter_size,
+        "samples": itemsize * of_samples + int(arena["n_positions"]) * capacity,
+        "threads": itemsize * (int(arena["n_numbers"]) - of_samples),
+    }
+
+
 def _n_scratch(plan, training):
     """Numbers of one thread's scratch, but for the values that go from layer to layer together."""
     totals = plan.totals
@@ -105,7 +155,7 @@ def _n_scratch(plan, training):
 
 def _n_together(plan, capacity):
     if (plan.records["kind"] == _kernels.kernels().LOCAL).any():
-        return capacity  # each position's weights are read once for all samples: the more, the better
+        return min(capacity, TOGETHER_LOCAL)  # each position's weights are read once for all samples: the more, the better
     return max(1, min(TOGETHER_SAMPLES, TOGETHER_NUMBERS // plan.n_inputs))
 
 

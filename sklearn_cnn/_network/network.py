@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._network.arena import build_arena, prediction_capacity
+from sklearn_cnn._network.arena import build_arena, prediction_capacity, slice_size
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
@@ -151,7 +151,7 @@ class Network:
             Values of the last layer. A row's bits do not depend on the other rows.
         """
         n_samples = X.shape[0] if rows is None else len(rows)
-        capacity = prediction_capacity(self.plan, n_samples)
+        capacity = prediction_capacity(self.plan, n_samples, n_threads)
         workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
         shift, factor = scaling_arrays(shift, factor, self.dtype)
         results = np.empty((n_samples, self.plan.n_outputs), dtype=self.dtype)
@@ -216,7 +216,13 @@ class Network:
         """
         plan = build_plan(self.plan.layers, self.plan.input_shape, True)
         network = Network(plan, self.parameters, self.statistics, level=self.level)
-        return network.gradients(X, np.broadcast_to(d_output, (len(X), plan.n_outputs)), n_threads=n_threads)[0]
+        gradients = np.empty((len(X), plan.n_inputs), dtype=self.dtype)
+        size = max(1, slice_size(plan, len(X)))
+        for start in range(0, len(X), size):
+            rows = slice(start, start + size)
+            d_outputs = np.broadcast_to(d_output, (len(X[rows]), plan.n_outputs))
+            gradients[rows], _ = network.gradients(X[rows], d_outputs, n_threads=n_threads)
+        return gradients
 
     def gradients(self, X, d_outputs, *, n_threads=1):
         """Run samples forward and the gradients of their outputs backward; running means and variances are constants.

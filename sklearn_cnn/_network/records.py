@@ -17,7 +17,7 @@ from sklearn_cnn._network.algorithms import (
     backward_pass,
     filters_are_rows,
     first_in_planes,
-    is_minimal,
+    is_winograd,
     listed_entries,
     listed_weights,
     padded_size,
@@ -215,7 +215,7 @@ class RecordBuilder:
             record["positions_at"] = self._take("positions", -(-n // 4) * 4)
 
     def _add_gradients(self, record):
-        """A chunk's weight gradient, and the way it is computed."""
+        """A chunk's weight gradient, and the algorithm that computes it."""
         record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded_size(record)))
         record["backward"] = backward_pass(record)
         record["filters_are_rows"] = int(filters_are_rows(record))
@@ -263,13 +263,13 @@ class RecordBuilder:
             self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels - first + filters))
 
     def _add_band(self, record):
-        """Where a map stands until it is pooled, and what the way it is computed takes."""
+        """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
-        if is_minimal(record):
+        if is_winograd(record):
             record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
-            tiles = max(columns // 2, _kernel_names.MINIMAL_TILES)
+            tiles = max(columns // 2, _kernel_names.WINOGRAD_TILES)
             record["n_band"] = 16 * tiles * (channels + filters)
             band = record["n_band"] + record["group"] * pooled_map
         elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:

@@ -3,15 +3,14 @@
 Nothing here is pickled: a `Trainer` can be rebuilt from the layers, the input shape and the arrays it exposes.
 """
 
-import math
-
 import numpy as np
 
+from sklearn_cnn._network.arena import training_capacity
 from sklearn_cnn._network.network import Workspace, aligned_copy, converted_rows, readable_rows, scaling_arrays
 from sklearn_cnn._network.plan import initial_statistics
 
-# The part of the way that running means and variances go to those of each mini-batch, in PyTorch's count (Keras': 0.99).
-STATISTICS_RATE = 0.1
+# Running means and variances go a tenth of the way to those of each mini-batch, which is 0.1 to PyTorch (Keras: a hundredth).
+STATISTICS_STEPS = 10
 
 #: Names of the losses and solvers -> what the kernels call them.
 LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
@@ -27,6 +26,9 @@ def targets_of_rows(targets, codes, rows):
 
 class Trainer:
     """Mini-batch training of one parameter vector, with all memory allocated once.
+
+    A large mini-batch is taken up in slices whose gradients are summed up, so that its memory is bounded; where a layer is
+    normalised it is not, because that needs the moments of all samples (`training_capacity`).
 
     Parameters
     ----------
@@ -82,19 +84,20 @@ class Trainer:
         self.t, self.seed = 0, seed
         self.n_threads, self.solver = n_threads, solver
         self.alpha = 0.0 if solver == "adamw" else alpha
-        self._decay = alpha - self.alpha
-        self._workspace = Workspace(plan, batch_size, n_threads, True, self.dtype, level)
+        capacity = training_capacity(plan, batch_size)
+        self._workspace = Workspace(plan, capacity, n_threads, True, self.dtype, level)
+        self._gradient_of_slice = None if capacity == batch_size else aligned_copy(self.gradient)
         kernels = self._workspace.kernels
         self._loss = getattr(kernels, LOSSES[loss])
-        self._beta_1, self._beta_2 = beta_1, beta_2
         self._settings = {
             "kind": None if solver in FULL_BATCH_SOLVERS else getattr(kernels, SOLVERS[solver]),
             "learning_rate": 0.0,
             "momentum": momentum if solver == "sgd" else beta_1,
             "beta_2": beta_2,
             "epsilon": epsilon,
-            "decay": 0.0,
+            "weight_decay": alpha - self.alpha,
             "nesterov": int(nesterov),
+            "t": 0,
         }
         self._readable = (None, None)
 
@@ -130,14 +133,11 @@ class Trainer:
             Weighted mean loss plus ``0.5 * alpha * |weights|**2 / sum of sample weights``, before the update.
         """
         settings = self._settings
-        rate = learning_rate
-        if self.solver != "sgd":
-            t = self.t + 1
-            rate = learning_rate * math.sqrt(1.0 - self._beta_2**t) / (1.0 - self._beta_1**t)
-        settings["learning_rate"], settings["decay"] = rate, learning_rate * self._decay
+        settings["learning_rate"], settings["t"] = learning_rate, self.t + 1
         # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
-        statistics_rate = max(STATISTICS_RATE, 1.0 / (self.t + 1))
-        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, settings, augmentation, statistics_rate)
+        statistics_steps = min(STATISTICS_STEPS, self.t + 1)
+        scaling = scaling_arrays(shift, factor, self.dtype)
+        loss = self._run(X, rows, targets, codes, sample_weight, scaling, settings, augmentation, statistics_steps)
         if loss is None:
             return 0.0
         self.t += 1
@@ -153,10 +153,35 @@ class Trainer:
         gradient : ndarray of shape (plan.parameter_size,)
             The trainer's own array: the next call overwrites it.
         """
-        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, None, None, 0.0)
+        loss = self._run(X, rows, targets, codes, sample_weight, scaling_arrays(shift, factor, self.dtype), None, None, 0)
         return loss or 0.0, self.gradient
 
-    def _run(self, X, rows, targets, codes, sample_weight, shift, factor, settings, augmentation, statistics_rate):
+    def _run(self, X, rows, targets, codes, sample_weight, scaling, settings, augmentation, statistics_steps):
+        capacity, n_samples = self._workspace.capacity, len(rows)
+        if self._gradient_of_slice is None or n_samples <= capacity:
+            return self._call(
+                X, rows, targets, codes, sample_weight, scaling, self.gradient, settings, augmentation, statistics_steps
+            )
+        kernels = self._workspace.kernels
+        weight_sum = float(n_samples) if sample_weight is None else kernels.sum_of_weights(sample_weight, rows)
+        self.gradient[:] = 0
+        if not weight_sum > 0:
+            return None
+        losses = [
+            self._call(
+                X, rows[start : start + capacity], targets, codes, sample_weight, scaling, self._gradient_of_slice, None,
+                augmentation, 0, self.gradient, weight_sum, start,
+            )
+            for start in range(0, n_samples, capacity)
+        ]  # fmt: skip
+        return kernels.update(
+            *self._fixed_arguments, np.array(losses), weight_sum, self.alpha, self.gradient, self.first_moment,
+            self.second_moment, settings, self.n_threads,
+        )  # fmt: skip
+
+    def _call(
+        self, X, rows, targets, codes, sample_weight, scaling, gradient, settings, augmentation, statistics_steps, *of_slice
+    ):
         readable = self._readable_rows(X)
         if augmentation is not None:
             augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
@@ -165,13 +190,16 @@ class Trainer:
             targets, codes = targets_of_rows(targets, codes, rows)
             sample_weight = None if sample_weight is None else sample_weight[rows]
             readable, rows = readable_rows(X), np.arange(len(rows))
-        shift, factor = scaling_arrays(shift, factor, self.dtype)
-        workspace = self._workspace
-        return workspace.kernels.train(
-            *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions, *readable, rows, shift,
-            factor, targets, codes, sample_weight, self._loss, self.alpha, self.gradient, self.first_moment,
-            self.second_moment, settings, augmentation, statistics_rate, self.seed, self.t % 2**32, self.n_threads,
+        return self._workspace.kernels.train(
+            *self._fixed_arguments, self._workspace.positions, *readable, rows, *scaling, targets, codes, sample_weight,
+            self._loss, self.alpha, gradient, self.first_moment, self.second_moment, settings, augmentation, statistics_steps,
+            self.seed, self.t % 2**32, self.n_threads, *of_slice,
         )  # fmt: skip
+
+    @property
+    def _fixed_arguments(self):
+        """What every call of the kernels begins with."""
+        return *self._workspace.tables, self.parameters, self.statistics, self._workspace.numbers
 
     def _readable_rows(self, X):
         # The same array comes in every step of an epoch.

@@ -89,9 +89,9 @@ MISTAKES = [
     ("rows of a transposed array are read as they stand", "_network/network.py",
      "not («X.flags.c_contiguous» and X.flags.aligned):", "True", "classifier"),
     ("the corrections of Adam are those of the step before", "_network/trainer.py",
-     "t = self.t «+ 1»", "+ 2", "network mlp"),
+     "settings[\"t\"] = learning_rate, self.t «+ 1»", "+ 2", "network mlp"),
     ("running statistics forget that they have only begun", "_network/trainer.py",
-     "statistics_rate = «max(STATISTICS_RATE, 1.0 / (self.t + 1))»", "STATISTICS_RATE", "normalised_networks normalisation"),
+     "statistics_steps = «min(STATISTICS_STEPS, self.t + 1)»", "STATISTICS_STEPS", "normalised_networks normalisation"),
     ("a mini-batch without weight counts as a step", "_network/trainer.py",
      "        if loss is None:\n            «return 0.0\n»", "self.t += 1\n            return 0.0\n", "survivors"),
     # from users to arrays and back

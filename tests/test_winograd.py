@@ -1,4 +1,4 @@
-"""Minimal filtering: exact on integers, within its own rounding bound on other numbers, and used where it should be.
+"""Winograd's algorithm: exact on integers, within its own rounding bound on other numbers, and used where it should be.
 
 The bound is a theorem, so it cannot fail by chance. With u = 2**-24 every number of the result is a sum in which no term goes
 through more than `channels + 11` roundings (2 in the transform of the image, 4 in that of the kernel, one per channel, 4 on the
@@ -26,7 +26,7 @@ def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3
     return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu")
 
 
-def is_minimal(plan):
+def is_winograd(plan):
     return bool(plan.records["transformed_at"][0] >= 0)
 
 
@@ -57,7 +57,7 @@ def by_tiles(X, weights, bias, b_t=B_T, g=G, a_t=A_T):
     ],
 )
 def test_where_it_is_used(layer, shape, expected):
-    assert is_minimal(build_plan((layer,), shape)) is expected
+    assert is_winograd(build_plan((layer,), shape)) is expected
 
 
 @each_level
@@ -68,7 +68,7 @@ def test_exact_on_integers(level, dtype, shape, filters, pooling, mode):
     rng = np.random.default_rng(0)
     layer = block(filters, pooling, mode)
     plan = build_plan((layer,), shape)
-    assert is_minimal(plan)
+    assert is_winograd(plan)
     network = Network(plan, rng.integers(-3, 4, plan.parameter_size).astype(dtype), level=level)
     X = rng.integers(-3, 4, (3, *shape))
     outputs = network.scores(X.reshape(3, -1).astype(dtype)).reshape(3, *plan.output_shapes[0])
@@ -114,7 +114,7 @@ def test_rows_and_threads_change_no_bit(level):
 def test_small_maps_that_share_a_product_change_no_bit(level, shape, pooling):
     rng = np.random.default_rng(3)
     plan = build_plan((block(48, pooling),), shape)
-    assert is_minimal(plan)
+    assert is_winograd(plan)
     assert plan.records["group"][0] > 1
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((19, plan.n_inputs)).astype(np.float32)

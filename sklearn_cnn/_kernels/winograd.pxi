@@ -1,4 +1,4 @@
-# Minimal filtering (Winograd 1980; Lavin and Gray 2016), F(2x2, 3x3): four pixels of a 3x3 convolution from sixteen products
+# Winograd's algorithm (Winograd 1980; Lavin and Gray 2016), F(2x2, 3x3): four pixels of a 3x3 convolution from sixteen products
 # instead of thirty-six. For every tile of 2 x 2 pixels of the map, with d the 4 x 4 pixels of the padded image it sees:
 #
 #     map tile = A^T [ sum over channels of (G w G^T) * (B^T d B) ] A            * is element by element
@@ -12,7 +12,7 @@
 # run on whole vectors of channels or filters, which is why both have to be multiples of the widest vector. All factors are
 # powers of two, so integers stay exact; the rounding of real numbers has a bound of its own, see tests/test_kernels.py.
 
-cdef inline bint is_minimal(const Layer* layer) noexcept nogil:
+cdef inline bint is_winograd(const Layer* layer) noexcept nogil:
     return layer.transformed_at >= 0
 
 
@@ -132,8 +132,8 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
         transform_kernels[vector_wide](NULL, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE, weights_place(layer))
 
 
-cdef void minimal_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
-                        Py_ssize_t last, real* maps, real* outputs, uint8_t* positions, real* scratch) noexcept nogil:
+cdef void winograd_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
+                         Py_ssize_t last, real* maps, real* outputs, uint8_t* positions, real* scratch) noexcept nogil:
     """Tile rows first to last - 1, counted through all images."""
     cdef Product shape
     cdef Py_ssize_t tile_rows = layer.map_rows // 2
@@ -175,14 +175,14 @@ cdef void minimal_tiles(const Layer* layer, const real* transformed, const real*
         restore_tiles(AVERAGE, layer, products, product_place, bias, first, last, maps, outputs, positions)
 
 
-cdef void minimal_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
-                       real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
+cdef void winograd_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
+                        real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
     """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows that
     give the product enough rows."""
     cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
-    cdef Py_ssize_t group = min(n_rows, max(1, MINIMAL_TILES // (layer.map_columns // 2)))
+    cdef Py_ssize_t group = min(n_rows, max(1, WINOGRAD_TILES // (layer.map_columns // 2)))
     cdef Py_ssize_t first = 0
     while first < n_rows:
-        minimal_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, positions,
-                      scratch)
+        winograd_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, positions,
+                       scratch)
         first += group

@@ -1,0 +1,197 @@
+# The walk over the plan. Convolution blocks run chunk by chunk: a chunk of samples goes through all of them in one thread,
+# layer by layer, so that a layer's weights and the chunk's images stay in cache. Dense layers run over the whole batch.
+# Chunks of training are cut by the size of the batch and never by the number of threads; their gradients are summed in the
+# order of the chunks.
+#
+# A normalisation wants the moments of the whole batch before it changes a single value, so there the walk is cut into stages:
+#
+#     forward     gather  convolution | normalisation  convolution | normalisation  pooling          | = all chunks are done
+#     backward    convolution | convolution  normalisation | pooling  normalisation                    (read from the right)
+#
+# Each stage leaves every chunk's sums for the normalisation after it (forward) or in front of it (backward).
+#
+# A stage over very many samples takes them up in portions, one of every chunk at a time, in the order of the chunk: so no thread
+# is away for long when the calling one has been told to stop (`interruption.pxi`), and no sum has another order.
+
+cdef void drop_sample(const Network* network, const Layer* layer, Py_ssize_t sample, const real* values,
+                      real* results) noexcept nogil:
+    """Values, or gradients, of one sample; outside training nothing is dropped."""
+    if network.is_training:
+        drop(layer, network.seed, network.step, <uint32_t> (layer - network.layers), network.first_place + sample, values,
+             results)
+    else:
+        memcpy(results, values, <size_t> output_size(layer) * sizeof(real))
+
+
+cdef void forward_layer(const Network* network, const Layer* layer, const Group* group) noexcept nogil:
+    """A convolution, locally connected, pooling, normalised or dropout layer."""
+    cdef Py_ssize_t i = group.first
+    cdef Factors factors
+    cdef real* maps
+    cdef real* padded
+    cdef real* outputs
+    if layer.kind == LOCAL:
+        maps = map_of(network, layer, i)
+        padded = local_inputs_of(network, layer, i)
+        if not layer.input_is_padded:
+            pad_kept(layer, network.runs, inputs_in(network, layer, group, i), padded, group.last - i)
+        outputs = outputs_in(network, layer, group, i)
+        local_forward(layer, network.parameters, padded, maps if maps != NULL else outputs, outputs,
+                      positions_of(network, layer, i), group.last - i)
+    elif layer.kind == CONVOLUTION and is_winograd(layer):
+        while i < group.last:
+            winograd_convolution(layer, network.runs, network.parameters,
+                                 network.numbers + network.arena.transformed_at + layer.transformed_at,
+                                 inputs_in(network, layer, group, i), map_of(network, layer, i),
+                                 outputs_in(network, layer, group, i), positions_of(network, layer, i), group.scratch,
+                                 min(layer.group, group.last - i))
+            i += layer.group
+    elif layer.kind == CONVOLUTION:
+        for i in range(group.first, group.last):
+            direct_convolution(layer, network.runs, network.parameters, inputs_in(network, layer, group, i),
+                               map_of(network, layer, i), outputs_in(network, layer, group, i), positions_of(network, layer, i),
+                               group.scratch)
+    elif layer.kind == POOLING:
+        for i in range(group.first, group.last):
+            pool_map(layer, inputs_in(network, layer, group, i), outputs_in(network, layer, group, i),
+                     positions_of(network, layer, i))
+    elif layer.kind == NORMALISATION:
+        factors = factors_of(network, layer)
+        for i in range(group.first, group.last):
+            normalise(layer, network.parameters, &factors, inputs_in(network, layer, group, i),
+                      outputs_in(network, layer, group, i))
+    elif layer.kind == DROPOUT:
+        for i in range(group.first, group.last):
+            drop_sample(network, layer, i, inputs_in(network, layer, group, i), outputs_in(network, layer, group, i))
+
+
+cdef void sum_values_of(const Network* network, const Layer* layer, const Group* group, Py_ssize_t chunk) noexcept nogil:
+    """Add the group to the chunk's sums over what a normalisation is about to take up."""
+    cdef ChunkSums sums = sums_at(layer, chunk_sums_of(network, chunk))
+    cdef Py_ssize_t i
+    if group.first == chunk_begin(network, chunk):
+        begin_sums(layer, &sums)
+    for i in range(group.first, group.last):
+        sum_values(layer, inputs_of(network, layer, i), weight_of(network, i), &sums)
+
+
+cdef inline Group first_group(const Network* network, Py_ssize_t chunk, Py_ssize_t portion) noexcept nogil:
+    cdef Group group
+    cdef Py_ssize_t size = portion_size(network)
+    group.end = min(chunk_begin(network, chunk) + (portion + 1) * size, chunk_begin(network, chunk + 1))
+    group.first = min(chunk_begin(network, chunk) + portion * size, group.end)
+    group.last = min(group.first + network.arena.n_together, group.end)
+    group.scratch = scratch_of(network)
+    return group
+
+
+cdef inline void next_group(const Network* network, Group* group) noexcept nogil:
+    """Without samples where there are no more."""
+    group.first = group.last
+    group.last = min(group.first + network.arena.n_together, group.end)
+
+
+cdef inline void gather_sample(const Network* network, const Batch* batch, Py_ssize_t sample, real* scratch) noexcept nogil:
+    cdef real* image = inputs_of(network, network.layers, sample)
+    if batch.augmentation == NULL:
+        gather(batch, network.layers, network.runs, sample, image)
+    else:  # the scratch after the padded images belongs to nobody now
+        gather_augmented(batch, network.layers, network.runs, sample, image, scratch + network.arena.n_padded)
+
+
+cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first_layer, Py_ssize_t last_layer,
+                        Py_ssize_t chunk, Py_ssize_t portion) noexcept nogil:
+    """A stage, layers first_layer to last_layer - 1, of a portion of one chunk; without any, only the sums."""
+    cdef Group group = first_group(network, chunk, portion)
+    cdef Py_ssize_t i, k
+    memset(group.scratch, 0, <size_t> network.arena.n_padded * sizeof(real))
+    while group.first < group.last:
+        if first_layer == 0:
+            for i in range(group.first, group.last):
+                gather_sample(network, batch, i, group.scratch)
+        for k in range(first_layer, last_layer):
+            if is_interrupted(network.interruption):
+                return
+            forward_layer(network, &network.layers[k], &group)
+        if wants_moments(network, last_layer):
+            sum_values_of(network, &network.layers[last_layer], &group, chunk)
+        next_group(network, &group)
+
+
+cdef inline Py_ssize_t next_direction(Network* network) noexcept nogil:
+    # Stages take the chunks forwards and backwards in turn: each begins with what the one before has left in the cache.
+    network.direction = -network.direction
+    return network.direction
+
+
+cdef void forward_stage(Network* network, const Batch* batch, Py_ssize_t first_layer, Py_ssize_t last_layer) noexcept nogil:
+    """Layers first_layer to last_layer - 1 of all chunks, and the moments for the normalisation after them."""
+    cdef Py_ssize_t n_chunks = network.n_chunks
+    cdef Py_ssize_t direction = next_direction(network)
+    cdef Py_ssize_t chunk, portion
+    cdef uint64_t mode = 0
+    cdef Factors factors
+    cdef double rate
+    for portion in range(n_portions(network)):
+        with parallel(num_threads=threads_for_stage(network, last_layer)):
+            mode = begin_region(FORWARD_CHUNKS, n_chunks)
+            for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
+                forward_chunk(network, batch, first_layer, last_layer, chunk if direction > 0 else n_chunks - 1 - chunk, portion)
+            end_region(mode)
+    if wants_moments(network, last_layer) and not is_interrupted(network.interruption):
+        factors = factors_of(network, &network.layers[last_layer])
+        rate = 1.0 / network.statistics_steps if network.statistics_steps > 0 else 0.0
+        factors_of_batch(&network.layers[last_layer], network.parameters, chunk_sums_of(network, 0), network.arena.n_sums,
+                         n_chunks, network.statistics, rate, &factors)
+
+
+cdef void dense_forward(const Network* network, const Layer* layer) noexcept nogil:
+    cdef Py_ssize_t n = dense_forward_blocks(layer, network.n_samples, forward_columns(network.n_samples))
+    cdef Py_ssize_t block
+    cdef uint64_t mode = 0
+    with parallel(num_threads=threads_for(network, network.n_samples * layer.n_weights)):
+        mode = begin_region(DENSE_FORWARD, n)
+        for block in prange(n, schedule="dynamic", chunksize=1):
+            if not is_interrupted(network.interruption):
+                dense_forward_block(layer, network.parameters, values_of(network, layer.input_at, 0, 0),
+                                    values_of(network, layer.output_at, 0, 0), network.n_samples, block)
+        end_region(mode)
+
+
+cdef void prepare_layers(const Network* network) noexcept nogil:
+    """What layers derive from their parameters once per call."""
+    cdef const Layer* layer
+    cdef Factors factors
+    cdef Py_ssize_t k
+    for k in range(network.arena.n_layers):
+        layer = &network.layers[k]
+        if layer.kind == CONVOLUTION and is_winograd(layer):
+            transform_weights(layer, network.parameters + layer.weights_at,
+                              network.numbers + network.arena.transformed_at + layer.transformed_at)
+        elif layer.kind == NORMALISATION and not network.is_training:
+            factors = factors_of(network, layer)
+            factors_of_prediction(layer, network.parameters, network.statistics, &factors)
+
+
+cdef inline Py_ssize_t end_of_stage(const Network* network, Py_ssize_t first_layer) noexcept nogil:
+    cdef Py_ssize_t k = first_layer
+    while k < network.arena.n_layers and network.layers[k].kind != DENSE and not (k > first_layer and wants_moments(network, k)):
+        k += 1
+    return k
+
+
+cdef void forward(Network* network, const Batch* batch) noexcept nogil:
+    cdef Py_ssize_t k, end
+    prepare_layers(network)
+    k = end_of_stage(network, 0)
+    forward_stage(network, batch, 0, k)
+    while k < network.arena.n_layers:
+        if is_kind(network, k, DENSE):
+            dense_forward(network, &network.layers[k])
+            k += 1
+            if wants_moments(network, k):
+                forward_stage(network, batch, k, k)     # nothing but their sums
+        else:
+            end = end_of_stage(network, k)
+            forward_stage(network, batch, k, end)
+            k = end
