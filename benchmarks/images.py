@@ -7,6 +7,7 @@ results say so.
 
 import gzip
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,8 @@ def fashion_mnist(n_images):
     return *_first_rows(images, labels, n_images), "Fashion-MNIST"
 
 
-def photographs(n_images):
-    """Return patches (n, 32, 32, 3) of scikit-learn's two photographs; the label is the photograph and one of five bands."""
+def photographs(n_images, side=32):
+    """Return patches (n, side, side, 3) of scikit-learn's two photographs; the label is the photograph and one of five bands."""
     try:
         from sklearn.datasets import load_sample_images
 
@@ -55,20 +56,21 @@ def photographs(n_images):
     except ImportError:
         images, labels, source = fashion_mnist(n_images)
         framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        framed = framed.repeat(side // 32, axis=1).repeat(side // 32, axis=2)
         return np.repeat(framed, 3, axis=3), labels, f"{source}, framed, three equal channels (Pillow is not installed)"
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, n_images)
-    patches = np.empty((n_images, 32, 32, 3), dtype=np.uint8)
+    patches = np.empty((n_images, side, side, 3), dtype=np.uint8)
     for number, label in enumerate(labels):
         picture = pictures[label // 5]
-        band = (picture.shape[1] - 32) // 5
-        row = random.integers(0, picture.shape[0] - 32)
+        band = (picture.shape[1] - side) // 5
+        row = random.integers(0, picture.shape[0] - side)
         column = (label % 5) * band + random.integers(0, band)
-        patches[number] = picture[row : row + 32, column : column + 32]
-    return patches, labels, "32x32 patches of scikit-learn's photographs"
+        patches[number] = picture[row : row + side, column : column + side]
+    return patches, labels, f"{side}x{side} patches of scikit-learn's photographs"
 
 
-SOURCES = {"A": fashion_mnist, "B": photographs, "C": digits}
+SOURCES = {"A": fashion_mnist, "B": photographs, "C": digits, "D": partial(photographs, side=224)}
 
 
 def standardised(images):
