@@ -25,7 +25,7 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 QUIET_PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
+.PHONY: help cross environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
         planted lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
@@ -36,6 +36,7 @@ help:
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, planted"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
+	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
 	@echo "make lint         ruff, cython-lint and mypy"
 	@echo "make examples     run every program in examples/"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -153,6 +154,14 @@ lint: .venv-lint/installed.stamp
 	    echo "$$command"; $$command || status=1; \
 	done; exit $$status
 
+# 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `meson compile -C build/aarch64`
+# makes them all.
+cross: .venv-cross/created.stamp
+	@.venv-cross/bin/python $(QUIET_PIP) $(call GROUP,build)
+	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
+	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
+	    meson compile -C build/aarch64 float32_neon
+
 examples: .venv-docs/installed.stamp
 	@set -e; for example in examples/plot_*.py; do \
 	    echo; echo "running $$example"; (cd .venv-docs && MPLBACKEND=agg bin/python ../$$example); \
@@ -179,6 +188,6 @@ dev: .venv-dev/created.stamp
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-dev build dist demo/output docs/_build \
+	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-cross .venv-dev build dist demo/output docs/_build \
 	       docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

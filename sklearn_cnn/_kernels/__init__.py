@@ -14,7 +14,12 @@ import numpy as np
 from sklearn_cnn._kernels import processor
 
 #: Level name -> (suffix of its modules, what `processor.level()` must at least say); from narrow to wide.
-LEVELS = {"baseline": ("baseline", 1), "x86-64-v3": ("x86_64_v3", 3), "x86-64-v4": ("x86_64_v4", 4)}
+LEVELS = {
+    "baseline": ("baseline", 1),
+    "neon": ("neon", 2),
+    "x86-64-v3": ("x86_64_v3", 3),
+    "x86-64-v4": ("x86_64_v4", 4),
+}
 
 ENVIRONMENT_VARIABLE = "SKLEARN_CNN_KERNELS"
 

@@ -1,6 +1,7 @@
 /* Number type, vector types and the vector operations, which Cython cannot spell.
  *
- * The build defines REAL_IS_DOUBLE (0 or 1) and VECTOR_BYTES (16, 32 or 64) for each instruction-set level.
+ * The build defines REAL_IS_DOUBLE (0 or 1), VECTOR_BYTES (16, 32 or 64) and VECTOR_REGISTERS (16 or 32) for each instruction-set
+ * level.
  * The types are GCC's and Clang's vector extension. Compilers without it get one lane: same source, same results, less
  * speed.
  */
@@ -19,6 +20,9 @@
 #endif
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
+#endif
+#ifndef VECTOR_REGISTERS
+#define VECTOR_REGISTERS 16
 #endif
 
 #if REAL_IS_DOUBLE
@@ -74,13 +78,13 @@ typedef real vector_one;
 /* Rows of one register tile: accumulators, two vectors of weights and one broadcast must fit the register file. */
 #define TILE_ROWS 14
 #if REAL_IS_DOUBLE
-#define TILE_ROWS_OF_TWO (VECTOR_BYTES == 64 ? 7 : 6)
+#define TILE_ROWS_OF_TWO (VECTOR_REGISTERS == 32 ? 7 : 6)
 #define TILE_ROWS_OF_ONE TILE_ROWS_OF_TWO
 #define POOLED_WINDOWS 3
 #define POOLED_WINDOWS_OF_TWO 1
 #define SPARSE_VECTORS 12
 #define SHALLOW_TAPS 9
-#elif VECTOR_BYTES == 64
+#elif VECTOR_REGISTERS == 32
 #define TILE_ROWS_OF_TWO 14
 #define TILE_ROWS_OF_ONE 14
 #define POOLED_WINDOWS 6
