@@ -27,7 +27,7 @@ cdef void dense_backward(const Network* network, const Layer* layer, real* gradi
     if layer.n_bias > 0:
         bias_gradient(d_outputs, network.n_samples, layer.filters, 1, layer.filters, gradient + layer.bias_at)
     while first < network.n_samples:
-        n = min(DENSE_SAMPLES, network.n_samples - first)
+        n = min(dense_backward_samples(layer), network.n_samples - first)
         with parallel(num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
             mode = begin_region(DENSE_BACKWARD, n_blocks)
             for block in prange(n_blocks, schedule="dynamic", chunksize=1):

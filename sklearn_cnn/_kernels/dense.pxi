@@ -5,7 +5,6 @@ cpdef enum:
     DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
     DENSE_COLUMNS = 64          # columns of a block
     DENSE_COLUMNS_OF_FEW = 128  # for a few samples, whose time is that of reading the weights
-    DENSE_SAMPLES = 1024        # that go backward between two barriers
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
@@ -26,6 +25,11 @@ cdef inline Py_ssize_t dense_weight_blocks(const Layer* layer) noexcept nogil:
 
 cdef inline Py_ssize_t dense_input_blocks(const Layer* layer) noexcept nogil:
     return n_blocks(input_size(layer), DENSE_COLUMNS) if layer.input_gradient_wanted else 0
+
+
+cdef inline Py_ssize_t dense_backward_samples(const Layer* layer) noexcept nogil:
+    """Samples that go backward between two barriers: a block of them is little work."""
+    return max(1, 4 * PORTION_WORK // (DENSE_ROWS * layer.filters))
 
 
 cdef void dense_forward_block(const Layer* layer, const real* parameters, const real* inputs, real* outputs,

@@ -132,7 +132,7 @@ MISTAKES = [
     ("subnormal numbers are computed with", "environment.h", "_mm_setcsr(«FLOAT_MODE»);", "0x1f80u", "determinism extremes training"),
     ("the second portion of a chunk begins anew", "backward.pxi", " and «portion == 0»:", "True", "slices"),
     ("a slice has the dropout of the first", "forward.pxi", "«network.first_place + sample», values", "sample", "slices"),
-    ("a dense layer's samples beyond the first thousand count alone", "backward.pxi", "n, block, «first > 0»)", "False", "slices"),
+    ("a wide layer's later samples count alone", "backward.pxi", "n, block, «first > 0»)", "False", "slices"),
     ("nobody asks for signals", "interruption.pxi", "    if «threadid() == 0» and", "False", "interruption"),
     ("normalisation in prediction takes the mini-batch's moments", "forward.pxi",
      "elif layer.kind == NORMALISATION and «not network.is_training»:\n            factors", "False", "normalised_networks"),
