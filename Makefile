@@ -177,6 +177,7 @@ bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py --smoke $(ARGS)
 	cd .venv-test && bin/python ../benchmarks/run.py photograph_sizes --sides 28 --images 16 --epochs 1
 	cd .venv-test && bin/python ../benchmarks/run.py features_cost --images 100 --rounds 1
+	cd .venv-test && bin/python ../benchmarks/run.py accuracy.optimisers --data digits --samples 500 --epochs 1 --seeds 1
 
 wheel: .venv-wheel/installed.stamp
 	cd .venv-wheel && bin/python -P -c "import sklearn_cnn; sklearn_cnn.show_versions()"

@@ -14,5 +14,5 @@ if __name__ == "__main__":
     # At the end of the path, and this folder not on it: nothing here may hide an installed package.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != FOLDER]
     sys.path.append(str(FOLDER.parent))
-    is_named = len(sys.argv) > 1 and (FOLDER / f"{sys.argv[1]}.py").is_file()
+    is_named = len(sys.argv) > 1 and (FOLDER / f"{sys.argv[1].replace('.', '/')}.py").is_file()
     runpy.run_module(f"benchmarks.{sys.argv.pop(1)}" if is_named else "benchmarks", run_name="__main__", alter_sys=True)

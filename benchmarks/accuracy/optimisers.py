@@ -24,8 +24,8 @@ from benchmarks.accuracy.data import DATA
 from benchmarks.results import append
 from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._estimator import fitting
-from sklearn_cnn._network.network import Network
-from sklearn_cnn._network.trainer import STATISTICS_RATE, Trainer
+from sklearn_cnn._network.network import Network, scaling_arrays
+from sklearn_cnn._network.trainer import STATISTICS_STEPS, Trainer
 
 NETWORK = {
     "n_filters": (32, 64), "hidden_layer_sizes": 128, "dropout": 0.3, "batch_norm": True, "batch_size": 64,
@@ -50,8 +50,8 @@ class OfOurOwn(Trainer):
 
     def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
         """Compute the gradient of a mini-batch, compiled, and update."""
-        rate = max(STATISTICS_RATE, 1.0 / (self.t + 1))
-        loss = self._run(X, rows, targets, codes, sample_weight, shift, factor, None, augmentation, rate)
+        scaling, n_steps = scaling_arrays(shift, factor, self.dtype), min(STATISTICS_STEPS, self.t + 1)
+        loss = self._run(X, rows, targets, codes, sample_weight, scaling, None, augmentation, n_steps)
         self.t += 1
         self.update(self.gradient, learning_rate)
         return loss
