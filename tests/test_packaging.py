@@ -39,6 +39,18 @@ def test_the_citation_keeps_to_the_schema_of_its_version():
         cffconvert.Citation(text.replace("title:", "titel:")).validate()
 
 
+def test_every_module_is_installed():
+    listed = set()
+    for build_file in ROOT.glob("sklearn_cnn/**/meson.build"):
+        folder = build_file.parent.relative_to(ROOT)
+        for line in build_file.read_text().splitlines():
+            if match := re.fullmatch(r"\s*'(_?\w+)': \[", line):
+                folder = build_file.parent.relative_to(ROOT) / match[1]
+            listed |= {folder / name for name in re.findall(r"'(\w+\.pyi?)'", line)}
+    there = {path.relative_to(ROOT) for path in ROOT.glob("sklearn_cnn/**/*.py")}
+    assert there <= listed, f"missing in meson.build: {sorted(map(str, there - listed))}"
+
+
 def test_there_are_wheels_for_every_python_that_is_declared():
     built = {(3, int(minor)) for minor in re.findall(r"cp3(\d+)-", " ".join(WHEELS["build"]))}
     declared = versions_of_python(" ".join(PROJECT["project"]["classifiers"]))
