@@ -81,7 +81,7 @@ endef
 	$(call INSTALL,demo,[demo])
 
 .venv-test/installed.stamp: .venv-test/created.stamp dist/wheel.stamp
-	$(call INSTALL,test,[test])
+	$(call INSTALL,test,[test],$(call GROUP,clusters))
 
 .venv-oldest/installed.stamp: .venv-oldest/created.stamp dist/wheel.stamp
 	@$(OLDEST) > .venv-oldest/constraints.txt
@@ -91,7 +91,7 @@ endef
 	$(call INSTALL,builds,[test],$(call GROUP,build))
 
 .venv-docs/installed.stamp: .venv-docs/created.stamp dist/wheel.stamp
-	$(call INSTALL,docs,[examples],$(call GROUP,docs))
+	$(call INSTALL,docs,[examples],$(call GROUP,docs) $(call GROUP,clusters))
 
 .venv-wheel/installed.stamp: .venv-wheel/created.stamp dist/wheel.stamp
 	$(call INSTALL,wheel)

@@ -3,7 +3,6 @@
 Each test runs where its library is installed.
 """
 
-import functools
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import joblib
 import numpy as np
 import pytest
 from images import digits, fitted_arrays, small_network
-from sklearn.model_selection import GridSearchCV
 
 from sklearn_cnn import ConvNetClassifier, _kernels
 
@@ -21,7 +19,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "clusters.py"
 
 
 def threads_of_fit(n_jobs):
-    """The most threads that a fit computes on, in the process that this runs in, and how many processes know of it."""
+    """The most threads that a fit computes on, in the process that this runs in."""
     X, y = np.random.default_rng(0).random((64, 28, 28)), np.arange(64) % 2
     _kernels.kernels().take_region_records()
     ConvNetClassifier(16, kernel_size=5, batch_size=64, max_iter=1, random_state=0, n_jobs=n_jobs).fit(X, y)
@@ -34,21 +32,6 @@ def of_two_slots(n_jobs):
 
 def several():
     return 2 if _kernels.kernels().describe()["openmp"] else 1
-
-
-def search(scoring=None):
-    return GridSearchCV(small_network(input_shape=(8, 8)), {"kernel_size": [1, 3]}, cv=2, scoring=scoring)
-
-
-def results_of(fitted_search):
-    """All that a search finds but its times: the scores of every fold, and every bit of the network that it fits again."""
-    scores = {name: value.tolist() for name, value in fitted_search.cv_results_.items() if name.endswith("_test_score")}
-    return scores, fitted_arrays(fitted_search.best_estimator_)
-
-
-@pytest.fixture(scope="module")
-def expected():
-    return results_of(search().fit(*digits()))
 
 
 @pytest.fixture(scope="module")
@@ -74,30 +57,6 @@ def test_slots_that_are_threads_of_one_process_are_told_nothing():
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
         assert of_two_slots(n_jobs=1) == [1, 1]
         assert of_two_slots(n_jobs=None) == [min(several(), _kernels.effective_n_threads())] * 2
-
-
-def accuracy_or_death(estimator, X, y, *, grave):
-    """Score; the first process to come by ends instead, and leaves a file that says so."""
-    from distributed import get_worker
-
-    get_worker()  # an error anywhere but in a worker
-    try:
-        grave.touch(exist_ok=False)
-    except FileExistsError:
-        return estimator.score(X, y)
-    os._exit(1)
-
-
-@pytest.mark.usefixtures("dask_client")
-def test_a_worker_that_dies_changes_nothing(expected, tmp_path):
-    X, y = digits()
-    grave = tmp_path / "grave"
-    together = search(functools.partial(accuracy_or_death, grave=grave))
-    with joblib.parallel_config("dask", scatter=[X, y]):
-        together.fit(X, y)
-    assert grave.exists()
-    assert results_of(together)[0] == expected[0]
-    assert results_of(together)[1] == expected[1]
 
 
 @pytest.mark.parametrize("shape", [(64,), (8, 8)], ids=["flat", "images"])
