@@ -154,13 +154,13 @@ lint: .venv-lint/installed.stamp
 	    echo "$$command"; $$command || status=1; \
 	done; exit $$status
 
-# 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `meson compile -C build/aarch64`
-# makes them all.
+# 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `ninja -C build/aarch64` makes
+# them all.
 cross: .venv-cross/created.stamp
 	@.venv-cross/bin/python $(QUIET_PIP) $(call GROUP,build)
 	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
 	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
-	    meson compile -C build/aarch64 float32_neon
+	    ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 
 examples: .venv-docs/installed.stamp
 	@set -e; for example in examples/plot_*.py; do \

@@ -173,8 +173,8 @@ def test_portions_add_up_exactly_on_integers(level):
     """Thousands of samples go through a stage, and back through dense layers, a part of each chunk at a time."""
     dtype = np.float32
     layers = (ConvolutionBlock(16, pooling="max", **BLOCK), DenseLayer(650, "relu"), DenseLayer(4))
-    plan, module = build_plan(layers, (16, 16, 8)), _kernels.kernels(dtype, level)
-    parameters, X, targets, _ = integers(4096, plan, dtype, False, density=0.03)
+    plan, module = build_plan(layers, (16, 16, 8)), _kernels.kernels(np.float32, level)
+    parameters, X, targets, _ = integers(4096, plan, np.float32, False, density=0.03)
     settings = {"loss": "squared", "solver": "sgd", "alpha": 0.0, "level": level, "n_threads": 2}
     whole, part = make_trainer(plan, parameters, 4096, **settings), make_trainer(plan, parameters, 128, **settings)
     (loss, gradient), records = regions_of(module, lambda: whole.loss_gradient(X, np.arange(4096), targets, None))
