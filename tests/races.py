@@ -101,7 +101,7 @@ def main():
             raise SystemExit(f"level {level}, status {status}:\n{output[-8000:]}")
         if not reached >= REGIONS:
             raise SystemExit(f"level {level}: two threads never met in {REGIONS - reached}")
-        n_fits = output.count("fitted ")
+        n_fits = sum(line.startswith("fitted ") for line in output.splitlines())
         print(f"{level}: {n_fits} fits three times on two threads, in {', '.join(sorted(reached))}: no report", flush=True)
     status, output = run(python, copy, PROGRAM, arguments.levels[0], **{SWITCH: "1"})
     if status != REPORTED or "data race" not in output:

@@ -5,13 +5,14 @@ import threading
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
+from problems import each_level, make_problem, sparse_integers
 from scipy.optimize import minimize
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.labels import predicted_codes
 from sklearn_cnn._kernels import default_level
 from sklearn_cnn._network import network as network_module
-from sklearn_cnn._network.layers import DenseLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
@@ -207,3 +208,15 @@ def test_a_mini_batch_without_weight_is_no_step():
 @pytest.mark.parametrize(("n_columns", "n_classes"), [(1, 2), (3, 3)])
 def test_of_classes_that_are_equally_likely_the_first_is_predicted(n_columns, n_classes):
     assert predicted_codes(np.zeros((3, n_columns)), n_classes).tolist() == [0, 0, 0]
+
+
+@each_level
+@pytest.mark.parametrize("layer", [DenseLayer(1100), ConvolutionBlock(2, (2, 2))], ids=["units", "channels"])
+def test_a_product_of_more_columns_than_there_are_zeros_has_all_of_its_panels(level, layer):
+    """Products that start from zero take 1024 columns at a time; the second panel was the first once more."""
+    random_state = np.random.default_rng(0)
+    shape = (1, 3, 1) if isinstance(layer, DenseLayer) else (2, 3, 1100)
+    problem = make_problem([layer], shape, 2, lambda size: sparse_integers(random_state, size))
+    found = problem.solve(np.float32, level)
+    for result, expected in zip(found, (problem.outputs, problem.d_X, problem.d_parameters), strict=True):
+        np.testing.assert_array_equal(result, expected)
