@@ -136,7 +136,7 @@ def content(value):
     if isinstance(value, np.random.RandomState):
         return content(value.get_state())
     if isinstance(value, BaseEstimator):
-        return type(value).__name__, content(vars(value))
+        return type(value).__name__, content(value.__getstate__())  # without what scikit-learn's callbacks leave of a running fit
     if isinstance(value, dict):
         return {name: content(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -169,23 +169,31 @@ def copy_of(network):
     return pickle.loads(pickle.dumps(network))
 
 
-def examine(case, expected, provoke):
+def published(content):
+    """What one assignment publishes: all but a random stream of the caller's, which moves on behind it."""
+    kind, values = content
+    return kind, {name: value for name, value in values.items() if name != "random_state"}
+
+
+def examine(case, expected, provoke, everything=True):
     """Let a call fail; returns what became of it, or raises AssertionError.
 
-    provoke: gets a function without arguments, and calls it so that it fails; returns whether it did."""
+    provoke: gets a function without arguments, and calls it so that it fails; returns whether it did. everything: the process has
+    to be as it was, too."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         network = copy_of(case.make(folder))
         before, around, was = pickle.dumps(network), process(), content(network)
         failed = provoke(lambda: case.call(network, folder))
         now = process()
-        assert now == around, f"changed: {[what for what in now if now[what] != around[what]]}"
+        changed = [what for what in now if now[what] != around[what]]
+        assert not (changed and everything), f"changed: {changed}"
         after = content(network)
         if not failed:
             assert after == expected[0], "the call went on, and led to something else"
             return "went on"
         if after != was:
-            assert after == expected[0], "a part of the state has changed"
+            assert published(after) == published(expected[0]), "a part of the state has changed"
             return "came too late"
         assert pickle.dumps(network) == before, "the pickled estimator has other bytes"
         answer = case.call(network, folder)
@@ -236,8 +244,10 @@ def fault_at(file, line, visit, kind):
         sys.settrace(see_call)
         try:
             call()
-        except kind as error:
-            if str(error) != "planted":
+        except BaseException as error:  # perhaps another one, which has come of it
+            while error is not None and str(error) != "planted":
+                error = error.__cause__ or error.__context__
+            if error is None:
                 raise
             return True
         finally:
@@ -321,7 +331,9 @@ def interrupt(name, seed, n_times):
     draw, outcomes, failures = random.Random(seed), Counter(), []
     for number in range(n_times):
         try:
-            outcomes[examine(case, expected, interrupt_after(draw.uniform(1e-5, 1.1 * seconds)))] += 1
+            moment = interrupt_after(draw.uniform(1e-5, 1.1 * seconds))
+            # of the process nobody can say anything: what another library is about to put back, it may not put back
+            outcomes[examine(case, expected, moment, everything=False)] += 1
         except Exception as error:
             failures.append(f"interrupt {number} of {name!r}, seed {seed}: {error!r:.300}")
     return outcomes, failures

@@ -38,7 +38,7 @@ class Halfway:
 
 
 def test_a_state_that_changes_in_parts_is_found(monkeypatch):
-    monkeypatch.setattr("faults.content", lambda value: dict(vars(value)) if isinstance(value, Halfway) else None)
+    monkeypatch.setattr("faults.content", lambda value: ("", dict(vars(value))) if isinstance(value, Halfway) else None)
     case = Case(lambda folder: Halfway(), lambda network, folder: network.fit())
     line = Halfway.fit.__code__.co_firstlineno + 2
     with pytest.raises(AssertionError, match="a part of the state"):

@@ -5,7 +5,8 @@ import threading
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
-from problems import each_level, make_problem, sparse_integers
+from problems import each_level, gaussian_parameters, make_problem, sparse_integers
+from reference import network_loss
 from scipy.optimize import minimize
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
@@ -220,3 +221,16 @@ def test_a_product_of_more_columns_than_there_are_zeros_has_all_of_its_panels(le
     found = problem.solve(np.float32, level)
     for result, expected in zip(found, (problem.outputs, problem.d_X, problem.d_parameters), strict=True):
         np.testing.assert_array_equal(result, expected)
+
+
+def test_the_gradient_of_a_softmax_counts_all_that_its_targets_sum_to():
+    """Targets of classes sum to one; the kernel does not ask for that."""
+    random_state = np.random.default_rng(0)
+    plan = build_plan((DenseLayer(3),), (1, 4, 1))
+    parameters = gaussian_parameters(plan, random_state)
+    X, targets, weight = random_state.standard_normal((5, 4)), random_state.random((5, 3)), random_state.random(5)
+    trainer = Trainer(plan, parameters, loss="softmax", solver="lbfgs", batch_size=5)
+    loss, gradient = trainer.loss_gradient(X, np.arange(5), targets, weight)
+    expected, d_expected = network_loss(plan, parameters, X, targets, weight, "softmax", 0.0)
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, d_expected, rtol=1e-11, atol=1e-13)
