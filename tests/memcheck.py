@@ -36,8 +36,8 @@ for number in range({first}, {last}):
 UNWRITTEN = """
 import numpy as np
 from sklearn_cnn import ConvNetClassifier
-X = np.empty((40, 8, 8), np.float32)
-ConvNetClassifier(3, max_iter=1, n_jobs=1, scale_input=False, batch_norm=False).fit(X, np.arange(40) % 3)
+X = np.empty((40, 8, 8), np.uint8)
+ConvNetClassifier(3, max_iter=1, n_jobs=1).fit(X, np.arange(40) % 3)
 print("ran", flush=True)
 """
 
