@@ -171,7 +171,6 @@ def test_weights_of_zero_leave_everything_as_it_was(small_slices):
 @each_level
 def test_portions_add_up_exactly_on_integers(level):
     """Thousands of samples go through a stage, and back through dense layers, a part of each chunk at a time."""
-    dtype = np.float32
     layers = (ConvolutionBlock(16, pooling="max", **BLOCK), DenseLayer(650, "relu"), DenseLayer(4))
     plan, module = build_plan(layers, (16, 16, 8)), _kernels.kernels(np.float32, level)
     parameters, X, targets, _ = integers(4096, plan, np.float32, False, density=0.03)
