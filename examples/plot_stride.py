@@ -16,6 +16,7 @@ from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn.functional import output_shape
 
 X_all, y_all, X_test, y_test, data = load_images()
+X_test, y_test = draw_samples(X_test, y_test, 4000, random_state=0)
 SEEDS = range(3)
 
 VARIANTS = {
@@ -25,13 +26,13 @@ VARIANTS = {
     "neither": {"pooling": None},
 }
 
-TRAINING = {"batch_norm": False, "learning_rate": "constant", "max_iter": 8}
+TRAINING = {"batch_norm": False, "learning_rate": "constant", "max_iter": 12}
 
 accuracy = {name: [] for name in VARIANTS}
 seconds = {name: [] for name in VARIANTS}
 n_parameters = {}
 for seed in SEEDS:
-    X, y = draw_samples(X_all, y_all, 3000, random_state=seed)
+    X, y = draw_samples(X_all, y_all, 1500, random_state=seed)
     for name, settings in VARIANTS.items():
         network = ConvNetClassifier(n_filters=(16, 32), random_state=seed, n_jobs=1, **TRAINING, **settings)
         start = time.perf_counter()
