@@ -18,16 +18,16 @@ from sklearn_cnn import ConvNetClassifier, _kernels
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "clusters.py"
 
 
-def threads_of_fit(n_jobs):
-    """The most threads that a fit computes on, in the process that this runs in."""
-    X, y = np.random.default_rng(0).random((64, 28, 28)), np.arange(64) % 2
-    _kernels.kernels().take_region_records()
-    ConvNetClassifier(16, kernel_size=5, batch_size=64, max_iter=1, random_state=0, n_jobs=n_jobs).fit(X, y)
-    return max(threads for _, threads in _kernels.kernels().take_region_records().values())
-
-
 def of_two_slots(n_jobs):
-    return joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_fit)(n_jobs) for _ in range(2))
+    """The most threads that a fit computes on, in each of two slots."""
+
+    def threads_of_fit():  # in here it is sent by value: workers cannot import this module
+        X, y = np.random.default_rng(0).random((64, 28, 28)), np.arange(64) % 2
+        _kernels.kernels().take_region_records()
+        ConvNetClassifier(16, kernel_size=5, batch_size=64, max_iter=1, random_state=0, n_jobs=n_jobs).fit(X, y)
+        return max(threads for _, threads in _kernels.kernels().take_region_records().values())
+
+    return joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_fit)() for _ in range(2))
 
 
 def several():
