@@ -19,6 +19,14 @@ BLOCK = {"kernel_size": (3, 3), "padding": "same", "activation": "relu"}
 SECONDS_BEFORE, SECONDS_AFTER, N_THREADS = 0.3, 0.5, 2
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """What Python does with Ctrl-C by itself; a process that was started in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Stopped(Exception):
     """What a handler raises."""
 

@@ -78,7 +78,7 @@ def test_no_more_threads_are_started_than_four_for_each_processor():
 
 
 def test_no_more_threads_are_started_than_there_are_pieces():
-    """A network whose largest region has two pieces."""
+    """Two images are two pieces."""
     threads = json.loads(run_python("""
     import json
     import numpy as np
@@ -87,11 +87,11 @@ def test_no_more_threads_are_started_than_there_are_pieces():
     from sklearn_cnn._network.network import Network
     from sklearn_cnn._network.plan import build_plan
 
-    block = ConvolutionBlock(8, (5, 5), pooling="max", pool_size=(60, 60), pool_stride=(60, 60))
+    block = ConvolutionBlock(64, (5, 5), pooling="max", pool_size=(60, 60), pool_stride=(60, 60))
     plan = build_plan((block, DenseLayer(2)), (64, 64, 1))
     network = Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
     before = int(open("/proc/self/status").read().split("Threads:")[1].split()[0])
-    network.scores(np.zeros((16, 64 * 64), dtype=np.float32), n_threads=8)
+    network.scores(np.zeros((2, 64 * 64), dtype=np.float32), n_threads=8)
     after = int(open("/proc/self/status").read().split("Threads:")[1].split()[0])
     print(json.dumps([kernels().take_region_records()["forward_chunks"], after - before]))
     """))

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import ConvNetRegressor, ConvNetTransformer, _version
-from sklearn_cnn._estimator import base
+from sklearn_cnn._estimator import persistence
 
 SKIPPING = {"stride": 3, "kernel_size": 2}
 
@@ -28,7 +28,7 @@ def the_warning(call, match):
 def stored(write, monkeypatch):
     network = small_network()
     with monkeypatch.context() as context:
-        context.setattr(base, "__version__", "0.0.1")
+        context.setattr(persistence, "__version__", "0.0.1")
         file = io.BytesIO()
         write(network, file)
     file.seek(0)

@@ -50,7 +50,7 @@ def check_memory(plan, batch_size, n_threads, dtype):
         + {
             "parameters": lambda: _of_parameters(plan),
             "samples": lambda: _of_samples(plan, batch_size),
-            "threads": lambda: f"what {n_threads} threads have for themselves. Use a smaller n_jobs or smaller images.",
+            "threads": lambda: _of_threads(plan, n_threads),
         }[most]()
     )
 
@@ -60,6 +60,14 @@ def _of_parameters(plan):
     return (
         f"parameters, their gradient and the solver's moments. The largest layer, {plan.layers[largest.layer]}, has "
         f"{math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
+    )
+
+
+def _of_threads(plan, n_threads):
+    largest, _ = max(zip(plan.layers, plan.output_shapes, strict=True), key=lambda pair: math.prod(pair[1]))
+    return (
+        f"what {n_threads} threads have for themselves. The layer with the largest output is {largest}. Use fewer filters or "
+        "units, a smaller n_jobs or smaller images."
     )
 
 
