@@ -44,14 +44,14 @@ def check_memory(plan, batch_size, n_threads, dtype):
     if n_bytes <= machine_memory():
         return
     most = max(of_what, key=of_what.__getitem__)
+    words = {
+        "parameters": _of_parameters(plan),
+        "samples": _of_samples(plan, batch_size),
+        "threads": _of_threads(plan, n_threads),
+    }
     raise ValueError(
         f"Training this network takes {n_bytes:,} bytes, and this machine has {machine_memory():,}. {of_what[most]:,} of them "
-        "are "
-        + {
-            "parameters": lambda: _of_parameters(plan),
-            "samples": lambda: _of_samples(plan, batch_size),
-            "threads": lambda: _of_threads(plan, n_threads),
-        }[most]()
+        f"are {words[most]}"
     )
 
 
