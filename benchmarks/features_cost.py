@@ -48,8 +48,7 @@ def seconds_of_rounds(n_images, n_rounds, n_threads):
     y = np.arange(n_images) % N_CLASSES
     network = NETWORKS["B"]
     common = {
-        "n_filters": network.n_filters, "hidden_layer_sizes": network.hidden_layer_sizes, "batch_norm": False,
-        "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
+        **network.parameters, "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
     }  # fmt: skip
     estimators = {name: ConvNetClassifier(**common | parameters) for name, parameters in variants().items()}
     seconds: dict = {name: [] for name in estimators}

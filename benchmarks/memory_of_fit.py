@@ -31,15 +31,8 @@ def main():
     images, labels, source = fashion_mnist(int(sys.argv[1]))
     images = images.reshape(len(images), -1)
     classifier = ConvNetClassifier(
-        n_filters=network.n_filters,
-        hidden_layer_sizes=network.hidden_layer_sizes,
-        input_shape=network.input_shape,
-        batch_norm=False,
-        batch_size=128,
-        max_iter=1,
-        random_state=0,
-        n_jobs=len(os.sched_getaffinity(0)),
-    )
+        **network.parameters, batch_size=128, max_iter=1, random_state=0, n_jobs=len(os.sched_getaffinity(0)),
+    )  # fmt: skip
     forget_peak()
     before_fit = memory("VmRSS")
     classifier.fit(images, labels)

@@ -47,6 +47,14 @@ class Network:
         return list(pairwise(widths))
 
     @property
+    def parameters(self):
+        """What makes it of a `ConvNetClassifier`."""
+        return {
+            "n_filters": self.n_filters, "hidden_layer_sizes": self.hidden_layer_sizes, "input_shape": self.input_shape,
+            "batch_norm": False,
+        }  # fmt: skip
+
+    @property
     def forward_operations(self):
         """Floating-point operations of one image, forward, a multiply-add counted as two."""
         rows, columns, _ = self.input_shape

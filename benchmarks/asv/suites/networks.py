@@ -19,15 +19,8 @@ class OfEachNetwork:
             images, labels, _ = SOURCES[name](N_IMAGES)
             images = images.reshape(len(images), -1).copy()
             classifier = ConvNetClassifier(
-                n_filters=network.n_filters,
-                hidden_layer_sizes=network.hidden_layer_sizes,
-                input_shape=network.input_shape,
-                batch_norm=False,
-                batch_size=32,
-                max_iter=1,
-                random_state=0,
-                n_jobs=1,
-            )
+                **network.parameters, batch_size=32, max_iter=1, random_state=0, n_jobs=1,
+            )  # fmt: skip
             made[name] = classifier.fit(images, labels), images, labels
         return made
 
