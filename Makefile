@@ -22,7 +22,10 @@ GROUP = $(shell $(PYTHON) -c 'import tomllib; print(*map(repr, tomllib.load(open
 OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*(requirement.replace(">=", "==") for requirement in project["dependencies"] + project["optional-dependencies"]["test"]), sep="\n")'
 
 # Bytecode is made of what is imported, when it is imported: making it of everything takes twice as long as the rest of an installation.
-QUIET_PIP := -m pip install --quiet --disable-pip-version-check --no-compile
+# So it has to be kept then, whatever the environment says: without it every process compiles scikit-learn again, for several seconds.
+export PIP_NO_COMPILE := 1
+unexport PYTHONDONTWRITEBYTECODE
+QUIET_PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help cross environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
