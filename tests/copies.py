@@ -16,7 +16,6 @@ from sklearn_cnn import _kernels
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules of the kernels that every build needs, whatever its levels.
 COMMON = ("_cyutility", "processor")
-LEVELS = [suffix for suffix, _ in _kernels.LEVELS.values()]
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,6 @@ KNOWN_TO_CYTHON = Change(
 LITTLE_OPTIMISED = Change("_kernels/meson.build", "'-O3', ", "'-O1', ")
 
 
-def suffixes_of(levels):
-    """What the names of the modules of these levels end with."""
-    return [_kernels.LEVELS[level][0] for level in levels]
-
-
 def write(path, content):
     """Write a file where its content is another: the time of a file that stays the same says so to ninja."""
     if not path.exists() or path.read_bytes() != content:
@@ -125,7 +119,7 @@ def copy_with_compiled(folder, changes=()):
     return folder
 
 
-def build(folder, *, mistakes=(), changes=(), options=(), levels=LEVELS, compiler=None):
+def build(folder, *, mistakes=(), changes=(), options=(), levels, compiler=None):
     """Build kernels from a copy of the sources; what has not changed since the last time is not built again.
 
     All mistakes are built in, each behind its switch, from number 1 on. The environment variable JOBS says how many compilers may
@@ -145,7 +139,7 @@ def build(folder, *, mistakes=(), changes=(), options=(), levels=LEVELS, compile
     if not (objects / "build.ninja").exists():
         command = ["meson", "setup", str(objects), str(source), "--buildtype=release", f"-Dc_args=-include {header}", *options]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    modules = [*COMMON, *(f"{number_type}_{level}" for number_type in ("float32", "float64") for level in levels)]
+    modules = [*COMMON, *sorted({_kernels.module_name(dtype, level) for dtype in ("float32", "float64") for level in levels})]
     targets = subprocess.run(["ninja", "-C", str(objects), "-t", "targets", "all"],
                              env=environment, check=True, capture_output=True, text=True).stdout.splitlines()  # fmt: skip
     names = [line.split(":")[0] for line in targets]

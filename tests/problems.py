@@ -17,9 +17,13 @@ from sklearn_cnn._network.trainer import Trainer
 LEVELS = _kernels.available_levels()
 DTYPES = (np.float32, np.float64)
 
-#: Every compiled module that this processor runs.
+#: Every compiled module that this processor runs; a level without double precision of its own stands here once.
+KERNELS = [(np.float32, level) for level in LEVELS]
+KERNELS += [(np.float64, level) for level in LEVELS if level not in _kernels.DOUBLE_PRECISION]
+
 each_level = pytest.mark.parametrize("level", LEVELS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+each_kernel = pytest.mark.parametrize(("dtype", "level"), KERNELS, ids=lambda value: getattr(value, "__name__", value))
 
 
 def bits(array):

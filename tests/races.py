@@ -16,7 +16,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, python_in, suffixes_of
+from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, python_in
 
 #: So that threads have a part in fits of milliseconds.
 THREADS_FOR_ALL = Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 ")
@@ -93,7 +93,7 @@ def main():
     options = ["-Db_sanitize=thread", "-Db_lundef=false"]
     python = launcher(folder, arguments.clang)
     copy = build(folder, mistakes=[RACE], changes=[LITTLE_OPTIMISED, THREADS_FOR_ALL], options=options,
-                 levels=suffixes_of(arguments.levels), compiler=arguments.clang)  # fmt: skip
+                 levels=arguments.levels, compiler=arguments.clang)  # fmt: skip
     for level in arguments.levels:
         status, output = run(python, copy, PROGRAM, level)
         reached = {name for line in output.splitlines() if line.startswith("regions ") for name in line.split()[1:]}

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from copies import LITTLE_OPTIMISED, ROOT, SWITCH, Mistake, build, output_of, python_in, run_tests, suffixes_of
+from copies import LITTLE_OPTIMISED, ROOT, SWITCH, Mistake, build, output_of, python_in, run_tests
 
 from sklearn_cnn import _kernels
 
@@ -79,7 +79,7 @@ def run_geometries(copy, seed, n_cases):
 
 def sanitize(folder, levels, seed, n_cases, tests, more):
     options = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
-    copy = build(folder, mistakes=[READS_TOO_FAR], changes=[LITTLE_OPTIMISED], options=options, levels=suffixes_of(levels))
+    copy = build(folder, mistakes=[READS_TOO_FAR], changes=[LITTLE_OPTIMISED], options=options, levels=levels)
     check_that_the_mistake_is_reported(copy)
     failures = []
     for level in levels:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level, gaussian_parameters, regions_of
+from problems import bits, each_kernel, each_level, gaussian_parameters, regions_of
 from reference import DRAWS, augment, draw_words, pad
 
 from sklearn_cnn import _kernels
@@ -112,8 +112,7 @@ def test_no_two_draws_are_the_same(axis):
 # ------------------------------------------------------------------------------------------------------ what is computed
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("settings", EXACT, ids=str)
@@ -125,8 +124,7 @@ def test_moved_pixels_are_exact(level, dtype, padding_mode, shape, settings):
         assert bits(result) == bits(naive(X, shape, settings, shift=shift, factor=factor, dtype=dtype))
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("settings", BLENDED, ids=str)
@@ -142,8 +140,7 @@ def test_blended_pixels_are_those_of_the_twin(level, dtype, padding_mode, shape,
         np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("settings", SIGNALS, ids=str)
@@ -162,8 +159,7 @@ def test_signals_are_stretched_along_their_length(level):
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("padding_mode", ["reflect", "edge"])
 def test_a_plain_image_stays_plain(level, dtype, padding_mode):
     """In every bit: neither a turn nor an enlargement nor contrast has anything to work on."""
@@ -213,8 +209,7 @@ EVERYTHING = {
 }  # fmt: skip
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("settings", [EVERYTHING, EXACT[3]], ids=["everything", "exact"])
 def test_an_image_depends_on_seed_epoch_and_row_alone(level, dtype, settings):
     shape = (6, 5, 3)
@@ -266,8 +261,7 @@ def seen_in_training(trainer, plan, n):
     return trainer._workspace.area("values_at", 0, n, size)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("number_type", [*NUMBER_TYPES, np.int16])  # the last is copied before it is read
 @pytest.mark.parametrize("name", BLOCKS)
 def test_training_sees_augmented_images_in_their_padding(level, dtype, number_type, name):
@@ -286,8 +280,7 @@ def test_training_sees_augmented_images_in_their_padding(level, dtype, number_ty
     assert bits(seen_in_training(trainer, plan, 20)) == bits(expected.reshape(20, -1))
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("name", BLOCKS)
 def test_training_on_augmented_images_is_training_on_those_images(level, dtype, name):
     """One way through the kernels, whoever has augmented."""
@@ -306,8 +299,7 @@ def test_training_on_augmented_images_is_training_on_those_images(level, dtype, 
     assert bits(other.parameters) == bits(trainer.parameters)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_augmented_training_does_not_depend_on_threads(level, dtype):
     shape, n = (24, 24, 3), 200
     X, shift, factor = images(shape, n=n)

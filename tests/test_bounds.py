@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import LEVELS, gaussian_parameters, random_block, random_network, random_pooling, running_statistics
+from problems import each_kernel, gaussian_parameters, random_block, random_network, random_pooling, running_statistics
 from reference import LAYERS
 
 from sklearn_cnn._network import network as network_module
@@ -112,10 +112,9 @@ def walk(level, dtype):
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="pages are protected by mprotect")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("level", LEVELS)
+@each_kernel
 def test_nothing_is_touched_outside_an_array(level, dtype):
-    program = f"import faulthandler, test_bounds; faulthandler.enable(); test_bounds.walk({level!r}, {dtype!r})"
+    program = f"import faulthandler, test_bounds; faulthandler.enable(); test_bounds.walk({level!r}, {dtype.__name__!r})"
     result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[0]) > 3 * N_NETWORKS

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from problems import (
     bits,
-    each_dtype,
+    each_kernel,
     each_level,
     gaussian_parameters,
     network_problem,
@@ -84,16 +84,14 @@ def assert_rows_are_independent(network, X):
         assert bits(network.scores(X[order])) == bits(scores[order])
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
 def test_a_row_does_not_depend_on_the_others(level, dtype, row):
     plan, parameters, X = network_problem((row.layer,), row.input_shape, 17, dtype)
     assert_rows_are_independent(Network(plan, parameters, level=level), X)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_row_does_not_depend_on_the_others_in_random_networks(level, dtype, batch_norm):
     random_state = np.random.default_rng(2)
@@ -104,8 +102,7 @@ def test_a_row_does_not_depend_on_the_others_in_random_networks(level, dtype, ba
         assert_rows_are_independent(Network(plan, parameters, statistics, level=level), X)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("n_inputs", [1, 6, 26, 40, 333])
 def test_dense_rows_of_any_width(level, dtype, n_inputs):
     # Widths on both sides of every vector and of the blocks that threads take.
@@ -117,8 +114,7 @@ def test_dense_rows_of_any_width(level, dtype, n_inputs):
             assert bits(network.scores(X[part])) == bits(scores[part]), n_units
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("n_filters", [*range(1, 20), 31, 32, 33, 48, 65])
 def test_pixels_do_not_depend_on_their_place_in_a_tile(level, dtype, n_filters):
     # The same patch everywhere: every pixel of the map must have the same bits, whatever tile or tail computes it.
@@ -151,8 +147,7 @@ def at_offset(array, offset):
     return copy
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("shape", [(9, 9), (1, 7), (5, 33), (61, 60)])
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
 def test_filters_and_channels_do_not_depend_on_how_many_there_are(level, dtype, shape, padding_mode):
@@ -193,8 +188,7 @@ def test_filters_and_channels_do_not_depend_on_how_many_there_are(level, dtype, 
     assert everything <= planes or shape[0] < 60  # not so on smaller maps
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_addresses_do_not_matter(level, dtype):
     plan, parameters, X = network_problem(STACK, (8, 9, 3), 5, dtype)
     scores = bits(Network(plan, parameters, level=level).scores(X))
@@ -240,8 +234,7 @@ def poison(monkeypatch):
     return switch
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("input_gradient", [False, True])
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
 def test_old_memory_is_never_read_by_a_layer(level, dtype, row, input_gradient, poison):
@@ -258,8 +251,7 @@ def test_old_memory_is_never_read_by_a_layer(level, dtype, row, input_gradient, 
     assert run() == clean
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("n_threads", [1, 2])
 @each_size
 def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, side, n_samples, worth_threads, poison):
@@ -269,8 +261,7 @@ def test_old_memory_is_never_read_in_training(level, dtype, n_threads, layers, s
     assert train_on(n_threads, *problem, level=level, worth_threads=worth_threads) == clean
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_nothing_is_written_outside_the_workspace(level, dtype, batch_norm, monkeypatch):
     """Guard zones around every array that the kernels write."""
@@ -306,8 +297,7 @@ def control_word():
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="reads a register of x86-64")
-@each_level
-@each_dtype
+@each_kernel
 def test_floating_point_modes_are_left_alone(level, dtype):
     before = control_word()
     for layers, side, n_samples, worth_threads in SIZES:
@@ -341,8 +331,7 @@ def rounding(direction):
 
 @pytest.mark.skipif(platform.machine() not in ROUNDINGS, reason="does not know how to round otherwise here")
 @pytest.mark.parametrize("direction", ["up", "down", "to zero"])
-@each_level
-@each_dtype
+@each_kernel
 def test_the_callers_rounding_mode_changes_no_bit(level, dtype, direction):
     """Serial parts took it over: transformed weights, moments put together, sums of chunks, the rate of a step."""
     module = _kernels.kernels(dtype, level)
@@ -369,8 +358,7 @@ def test_the_callers_rounding_mode_changes_no_bit(level, dtype, direction):
             assert found[-1] == found[-2]
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_numpy_sees_no_floating_point_errors(level, dtype):
     plan, parameters, X = network_problem(STACK, (16, 16, 3), 41, dtype)
     X[0], X[1], X[2] = np.inf, np.nan, np.finfo(dtype).max

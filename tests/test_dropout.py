@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 from images import bars, small_network
-from problems import bits, each_dtype, each_level, gaussian_parameters
+from problems import bits, each_kernel, each_level, gaussian_parameters
 
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, with_dropout
 from sklearn_cnn._network.network import Network
@@ -50,8 +50,7 @@ def test_no_parameter_changes_its_place(rates):
     assert (bare.parameter_size, bare.n_outputs) == (plan.parameter_size, plan.n_outputs)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("rates", RATES)
 def test_loss_and_gradient_are_those_of_the_twin(level, dtype, rates):
     trainer, X, targets = problem(with_dropout(LAYERS, RATES[rates]), dtype=dtype, level=level, alpha=0.1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level
+from problems import bits, each_kernel
 
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
@@ -32,8 +32,7 @@ def without_padding(columns, channels):
     return plan, parameters
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("number_type", [np.uint8, np.float32, np.float64])
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_every_number_meets_the_scaling_of_its_channel(level, dtype, number_type, channels):
@@ -52,8 +51,7 @@ def test_every_number_meets_the_scaling_of_its_channel(level, dtype, number_type
             assert bits(result.reshape(-1, channels)) == bits(expected.astype(dtype) + dtype(0)), (columns, plan.layers)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_low_digits_are_lost_after_the_subtraction_only(level, dtype):
     plan, parameters = through_the_centre(21, 1, "zeros")
     differences = np.arange(plan.n_inputs)[None] / 4

@@ -1,13 +1,14 @@
 """Every compiled module against the naive twins: exactly on integers, within the rounding bound on other numbers."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
 import reference
 from problems import (
     bits,
-    each_dtype,
+    each_kernel,
     each_level,
     integer_problems,
     make_problem,
@@ -41,98 +42,115 @@ def run_layer(layer, X, parameters=None, *, dtype=np.float32, level=None):
 
 
 # --------------------------------------------------------------------------------------------- exact, on small integers
+#
+# The naive twin takes longer than all modules together, so it solves each set of problems once; its tests follow each other.
 
 
-@each_level
-@each_dtype
+def assert_exact(problem, dtype, level):
+    """Whether a layer is the first of its network or not: outputs and gradients have every bit of the twin's."""
+    outputs, d_X, d_parameters = problem.solve(dtype, level)
+    d_first = problem.solve_first(dtype, level)
+    case = problem.plan.layers, problem.plan.input_shape, len(problem.X)
+    np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"outputs of {case}")
+    np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"input gradient of {case}")
+    np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"parameter gradient of {case}")
+    np.testing.assert_array_equal(d_first, problem.d_parameters, err_msg=f"gradient of first layer {case}")
+
+
+@each_kernel
 @pytest.mark.parametrize(
     ("make_layer", "n_problems"), [(random_block, 1000), (random_pooling, 150), (random_dense, 100)],
     ids=["blocks", "pooling", "dense"],
 )  # fmt: skip
 def test_random_geometry_is_exact_on_integers(level, dtype, make_layer, n_problems):
     for problem in integer_problems(make_layer, n_problems, 0):
-        outputs, d_X, d_parameters = problem.solve(dtype, level)
-        d_first = problem.solve_first(dtype, level)
-        case = problem.plan.layers, problem.plan.input_shape, len(problem.X)
-        np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"outputs of {case}")
-        np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"input gradient of {case}")
-        np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"parameter gradient of {case}")
-        np.testing.assert_array_equal(d_first, problem.d_parameters, err_msg=f"gradient of first layer {case}")
+        assert_exact(problem, dtype, level)
 
 
-@each_level
-@each_dtype
-@pytest.mark.parametrize("pooling", [None, "max", "average"])
-@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 4)])
-def test_every_width_of_map_and_filters_is_exact_on_integers(level, dtype, pooling, kernel_size):
+@lru_cache(maxsize=1)
+def problems_of_every_width(pooling, kernel_size):
     # Tiles are cut differently for every width of the map, for every remainder of the filters, and where 2 x 2 pixels are pooled.
     random_state = np.random.default_rng(4)
+    problems = []
     for columns in range(1, 16):
         for n_filters in (1, 3, 4, 7, 8, 10, 16, 33, 48):
             channels = int(random_state.integers(1, 4))
             layer = ConvolutionBlock(n_filters, kernel_size, (1, 1), "same", "zeros", pooling if columns > 1 else None)
             shape = (int(random_state.integers(2, 9)), columns, channels)
-            problem = make_problem([layer], shape, 3, lambda size: sparse_integers(random_state, size))
-            for result, expected in zip(
-                (*problem.solve(dtype, level), problem.solve_first(dtype, level)),
-                (problem.outputs, problem.d_X, problem.d_parameters, problem.d_parameters),
-                strict=True,
-            ):
-                np.testing.assert_array_equal(result, expected, err_msg=f"{layer} of {shape}")
+            problems.append(make_problem([layer], shape, 3, lambda size: sparse_integers(random_state, size)))
+    return problems
 
 
-@each_level
-@each_dtype
+@each_kernel
+@pytest.mark.parametrize("pooling", [None, "max", "average"])
+@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 4)])
+def test_every_width_of_map_and_filters_is_exact_on_integers(level, dtype, pooling, kernel_size):
+    for problem in problems_of_every_width(pooling, kernel_size):
+        assert_exact(problem, dtype, level)
+
+
+@lru_cache(maxsize=1)
+def problems_of_every_number_of_channels(pooling, size, stride):
+    # Few channels are computed in vectors that reach into the next pixel; windows that tile the map write it, others add to it.
+    random_state = np.random.default_rng(5)
+    layer = PoolingLayer(pooling, size, stride)
+    shapes = [(8, columns, channels) for columns in (4, 6, 7, 12, 26) for channels in range(1, 18)]
+    return [make_problem([layer], shape, 2, lambda size: 8 * sparse_integers(random_state, size)) for shape in shapes]
+
+
+@each_kernel
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize(("size", "stride"), [((2, 2), (2, 2)), ((4, 2), (4, 2)), ((2, 4), (1, 2)), ((2, 2), (2, 3))])
 def test_every_number_of_channels_is_pooled_exactly_on_integers(level, dtype, pooling, size, stride):
-    # Few channels are computed in vectors that reach into the next pixel; windows that tile the map write it, others add to it.
-    random_state = np.random.default_rng(5)
-    for columns in (4, 6, 7, 12, 26):
-        for channels in range(1, 18):
-            layer, shape = PoolingLayer(pooling, size, stride), (8, columns, channels)
-            problem = make_problem([layer], shape, 2, lambda size: 8 * sparse_integers(random_state, size))
-            outputs, d_X, _ = problem.solve(dtype, level)
-            np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"{layer} of {shape}")
-            np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"{layer} of {shape}")
+    for problem in problems_of_every_number_of_channels(pooling, size, stride):
+        assert_exact(problem, dtype, level)
 
 
-@each_level
-@each_dtype
+@lru_cache(maxsize=1)
+def problems_with_lists(pool_size, n_filters):
+    # Lists after maximum pooling are made in vectors or number by number, by filters and window, and so many at once.
+    random_state = np.random.default_rng(6)
+    layer = ConvolutionBlock(n_filters, (3, 3), (1, 1), "same", "zeros", "max", pool_size, pool_size, True, "relu")
+    problems = []
+    for rows, columns, channels, n in ((1, 1, 3, 3), (2, 5, 4, 2), (4, 4, 5, 5), (8, 9, 3, 2)):
+        shape = (rows * pool_size[0], columns * pool_size[1], channels)
+        problems.append(make_problem([layer], shape, n, lambda size: sparse_integers(random_state, size, 1)))
+    return problems
+
+
+@each_kernel
 @pytest.mark.parametrize("pool_size", [(2, 2), (1, 3), (2, 4), (3, 3), (4, 4), (3, 6)])
 @pytest.mark.parametrize("n_filters", [1, 5, 16, 17, 48, 300])
 def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_filters):
-    # Lists behind maximum pooling are made in vectors or number by number, by filters and window, and so many at once.
-    random_state = np.random.default_rng(6)
-    for rows, columns, channels, n in ((1, 1, 3, 3), (2, 5, 4, 2), (4, 4, 5, 5), (8, 9, 3, 2)):
-        layer = ConvolutionBlock(n_filters, (3, 3), (1, 1), "same", "zeros", "max", pool_size, pool_size, True, "relu")
-        shape = (rows * pool_size[0], columns * pool_size[1], channels)
-        problem = make_problem([layer], shape, n, lambda size: sparse_integers(random_state, size, 1))
+    for problem in problems_with_lists(pool_size, n_filters):
         assert problem.plan.records["backward"][0] == _kernels.kernels().LISTED
-        outputs, d_X, d_parameters = problem.solve(dtype, level)
-        np.testing.assert_array_equal(outputs, problem.outputs, err_msg=f"{layer} of {shape}")
-        np.testing.assert_array_equal(d_X, problem.d_X, err_msg=f"{layer} of {shape}")
-        np.testing.assert_array_equal(d_parameters, problem.d_parameters, err_msg=f"{layer} of {shape}")
+        assert_exact(problem, dtype, level)
 
 
-@each_level
-@each_dtype
+@lru_cache(maxsize=1)
+def problems_of_long_rows(pooling, pool_size, map_shape):
+    # Their gradients are spread over so many places at once: rows of windows, windows and rows of one window are divided.
+    random_state = np.random.default_rng(7)
+    problems = []
+    for n_filters in (3, 16, 21):
+        layer = ConvolutionBlock(
+            n_filters, (3, 3), (1, 1), "same", "zeros", pooling, pool_size, pool_size, True, "relu"
+        )
+        problems.append(make_problem([layer], (*map_shape, 2), 2, lambda size: sparse_integers(random_state, size, 1)))
+    return problems
+
+
+@each_kernel
 @pytest.mark.parametrize(
     ("pooling", "pool_size", "map_shape"),
     [(None, (1, 1), (2, 300)), ("max", (2, 2), (6, 140)), ("max", (16, 16), (16, 32)), ("average", (2, 4), (5, 150)),
      ("average", (1, 512), (1, 1024)), ("average", (2, 256), (4, 256)), ("average", (32, 16), (32, 33))],
 )  # fmt: skip
 def test_first_layers_of_long_rows_and_large_windows_are_exact_on_integers(level, dtype, pooling, pool_size, map_shape):
-    # Their gradients are spread over so many places at once: rows of windows, windows and rows of one window are divided.
-    random_state = np.random.default_rng(7)
-    for n_filters in (3, 16, 21):
-        layer = ConvolutionBlock(
-            n_filters, (3, 3), (1, 1), "same", "zeros", pooling, pool_size, pool_size, True, "relu"
-        )
-        problem = make_problem([layer], (*map_shape, 2), 2, lambda size: sparse_integers(random_state, size, 1))
+    for problem in problems_of_long_rows(pooling, pool_size, map_shape):
         first = build_plan(problem.plan.layers, problem.plan.input_shape)
         assert first.records["backward"][0] == _kernels.kernels().SHALLOW
-        np.testing.assert_array_equal(problem.solve_first(dtype, level), problem.d_parameters, err_msg=str(layer))
+        np.testing.assert_array_equal(problem.solve_first(dtype, level), problem.d_parameters, err_msg=str(problem.plan.layers))
 
 
 @pytest.mark.parametrize("make_layer", [random_block, random_pooling, random_dense])
@@ -168,8 +186,7 @@ def test_random_blocks_cover_every_kind():
 # ------------------------------------------------------------------------------------------- rounding, on other numbers
 
 
-@each_level
-@each_dtype
+@each_kernel
 @each_row
 def test_layer_agrees_with_its_twin(level, dtype, row):
     random_state = np.random.default_rng(1)
@@ -184,25 +201,33 @@ def test_layer_agrees_with_its_twin(level, dtype, row):
         np.testing.assert_allclose(result, expected, **tolerances(dtype))
 
 
-@each_level
-def test_convolution_stays_within_the_rounding_bound(level):
+@lru_cache(maxsize=1)
+def bounded_problems():
+    """Convolutions of real numbers: plan, parameters, inputs, the exact outputs and how far rounding may lead."""
     # |error| <= (K + 2) u (|x| * |w| + |b|) with K the length of the sum and u = 2**-24: a theorem, so no false alarm.
     random_state = np.random.default_rng(2)
+    problems = []
     for problem in integer_problems(random_block, 1000, 0)[:200]:
         layer = problem.plan.layers[0]
         layer = ConvolutionBlock(**{**vars(layer), "pooling": None, "activation": "identity"})
         plan = build_plan((layer,), problem.plan.input_shape)
         parameters = parameter_vector(plan, random_state.standard_normal, np.float32)
         X = random_state.standard_normal(problem.X.shape).astype(np.float32)
-        scores = Network(plan, parameters, level=level).scores(X)
         exact, _ = reference.network_forward(plan, parameters.astype(np.float64), X.astype(np.float64))
         size, _ = reference.network_forward(plan, np.abs(parameters).astype(np.float64), np.abs(X).astype(np.float64))
         n_terms = math.prod(layer.kernel_size) * plan.input_shape[2]
-        assert np.all(np.abs(scores - exact) <= (n_terms + 2) * 2.0**-24 * size)
+        problems.append((plan, parameters, X, exact, (n_terms + 2) * 2.0**-24 * size))
+    return problems
 
 
 @each_level
-@each_dtype
+def test_convolution_stays_within_the_rounding_bound(level):
+    for plan, parameters, X, exact, bound in bounded_problems():
+        scores = Network(plan, parameters, level=level).scores(X)
+        assert np.all(np.abs(scores - exact) <= bound)
+
+
+@each_kernel
 def test_input_of_every_number_type_is_scaled_per_channel(level, dtype):
     random_state = np.random.default_rng(3)
     plan = build_plan((DenseLayer(4),), (3, 2, 3))
@@ -252,8 +277,7 @@ def test_every_activation_has_a_twin():
     assert reference.ACTIVATIONS.keys() == ACTIVATIONS.keys()
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 def test_activation_at_the_ends_of_the_range(level, dtype, activation):
     x = np.array([-np.inf, -1e30, -200.0, -0.0, 0.0, 200.0, 1e30, np.inf, np.nan])
@@ -280,8 +304,7 @@ def pool(X, pooling, size, stride, d_outputs, dtype, level):
     return network.scores(rows).reshape(len(X), *plan.output_shapes[0]), d_X.reshape(X.shape)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 8, 9, 16, 17, 33])
 def test_maximum_of_a_nan_is_nan_in_every_lane(level, dtype, channels):
     for place in range(4):
@@ -294,8 +317,7 @@ def test_maximum_of_a_nan_is_nan_in_every_lane(level, dtype, channels):
             assert d_X.sum() == channels
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("channels", [1, 3, 4, 8, 16, 21])
 def test_window_of_minus_infinity_keeps_its_first_pixel(level, dtype, channels):
     X = np.full((2, 4, 6, channels), -np.inf)
@@ -306,8 +328,7 @@ def test_window_of_minus_infinity_keeps_its_first_pixel(level, dtype, channels):
     np.testing.assert_array_equal(d_X, expected)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("channels", [1, 3, 4, 8, 16, 21])
 def test_equal_maxima_give_their_gradient_to_the_first(level, dtype, channels):
     random_state = np.random.default_rng(5)
@@ -320,8 +341,7 @@ def test_equal_maxima_give_their_gradient_to_the_first(level, dtype, channels):
         np.testing.assert_array_equal(d_X, reference.max_pool_backward(d_outputs, X, size, stride))
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("size", [(16, 16), (1, 257), (20, 30), (300, 2)])
 def test_windows_of_more_pixels_than_a_byte_counts(level, dtype, size):
     random_state = np.random.default_rng(6)
@@ -335,8 +355,7 @@ def test_windows_of_more_pixels_than_a_byte_counts(level, dtype, size):
     np.testing.assert_array_equal(d_X, reference.max_pool_backward(d_outputs, X, size, (1, 2)))
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_average_divides_by_the_whole_window(level, dtype):
     X = np.arange(24.0).reshape(1, 4, 6, 1)
     pooled, d_X = pool(X, "average", (2, 3), (2, 3), 6.0, dtype, level)
@@ -347,8 +366,7 @@ def test_average_divides_by_the_whole_window(level, dtype):
 # -------------------------------------------------------------------------------------------------------- repeatability
 
 
-@each_level
-@each_dtype
+@each_kernel
 @each_row
 def test_the_same_call_twice_gives_the_same_bits(level, dtype, row):
     random_state = np.random.default_rng(7)
@@ -357,8 +375,7 @@ def test_the_same_call_twice_gives_the_same_bits(level, dtype, row):
     assert [bits(array) for array in first] == [bits(array) for array in second]
 
 
-@each_level
-@each_dtype
+@each_kernel
 @each_row
 def test_empty_batch(level, dtype, row):
     problem = make_problem([row.layer], row.input_shape, 0, np.zeros)

@@ -37,8 +37,17 @@ def test_levels_go_from_narrow_to_wide():
 @pytest.mark.parametrize("level", available_levels())
 def test_every_level_loads_beside_the_others(dtype, level):
     module = kernels(dtype, level)
-    assert module.__name__ == f"sklearn_cnn._kernels.{np.dtype(dtype).name}_{_kernels.LEVELS[level][0]}"
+    assert module.__name__ == f"sklearn_cnn._kernels.{_kernels.module_name(dtype, level)}"
     assert kernels(dtype, level) is module
+
+
+def test_only_double_precision_is_borrowed_and_from_a_narrower_level():
+    names = list(_kernels.LEVELS)
+    for level in names:
+        assert _kernels.module_name(np.float32, level) == f"float32_{_kernels.LEVELS[level][0]}"
+    for level, lender in _kernels.DOUBLE_PRECISION.items():
+        assert names.index(lender) < names.index(level)
+        assert _kernels.module_name(np.float64, level) == f"float64_{_kernels.LEVELS[lender][0]}"
 
 
 def test_unknown_level_is_an_error():

@@ -8,6 +8,7 @@ import reference
 from problems import (
     bits,
     each_dtype,
+    each_kernel,
     each_level,
     gaussian_parameters,
     maps_of,
@@ -54,8 +55,7 @@ def make_trainer(plan, parameters, **options):
 # ------------------------------------------------------------------------------------------------------- the naive twin
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_scores_and_gradients_of_random_networks(level, dtype, batch_norm):
     random_state = np.random.default_rng(0)
@@ -75,8 +75,7 @@ def test_scores_and_gradients_of_random_networks(level, dtype, batch_norm):
             np.testing.assert_allclose(result, expected, **tolerance, err_msg=str(plan.layers))
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_whole_networks_are_exact_on_integers(level, dtype):
     random_state = np.random.default_rng(1)
     for _ in range(60):
@@ -170,8 +169,7 @@ def test_gradient_of_every_layer_is_a_slope(row):
 # --------------------------------------------------------------------------------------------------------------- losses
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_loss_and_gradient_with_penalty(level, dtype, loss, weighted):
@@ -194,8 +192,7 @@ def test_loss_and_gradient_with_penalty(level, dtype, loss, weighted):
     np.testing.assert_allclose(gradient, expected_gradient, rtol=20 * tolerance, atol=tolerance)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("loss", reference.LOSSES)
 def test_loss_of_extreme_scores(level, dtype, loss):
     plan = build_plan((DenseLayer(2),), (1, 2, 1))
@@ -213,8 +210,7 @@ def test_loss_of_extreme_scores(level, dtype, loss):
         assert np.isnan(value)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("X_dtype", [np.float32, np.int64], ids=["read where they are", "converted"])
 def test_codes_name_rows_of_targets(level, dtype, X_dtype):
     plan = build_plan((DenseLayer(3),), (1, 4, 1))
@@ -249,8 +245,7 @@ def test_scores_of_one_constant_leave_the_loss_as_it_is():
 # -------------------------------------------------------------------------------------------------------------- updates
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize(
     ("solver", "options"),
     [
@@ -294,8 +289,7 @@ def test_updates(level, dtype, solver, options):
             np.testing.assert_allclose(trainer.second_moment, second, rtol=10 * tolerance, atol=tolerance)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_a_step_follows_the_gradient_it_reports(level, dtype):
     # One step of plain descent is arithmetic that can be repeated: parameters - rate * gradient.
     random_state = np.random.default_rng(8)
@@ -577,8 +571,7 @@ def spoilt(call, dtype):
     yield "backpropagate", {"n_samples": 4, "arena": table(call.prediction)}
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_boundary_refuses_wrong_sizes(level, dtype):
     module, call = _kernels.kernels(dtype, level), Call(dtype)
     call.make("train", module)
@@ -593,8 +586,7 @@ def test_boundary_refuses_wrong_sizes(level, dtype):
             call.make(name, module, **changes)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_boundary_of_slices(level, dtype):
     module, plan = _kernels.kernels(dtype, level), build_plan((ConvolutionBlock(2, (2, 2)), DenseLayer(3)), (6, 6, 2))
     arena, size, normalised = build_arena(plan, 4, 2, True), plan.parameter_size, Call(dtype)
@@ -630,8 +622,7 @@ def test_boundary_of_slices(level, dtype):
             module.sum_of_weights(weight, np.array(rows))
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_boundary_of_padding_and_patches(level, dtype):
     module = _kernels.kernels(dtype, level)
     plan = build_plan((ConvolutionBlock(1, (2, 3), padding=((1, 0), (0, 2))),), (3, 4, 2))  # 4 x 6 padded, 3 x 4 positions

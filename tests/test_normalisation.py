@@ -7,7 +7,7 @@ Values and gradients of every normalised layer are compared with the naive twin 
 import numpy as np
 import pytest
 import reference
-from problems import bits, each_dtype, each_level, gaussian_parameters, maps_of, running_statistics
+from problems import bits, each_dtype, each_kernel, each_level, gaussian_parameters, maps_of, running_statistics
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena
@@ -101,8 +101,7 @@ def test_many_chunks_agree_with_the_twin(level, weighted):
 # ------------------------------------------------------------------------------------------------------ running moments
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("weighted", [False, True])
 def test_running_moments_follow_those_of_the_batches(level, dtype, weighted):
     plan = build_plan(STACK, STACK_SHAPE)
@@ -187,8 +186,7 @@ def constant_network(n_filters=3):
     return build_plan(layers, (1, 1, n_filters), True)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_a_batch_of_one_row_has_no_variance(level, dtype):
     """Every value is its own mean: what comes out is beta, and nothing in front of it learns."""
     plan = constant_network()
@@ -209,8 +207,7 @@ def test_a_batch_of_one_row_has_no_variance(level, dtype):
     assert variance.tolist() == [0, 0, 0]
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_a_constant_channel_becomes_beta_exactly(level, dtype):
     """Also where the constant is large and no binary fraction: not a digit of it is left."""
     plan = constant_network()
@@ -234,8 +231,7 @@ def test_a_constant_channel_becomes_beta_exactly(level, dtype):
     assert d_gamma[1:].tolist() == [0, 0]
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_a_mean_far_from_zero_costs_no_digit_of_the_variance(level, dtype):
     plan = constant_network()
     parameters = gaussian_parameters(plan, np.random.default_rng(6), dtype)
@@ -249,8 +245,7 @@ def test_a_mean_far_from_zero_costs_no_digit_of_the_variance(level, dtype):
     np.testing.assert_allclose(variance, exact.astype(np.float64), rtol=2e-6 if dtype == np.float32 else 1e-8)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_weights_of_zero_change_nothing(level, dtype):
     plan = build_plan(STACK, STACK_SHAPE)
     trainer = make_trainer(plan, gaussian_parameters(plan, np.random.default_rng(7), dtype), solver="adam", level=level)
@@ -262,8 +257,7 @@ def test_weights_of_zero_change_nothing(level, dtype):
     assert trainer.t == 0
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_a_row_of_weight_zero_has_no_influence(level, dtype):
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, np.random.default_rng(8), dtype)
@@ -281,8 +275,7 @@ def test_a_row_of_weight_zero_has_no_influence(level, dtype):
     assert bits(results[0][2]) == bits(results[1][2])
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_an_integer_weight_is_as_many_rows(level, dtype):
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, np.random.default_rng(9), dtype)

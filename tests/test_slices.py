@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from problems import (
     bits,
-    each_dtype,
+    each_kernel,
     each_level,
     gaussian_parameters,
     network_problem,
@@ -61,8 +61,7 @@ def integers(n, plan, dtype, with_weights, density=0.3):
     return parameters, X, targets, weight
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("with_weights", [False, True])
 @pytest.mark.parametrize("options", ["plain", "dropout", "augmentation"])
 def test_slices_add_up_exactly_on_integers(level, dtype, with_weights, options, small_slices, monkeypatch):
@@ -86,8 +85,7 @@ def test_slices_add_up_exactly_on_integers(level, dtype, with_weights, options, 
     assert loss == pytest.approx(expected_loss, rel=1e-12)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 def test_steps_in_slices_are_steps(level, dtype, solver, small_slices, monkeypatch):
     plan, parameters, X = network_problem(with_dropout(LAYERS, 0.3), SHAPE, 64, dtype)
@@ -123,8 +121,7 @@ def test_the_loss_and_gradient_of_slices(small_slices, monkeypatch):
     np.testing.assert_array_equal(trainer.parameters, parameters)
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_slices_do_not_depend_on_threads(level, dtype, monkeypatch):
     layers = (ConvolutionBlock(24, **BLOCK), DenseLayer(300, "relu"), DenseLayer(3))
     plan, parameters, X = network_problem(layers, (18, 18, 1), 90, dtype)

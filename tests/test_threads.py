@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from problems import bits, each_dtype, each_level, network_problem, regions_of, train
+from problems import bits, each_kernel, network_problem, regions_of, train
 from reference import LAYERS
 
 from sklearn_cnn import _kernels, functional
@@ -91,8 +91,7 @@ def problem_of_row(row, dtype, input_gradient):
     return plan, parameters, X, regions
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("input_gradient", [False, True])
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
 def test_no_layer_depends_on_threads(level, dtype, row, input_gradient, monkeypatch):
@@ -169,8 +168,7 @@ CASES = [
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-@each_level
-@each_dtype
+@each_kernel
 @each_case
 def test_no_pass_depends_on_threads(level, dtype, case):
     plan, parameters, X = network_problem(
@@ -206,8 +204,7 @@ each_network = pytest.mark.parametrize(
 )  # fmt: skip
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 @each_network
 def test_training_does_not_depend_on_threads(level, dtype, solver, layers, pieces):
@@ -223,8 +220,7 @@ def test_training_does_not_depend_on_threads(level, dtype, solver, layers, piece
     assert_threads_change_nothing(_kernels.kernels(dtype, level), two_steps, set(pieces))
 
 
-@each_level
-@each_dtype
+@each_kernel
 @each_network
 def test_a_step_is_cut_into_pieces_by_its_size(level, dtype, layers, pieces):
     plan, parameters, X = network_problem(layers, (32, 32, 3), 19, dtype)
@@ -236,8 +232,7 @@ def test_a_step_is_cut_into_pieces_by_its_size(level, dtype, layers, pieces):
         assert {name: n_pieces for name, (n_pieces, _) in records.items()} == pieces
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_little_work_is_left_to_one_thread(level, dtype, solver):
     layers = (ConvolutionBlock(3, (2, 2), pooling="max", activation="relu"), DenseLayer(3))
@@ -281,8 +276,7 @@ def test_every_thread_has_images_to_predict_from_the_second_on(side, n_samples):
 # ------------------------------------------------------------------------------------------ copies of `functional`
 
 
-@each_level
-@each_dtype
+@each_kernel
 def test_padding_and_patches_do_not_depend_on_threads(level, dtype, monkeypatch):
     module = _kernels.kernels(dtype, level)
     random_state = np.random.default_rng(2)

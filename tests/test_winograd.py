@@ -9,7 +9,7 @@ absolute values.
 import numpy as np
 import pytest
 import reference
-from problems import each_dtype, each_level
+from problems import each_kernel, each_level
 
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.network import Network
@@ -60,8 +60,7 @@ def test_where_it_is_used(layer, shape, expected):
     assert is_winograd(build_plan((layer,), shape)) is expected
 
 
-@each_level
-@each_dtype
+@each_kernel
 @pytest.mark.parametrize(("shape", "filters"), SHAPES)
 @pytest.mark.parametrize(("pooling", "mode"), [(None, "zeros"), ("max", "reflect"), ("average", "zeros")])
 def test_exact_on_integers(level, dtype, shape, filters, pooling, mode):

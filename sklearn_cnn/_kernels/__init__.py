@@ -21,6 +21,9 @@ LEVELS = {
     "x86-64-v4": ("x86_64_v4", 4),
 }
 
+#: Levels whose double precision is another's: only `lbfgs` and `functional` use it, and a module takes half a minute to build.
+DOUBLE_PRECISION = {"x86-64-v4": "x86-64-v3"}
+
 ENVIRONMENT_VARIABLE = "SKLEARN_CNN_KERNELS"
 
 THREADS_PER_PROCESSOR = 4  # the most that are started: more only wait for each other, and each takes address space
@@ -43,6 +46,13 @@ def available_levels():
     """
     built = {suffix for suffix, _ in LEVELS.values() if _is_built(suffix)}
     return [name for name, (suffix, needed) in LEVELS.items() if suffix in built and needed <= processor.level()]
+
+
+def module_name(dtype, level):
+    """Return the name of the module of a number type at a level, in this package."""
+    number_type = np.dtype(dtype).name
+    owner = DOUBLE_PRECISION.get(level, level) if number_type == "float64" else level
+    return f"{number_type}_{LEVELS[owner][0]}"
 
 
 def _is_built(suffix):
@@ -101,7 +111,7 @@ def kernels(dtype=np.float32, level=None):
     if level not in available_levels():
         raise ImportError(f"level {level!r} is not available. Available: {', '.join(available_levels())}.")
     with _short_waits():
-        return importlib.import_module(f"sklearn_cnn._kernels.{np.dtype(dtype).name}_{LEVELS[level][0]}")
+        return importlib.import_module(f"sklearn_cnn._kernels.{module_name(dtype, level)}")
 
 
 @contextmanager
