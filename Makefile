@@ -170,10 +170,11 @@ examples: .venv-docs/installed.stamp
 	    echo; echo "running $$example"; (cd .venv-docs && MPLBACKEND=agg bin/python ../$$example); \
 	done
 
-# Every number in the pages first, then the pages; Sphinx runs the examples, and a warning is an error.
+# Every number in the pages first, then the pages, then their links; Sphinx runs the examples, and a warning is an error.
 docs: .venv-docs/installed.stamp
 	cd .venv-docs && ls ../docs/*.rst ../docs/guide/*.rst | xargs -P $(JOBS) -n 8 bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE
 	.venv-docs/bin/python -P -m sphinx --quiet -W --keep-going -b html docs docs/_build/html $(ARGS)
+	.venv-docs/bin/python docs/links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench-smoke: .venv-test/installed.stamp

@@ -1,15 +1,17 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import inspect
 import os
 import re
 import sys
-import urllib.request
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "agg"  # figures are written to files; nobody has to have a screen
-sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide, and standalone.py
+sys.path.append(str(Path(__file__).parent))  # drawing.py, for the figures of the guide, and what is imported below
 
+from addresses import address_in_repository, icon_links, inventories, project_urls
 from notebooks import WITHOUT_CODE, write_notebooks
+from sphinx.pycode import ModuleAnalyzer
 from standalone import write_standalone
 
 import sklearn_cnn
@@ -48,17 +50,10 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 
-def is_reachable(url):
-    """Say whether a site has its list of names; without a network its names stay words, which is no fault of the pages."""
-    try:
-        with urllib.request.urlopen(f"{url}/objects.inv", timeout=5):
-            return True
-    except OSError:
-        return False
+URLS = project_urls()
 
-
-FOREIGN = {"sklearn": "https://scikit-learn.org/stable", "numpy": "https://numpy.org/doc/stable"}
-intersphinx_mapping = {name: (url, None) for name, url in FOREIGN.items() if is_reachable(url)}
+# Names of other packages are links where a list of them can be had; elsewhere they stay words, which is no fault of the pages.
+intersphinx_mapping = inventories()
 
 # Figures of the guide: drawn by the library while the page is built.
 plot_include_source = False
@@ -98,14 +93,16 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
-    "logo": {"text": f"sklearn_cnn {version}"},
+    "logo": {"text": "sklearn_cnn"},
+    "navbar_start": ["navbar-logo", "versions"],
+    "icon_links": icon_links(URLS),
     "show_prev_next": True,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "auto_examples/index": []},
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "article_footer_items": [],
+    "article_footer_items": ["repository"],
 }
 html_sidebars = {"index": [], "performance": [], "user_guide": [], "onnx": []}
 
@@ -115,7 +112,36 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_words_of_foreign_links, priority=100)
     app.connect("autodoc-process-docstring", keep_initials_of_authors, priority=100)
     app.connect("autodoc-process-docstring", keep_headings_of_modules_small)
+    app.connect("viewcode-follow-imported", module_of_class)
+    app.connect("viewcode-find-source", source_with_inherited)
     app.connect("source-read", offer_notebook)
+    app.connect("html-page-context", link_to_repository)
+
+
+def module_of_class(app, modname, attribute):
+    """Classes name their public module; their source is in the module that their methods are written in."""
+    public = getattr(sys.modules.get(modname), attribute, None)
+    members = vars(public).values() if inspect.isclass(public) else ()
+    return next((member.__module__ for member in members if inspect.isfunction(member)), None)
+
+
+def source_with_inherited(app, modname):
+    """Methods that an estimator inherits are looked for under the name of the estimator."""
+    if not modname.startswith("sklearn_cnn"):
+        return None
+    analyzer = ModuleAnalyzer.for_module(modname)
+    analyzer.find_tags()
+    tags = dict(analyzer.tags)
+    for estimator in (sklearn_cnn.ConvNetClassifier, sklearn_cnn.ConvNetRegressor):
+        for parent in estimator.__mro__:
+            names = [name for name in vars(parent) if f"{parent.__name__}.{name}" in analyzer.tags]
+            tags |= {f"{estimator.__name__}.{name}": analyzer.tags[f"{parent.__name__}.{name}"] for name in names}
+    return analyzer.code, tags
+
+
+def link_to_repository(app, pagename, templatename, context, doctree):
+    """Every page that is made of a file ends with a link to it, once the repository has an address."""
+    context["address_in_repository"] = address_in_repository(pagename, URLS)
 
 
 def offer_notebook(app, docname, source):

@@ -141,11 +141,19 @@ def test_commands_in_documents_exist(path):
     assert named <= targets, f"{short(path)} names {sorted(named - targets)}"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=short)
+def anchors(path):
+    """The anchors that GitHub gives to the headings of a Markdown file."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *sorted((ROOT / "benchmarks").rglob("*.md"))], ids=short)
 def test_links_inside_the_project_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", path.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
-            assert (path.parent / target).exists(), f"{short(path)} links to {target}"
+            file = path.parent / target if target else path
+            assert file.exists(), f"{short(path)} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{short(path)} links to {target}#{anchor}"
 
 
 PAGES = sorted([*(ROOT / "docs").glob("[!s]*.rst"), *(ROOT / "docs" / "guide").glob("*.rst")])  # no sg_execution_times

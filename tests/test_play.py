@@ -2,21 +2,17 @@
 
 import html.parser
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from browser import document_of, in_browser
 
 from sklearn_cnn.functional import convolve, cross_correlate, flip_kernel, max_pool2d, output_shape
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "_static" / "play"
 PAGES = sorted(FOLDER.glob("*.html"))
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-
-in_browser = pytest.mark.skipif(BROWSER is None, reason="no headless browser is installed (Debian's package chromium)")
 
 
 class Document(html.parser.HTMLParser):
@@ -60,15 +56,12 @@ class Document(html.parser.HTMLParser):
 def shown(tmp_path_factory):
     """What a page shows after it has been opened with a query, and after a script that uses its controls."""
     folder = tmp_path_factory.mktemp("play")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
 
     def show(page, script="", **query):
         source = (FOLDER / f"{page}.html").read_text(encoding="utf-8")
         path = folder / f"{page}.html"
         path.write_text(source.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-        result = subprocess.run([*command, f"{path.as_uri()}?{urlencode(query)}"], capture_output=True, text=True, timeout=120)
-        assert result.returncode == 0, result.stderr
-        return Document(result.stdout)
+        return Document(document_of(f"{path.as_uri()}?{urlencode(query)}", folder))
 
     return show
 
