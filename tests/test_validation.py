@@ -488,6 +488,34 @@ def test_images_of_pillow_are_read():
         network.predict(image.fromarray(X[0]))
 
 
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((2, 5, 6, 3), r"Resize or crop the images to 8 x 6 pixels\."),
+        ((2, 8, 6, 4), r"same number of channels, 3, for example with Pillow's image\.convert\('RGB'\)\."),
+        ((2, 8, 6), r"same number of channels, 3, for example"),
+        ((5, 6, 3), r"one image of another size: resize it to 8 x 6 and give it a batch axis, X\[None\]\."),
+        ((8, 6, 3), r"X is one image: give it a batch axis"),
+        ((2, 3, 8, 6), r"channels of X come first"),
+    ],
+)
+def test_images_of_another_shape_are_refused_with_a_remedy(shape, remedy):
+    network = small_network(max_iter=1).fit(np.random.default_rng(0).normal(size=(4, 8, 6, 3)), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=remedy):
+        network.predict(np.zeros(shape))
+
+
+def test_grey_images_of_another_size_are_refused_with_a_remedy():
+    network = small_network(max_iter=1).fit(np.random.default_rng(0).normal(size=(4, 8, 6)), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"fitted on \(8, 6, 1\)\. Resize or crop the images to 8 x 6 pixels\."):
+        network.predict(np.zeros((2, 6, 8)))
+
+
+def test_one_image_with_its_label_is_refused_with_a_remedy():
+    with pytest.raises(ValueError, match=r"differ in length: 8 and 1 samples\. If X is a single sample, give it a batch axis"):
+        small_network().fit(np.zeros((8, 6, 3)), [1])
+
+
 @pytest.mark.parametrize("n_samples", [1, 2, 7])
 @pytest.mark.parametrize("n_features", [1, 2, 3, 5, 30])
 def test_the_default_accepts_the_smallest_data(n_samples, n_features):

@@ -22,6 +22,9 @@ CHANNELS_OF_PHOTOGRAPHS = (1, 3, 4)
 SMALLEST_SIDE = 8
 LONGEST_TO_SHORTEST_SIDE = 2
 
+# How Pillow calls images of so many channels.
+MODES_OF_PILLOW = {1: "L", 3: "RGB", 4: "RGBA"}
+
 READING_FILES = (
     "numpy.stack([numpy.asarray(PIL.Image.open(name).convert('RGB').resize((64, 64))) for name in X])"
 )
@@ -239,7 +242,15 @@ def explain_shape(shape, input_shape):
         return f" X is one {kind}: give it a batch axis and a row, X[None, None], which has shape {(1, 1, *shape)}."
     if len(shape) == 4 and shape[1:] == (channels, rows, columns):
         return " The channels of X come first: move them to the end, numpy.moveaxis(X, 1, -1)."
-    return ""
+    if len(shape) < 3 or rows == 1:
+        return ""
+    if len(shape) == 3 and shape[2] == channels > 1:
+        return f" X looks like one image of another size: resize it to {rows} x {columns} and give it a batch axis, X[None]."
+    if shape[3:] != (channels,) and (len(shape) == 4 or channels > 1):
+        mode = MODES_OF_PILLOW.get(channels)
+        way = "" if mode is None else f", for example with Pillow's image.convert('{mode}')"
+        return f" Bring the images to the same number of channels, {channels}{way}."
+    return f" Resize or crop the images to {rows} x {columns} pixels."
 
 
 def explain_samples(X, error):

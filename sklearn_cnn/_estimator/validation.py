@@ -232,7 +232,8 @@ def check_target_array(estimator, y, n_samples, name, remedy):
     if y.dtype.kind in "mMVc":
         raise ValueError(f"{name} has dtype {y.dtype}; {remedy}.")
     if y.shape[0] != n_samples:
-        raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.")
+        hint = " If X is a single sample, give it a batch axis: X[None]." if y.shape[0] == 1 else ""
+        raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.{hint}")
     return y
 
 
