@@ -3,14 +3,14 @@ More images from few
 ====================
 
 A five that leans a little more to the left is still a five. Where the training images do not show it, a network can be
-told: with ``augment`` it sees each image a little different in every epoch. What that buys depends on how many images
-there are, and on whether what is varied is what varies.
+told: with ``augment`` it sees a slightly changed copy of each image in every epoch. What that buys depends on how many images
+there are, and on whether the changes are those that real images show.
 """
 
 # %%
 # What training sees
 # ------------------
-# One of scikit-learn's digits, turned by up to ten degrees and enlarged or shrunk by up to a tenth, drawn anew in every
+# One of scikit-learn's digits, turned by up to ten degrees and enlarged or shrunk by up to a tenth, drawn again in every
 # epoch; moved by up to one of its eight pixels as well; and mirrored.
 
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ plt.show()
 # Fifty images, and more
 # ----------------------
 # The same network learns from 50 to 400 images for 150 epochs, three times from other images and other initial weights,
-# and is tested on 997 images that are left, as they are.
+# and is tested on the remaining 997 images, which are not changed.
 
 N_IMAGES = (50, 100, 200, 400)
 SEEDS = range(3)
@@ -79,8 +79,7 @@ ax.legend()
 plt.show()
 
 # %%
-# Turned and enlarged digits save the network some of its errors at every number of images: less than twice as many images
-# would, but for nothing. To move them as well takes that back: these digits stand in the middle of their images, a whole
-# pixel of eight is much, and what the network learns of digits elsewhere is never asked for. Mirrored digits do harm, however
-# many images there are: a mirrored digit is no digit. So vary what does vary; a search over ``augment__rotate`` or
-# ``augment__shift`` finds out how far.
+# Turned and enlarged digits save the network some of its errors at every number of images. Twice as many images would save
+# more, but these are free. Moving the digits as well loses that gain: they stand in the middle of their images, one pixel
+# of eight is a long way, and no test image is moved. Mirrored digits do harm, however many images there are: a mirrored
+# digit is no digit. So vary what does vary; a search over ``augment__rotate`` or ``augment__shift`` finds out how far.

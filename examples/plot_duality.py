@@ -3,7 +3,7 @@ Forward a cross-correlation, backward a convolution
 ===================================================
 
 A convolution layer computes a cross-correlation: the kernel is laid on the image as it is. Training needs the gradient
-of the image, and that turns out to be a convolution proper, with the kernel turned by 180 degrees. The same holds the
+of the image, and that is a true convolution, with the kernel turned by 180 degrees. The same is true the
 other way round. All numbers of this page are computed.
 """
 
@@ -25,7 +25,7 @@ print(cross_correlate(X, K))
 # %%
 # Backward
 # --------
-# Let the loss tell each number of the map how much it wants to change: ``d_out``. A pixel has taken part in up to four
+# ``d_out`` is the gradient of the loss with respect to each number of the map. A pixel has taken part in up to four
 # numbers of the map, through a different weight each time. Its gradient is the sum over these. Laying out which weight
 # met which number shows the kernel running backwards.
 
@@ -52,7 +52,7 @@ print(np.array_equal(d_K, cross_correlate(X, d_out)), d_bias[0] == d_out.sum())
 # %%
 # And the other way round
 # -----------------------
-# Had the layer computed a convolution, that is a cross-correlation with the flipped kernel, then the gradient would be a
+# If the layer computed a convolution, which is a cross-correlation with the flipped kernel, the gradient would be a
 # cross-correlation with the kernel as it is.
 
 d_X_of_convolution = conv2d_backward(d_out[None, :, :, None], X[None, :, :, None], flip_kernel(K)[None, None])[0][0, :, :, 0]

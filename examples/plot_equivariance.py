@@ -56,7 +56,7 @@ plt.show()
 # After pooling
 # --------------
 # Windows of 2x2 halve the map. A shift by two pixels is a shift of the pooled map by one, exactly. A shift by one pixel
-# is none of the pooled map's shifts: some windows notice it, others do not.
+# is not a whole step of the pooled map: some windows change, others do not.
 
 
 def pooled(image):

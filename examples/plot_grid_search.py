@@ -29,7 +29,7 @@ print("best:", search.best_params_, f"accuracy {search.best_score_:.3f}")
 # The heat map
 # ------------
 # ``cv_results_`` has one entry for each pair; the last parameter (in alphabetical order) changes fastest. Below the mean
-# of the three folds stands their standard deviation: differences of that size mean little.
+# of the three folds is their standard deviation: differences of that size mean little.
 
 shape = len(KERNEL_SIZES), len(N_FILTERS)
 mean = search.cv_results_["mean_test_score"].reshape(shape)
@@ -50,6 +50,6 @@ figure.colorbar(picture, label="accuracy")
 plt.show()
 
 # %%
-# Kernels of a single pixel are the row that stands apart. They see no neighbours; what makes a shape is left to the pooling and
-# to the dense layer after them. Fifteen epochs are few, so the table tells in part how fast a geometry learns, and not only how
-# good it becomes: with sixty, networks with few filters gain most, and the row of single pixels still stands apart.
+# Kernels of a single pixel are much worse than all others. They see no neighbours, so shapes are left to the pooling and to the
+# dense layer after them. Fifteen epochs are few: the table shows in part how fast a geometry learns, and not only how good it
+# becomes. With sixty epochs, networks with few filters gain most, and single pixels are still the worst.

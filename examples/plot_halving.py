@@ -4,7 +4,7 @@ Successive halving that goes on instead of beginning again
 
 Successive halving gives all settings a few epochs, keeps the better half, gives those twice as many, and so on. scikit-learn's
 ``HalvingGridSearchCV`` can do that with ``resource="max_iter"``. But it clones an estimator for every fit, so each round begins
-at the first epoch, and ``warm_start`` does not help. With a loop of one's own the networks go on: the same scores in every bit,
+at the first epoch, and ``warm_start`` does not help. With a loop of your own the networks go on: the same scores in every bit,
 for fewer epochs.
 """
 
@@ -26,8 +26,8 @@ ROUNDS = [2, 4, 8, 16]  # epochs that a network has had after each round
 # %%
 # scikit-learn's search
 # ---------------------
-# ``warm_start=True`` has one effect here: the learning rate is constant, for its end is not known in advance. A cycle of
-# ``"one_cycle"`` with two epochs would be another cycle than one with four, and nothing could go on.
+# ``warm_start=True`` has one effect here: the learning rate is constant, because the end of training is not known in advance.
+# A cycle of ``"one_cycle"`` with two epochs differs from one with four, so training could not go on from it.
 
 network = ConvNetClassifier(input_shape=(8, 8), warm_start=True, random_state=0)
 search = HalvingGridSearchCV(
@@ -40,7 +40,7 @@ print(f"scikit-learn: {begun_again} epochs, best {search.best_params_}, accuracy
 # %%
 # A loop that goes on
 # -------------------
-# ``fit`` with ``warm_start`` goes on where the network stands, with the memory of its solver, for ``max_iter`` more epochs.
+# ``fit`` with ``warm_start`` goes on from where the network is, with the state of its solver, for ``max_iter`` more epochs.
 # So every network is kept, and each round trains only what is new.
 
 candidates = [(parameters, clone(network).set_params(**parameters)) for parameters in ParameterGrid(GRID)]
@@ -85,4 +85,4 @@ plt.show()
 # them. And these networks have learnt at a constant rate. When the settings are found, fit once more with
 # ``warm_start=False``, and the learning rate falls to its end.
 #
-# A hopeless setting can also be given up in the middle of a fit: the :doc:`/user_guide` has it for Optuna, in "Tools of others".
+# A hopeless setting can also be dropped in the middle of a fit: "Tools of others" in the :doc:`/user_guide` shows it with Optuna.

@@ -3,7 +3,7 @@ Data larger than memory: learning from a file, chunk by chunk
 =============================================================
 
 ``partial_fit`` learns from a part of the data at a time. With the data in a file, only the chunk that is being learnt from is
-in memory. How much that is, the operating system tells.
+in memory. The operating system says how much that is.
 """
 
 # %%
@@ -11,7 +11,7 @@ in memory. How much that is, the operating system tells.
 # ----------------
 # Handwritten digits of 8 x 8 pixels, enlarged to 24 x 24 and put somewhere on a black page of 32 x 32. They are drawn and
 # written a chunk at a time, so that the file may be as large as the disk. (Here it is small enough to be quick.) The file
-# holds nothing but bytes; the labels are few and stay in memory.
+# contains nothing but bytes; the labels are few and stay in memory.
 
 import sys
 import tempfile
@@ -57,11 +57,11 @@ X_test, y_test = on_pages(images_test, labels_test, 1000, random_state)
 # %%
 # One chunk at a time
 # -------------------
-# A chunk is mapped into memory, learnt from where it lies, and given back: pages of a file count as the process's own for as
+# A chunk is mapped into memory, read in place, and given back: pages of a file count as memory of the process for as
 # long as they are mapped. The network turns bytes into numbers one mini-batch at a time, so a chunk is never copied either.
 #
-# Every ``partial_fit`` is one epoch on its chunk. ``max_iter`` is what the learning rate takes for the number of epochs: with
-# as many as there are chunks, one cycle of it goes once through the file.
+# Every ``partial_fit`` is one epoch on its chunk. The learning rate takes ``max_iter`` for the number of epochs: if it is the
+# number of chunks, one cycle lasts for one pass through the file.
 
 
 def read_chunk(chunk):
@@ -117,5 +117,5 @@ plt.show()
 # Memory rises with the first chunks, to the size of a chunk and of the network's own arrays, and then no more: it does not
 # matter how long the file is.
 #
-# Chunks should be alike. Where a file is sorted, say by class or by day, write it in a random order first: within a chunk the
-# network shuffles, between chunks nobody does.
+# Chunks should be alike. If a file is sorted, by class or by day for example, write it in a random order first: the network
+# shuffles within a chunk, but not between chunks.

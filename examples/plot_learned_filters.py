@@ -3,8 +3,8 @@ What the first layer learns, and when that looks like edges
 ===========================================================
 
 A network starts from random kernels, a different one for each filter, so that each can become something else; back-propagation
-does the rest. In large networks the first kernels end up as detectors of edges. Here are the kernels of a small one before and
-after training, as grey images, and what they make of a picture: edges appear only where large weights are made expensive.
+does the rest. In large networks the first kernels end up as edge detectors. Here are the kernels of a small one before and
+after training, as grey images, and their maps of a picture: edges appear only where large weights are penalised strongly.
 """
 
 # %%
@@ -36,7 +36,7 @@ networks = {
 # %%
 # An edge, put in numbers
 # -----------------------
-# The plainest detector of edges rises steadily from one side of the window to the other: a tilted plane. How much of a
+# The simplest edge detector rises steadily from one side of the window to the other: a tilted plane. How much of a
 # kernel, once its mean is taken away, is such a plane? Of pure noise, two parts in twenty-four: a plane has two
 # directions, and a window of 5x5 has 24 once its mean is gone.
 
@@ -71,10 +71,10 @@ figure.suptitle("How much of each kernel is an edge")
 plt.show()
 
 # %%
-# As usual, training leaves most of the initial noise where it was: the network does well with kernels that look like
-# nothing, because the layers after them make up for it. Only where weights are dear does a kernel keep no more than it
-# needs. On Fashion-MNIST some fade away, and most of the others become edges: upright, level and oblique ones. That costs
-# a little accuracy here.
+# With the usual penalty, training leaves most of the initial noise where it was: the network does well with kernels that look
+# like nothing, because the layers after them make up for it. With a strong penalty, a kernel keeps only what it needs. On
+# Fashion-MNIST some fade away, and most of the others become edges: vertical, horizontal and oblique ones. That costs a
+# little accuracy here.
 #
 # A map is bright where its kernel matches
 # ----------------------------------------

@@ -4,7 +4,7 @@ Signals, and what is left when they are shuffled
 
 MNIST-1D [1]_ is ten classes of signals of length 40: a template per class, moved, stretched, tilted and overlaid with
 noise. A convolution sees a few neighbouring samples at a time, so it should profit from their being neighbours. The test
-is to put the samples of all signals into one and the same random order: the information is still there, the
+is to put the samples of all signals into the same random order: the information is still there, the
 neighbourhood is not.
 
 The data come from the generator of its authors, ``pip install mnist1d``.
@@ -39,8 +39,8 @@ plt.show()
 # A convolutional and a dense network
 # -----------------------------------
 # Rows of features without an ``input_shape`` are signals of one channel: nothing has to be declared. The convolutional
-# network has its defaults, but for fewer epochs. Both networks are trained three times, from other initial weights, on
-# each kind of signal.
+# network has its defaults, except for fewer epochs. Both networks are trained three times on each kind of signal, from
+# different initial weights.
 
 SEEDS = range(3)
 
@@ -80,7 +80,7 @@ ax.legend(loc="upper right")
 plt.show()
 
 # %%
-# The dense network cannot tell the two kinds apart, except for chance: to it the order of its inputs is a name. The
+# For the dense network the two kinds are the same, except for chance: the order of its inputs means nothing to it. The
 # convolutional network is far ahead on signals in order and loses most of its lead when they are shuffled. So the lead came
 # from the neighbourhood.
 #

@@ -63,13 +63,13 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %%
-# With small steps normalisation buys nothing: it is even a little worse. But it stands steps that throw the bare network off its
-# way, and with these it gets further in five epochs than the bare network at any of the three rates.
+# With small steps normalisation gains nothing: it is even a little worse. But it tolerates steps that are too large for the plain
+# network, and with these it gets further in five epochs than the plain network at any of the three rates.
 #
 # Many weights and few images
 # ---------------------------
 # A network of two blocks with 128 dense units after them learns from 500 digits for 60 epochs, long after it knows them
-# all. With ``dropout=0.3`` every input of a dense layer is left out with a probability of 0.3, other ones in every
+# all. With ``dropout=0.3`` every input of a dense layer is set to zero with a probability of 0.3, different ones in every
 # update.
 
 WIDE = {"n_filters": (16, 32), "hidden_layer_sizes": 128, "max_iter": 60, "learning_rate_init": 0.0003, "batch_norm": False}
@@ -91,5 +91,5 @@ plt.show()
 
 # %%
 # Dropout saves the network about a fifth of its errors. That is little in accuracy, because there is little left to save,
-# and not much more than what separates two runs. With other numbers of images, units or epochs it may be nothing: so
-# ``dropout`` is a parameter to be searched, and not one to be believed in.
+# and not much more than what separates two runs. With other numbers of images, units or epochs it may be nothing. So
+# search over ``dropout`` rather than trust it.

@@ -1,9 +1,9 @@
 """
-What stands outside the image: zeros or a mirror
-================================================
+What is outside the image: zeros or a mirror
+============================================
 
-At the border a kernel reaches beyond the image, and something has to stand there. Zeros are black: to a detector of
-edges, every image then has a frame. Reflection continues the image by its own mirror, and there is no frame to detect.
+At the border a kernel reaches beyond the image, and something has to be there. Zeros are black: an edge detector then sees
+a frame around every image. Reflection continues the image by its own mirror image, and there is no frame to detect.
 """
 
 import matplotlib.pyplot as plt
@@ -29,7 +29,7 @@ plt.show()
 # %%
 # Edges and means
 # ---------------
-# A detector of level edges, and a mean over 25x25 pixels, each with both kinds of padding. Outputs keep the size of
+# A detector of horizontal edges, and a mean over 25x25 pixels, each with both kinds of padding. Outputs keep the size of
 # the image. Edges are drawn dark on white: look at the top and the bottom of the first picture, where zeros have left a
 # line.
 

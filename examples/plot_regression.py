@@ -2,14 +2,14 @@
 Regression: by how much is an image turned?
 ===========================================
 
-A network can predict a number as well as a class. Here images are turned by a random angle, and the network says by which. With
-the answer they are turned back.
+A network can predict a number as well as a class. Here images are turned by a random angle, and the network predicts it. With
+the prediction they are turned back.
 """
 
 # %%
 # Images with an angle
 # --------------------
-# Nothing has to be labelled by hand: whoever turns the image knows the angle.
+# Nothing has to be labelled by hand: the program that turns the image knows the angle.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,10 +1,10 @@
 """
-Serving: a model behind HTTP, replaced while it answers
-=======================================================
+Serving: a model over HTTP, replaced while it answers
+=====================================================
 
 A fitted network is data that every thread may read at once, and a refit publishes the new state with a single assignment. So
 a service needs no lock, no copy for each worker and no pause: here the standard library's server answers, a training script
-replaces the model in the middle, and every answer is compared with what the old or the new model says.
+replaces the model in the middle, and every answer is compared with that of the old or the new model.
 """
 
 # %%

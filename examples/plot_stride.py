@@ -66,13 +66,13 @@ plt.show()
 
 # %%
 # Times are those of one thread of the machine that built this page. On Fashion-MNIST the stride is the fastest way and
-# loses some accuracy against maximum pooling. To keep the whole map is the slowest, with by far the most parameters in the
-# dense layer after it.
+# loses some accuracy compared with maximum pooling. Keeping the whole map is the slowest, with by far the most parameters in
+# the dense layer after it.
 #
 # Steps that skip pixels
 # ----------------------
-# A stride does not have to fit. Of a 5x5 image, a 3x3 kernel with stride 3 sees one position only; two rows and two
-# columns are never looked at. The library says so.
+# A stride need not fit the image. A 3x3 kernel with stride 3 has one position only in a 5x5 image; two rows and two columns
+# are never seen. The library warns of that.
 
 shape, skipped = output_shape((5, 5), 3, stride=3)
 print(f"map {shape}, rows and columns never seen: {skipped}")

@@ -1,6 +1,6 @@
 """
-Shared weights, weights of their own, and a dense layer
-=======================================================
+Shared weights, unshared weights, and a dense layer
+===================================================
 
 Three networks look at the same few training images:
 
@@ -41,7 +41,7 @@ for layer in network.layer_table_:
 # %%
 # How good?
 # ---------
-# Each network is trained three times per size of the training set, from other images and other initial weights. All see
+# Each network is trained three times for each size of the training set, with other images and other initial weights. All see
 # 6,000 images in total: with fewer images, more epochs. They are tested twice: on images as they are, and on the same
 # images moved by two pixels. (The dense network gets 256 hidden units: a layer as large as the table's would have
 # millions of weights.)

@@ -15,10 +15,10 @@ from sklearn_cnn._estimator.augmented import augmented_versions
 class ImageAugmentation(BaseEstimator):
     """What may happen to each image in each epoch of training.
 
-    Passed as ``augment`` to `ConvNetClassifier`. Images are changed while they are gathered for training, one by one and anew
+    Passed as ``augment`` to `ConvNetClassifier`. Images are changed while they are gathered for training, one by one and again
     in every epoch; predictions and validation data are left alone. What is drawn for an image follows from the
     ``random_state`` of the fit, the number of the epoch and the row of the image in `X`. Neither threads nor mini-batches nor a
-    pause have a say in it.
+    pause change it.
 
     Changes are made in this order: rotate and zoom, flip, shift, contrast and brightness, erase. Shifts and flips alone copy
     pixels exactly; with `rotate` or `zoom` each pixel is interpolated (bilinear), once.
@@ -26,11 +26,11 @@ class ImageAugmentation(BaseEstimator):
     Parameters
     ----------
     shift : int or (int, int), default=0
-        Most pixels that an image is moved along each axis, in both directions; a pair is for rows and columns. All whole
-        numbers of pixels are equally likely. Signals are moved along their length.
+        Largest number of pixels that an image is moved along each axis, in both directions; a pair is for rows and columns. All
+        whole numbers of pixels are equally likely. Signals are moved along their length.
     flip : {"horizontal", "vertical", "both"} or None, default=None
         Exchanges left and right, top and bottom, or each of them. An image and its mirror images take turns from epoch to
-        epoch; which of them begins is drawn, and drawn anew every eight epochs. "horizontal" turns signals back to front.
+        epoch; which of them begins is drawn, and drawn again every eight epochs. "horizontal" turns signals back to front.
     rotate : float, default=0.0
         Largest angle in degrees, up to 180, in both directions, about the centre.
     zoom : float, default=0.0
@@ -39,8 +39,8 @@ class ImageAugmentation(BaseEstimator):
         Side of a square (of signals, length of a stretch) that is erased: each pixel becomes the mean of its channel in `X`, or
         zero with ``scale_input=False``. Every pixel is equally likely to be its middle, so it may be cut off at the border.
     brightness : float, default=0.0
-        Most that is added to all pixels of an image, in either direction, in standard deviations of `X` (in units of `X` with
-        ``scale_input=False``).
+        Largest number that is added to all pixels of an image, in either direction, in standard deviations of `X` (in units of
+        `X` with ``scale_input=False``).
     contrast : float, default=0.0
         The distance of all pixels from the mean of the image is multiplied by a factor from ``1 - contrast`` to ``1 + contrast``.
     padding_mode : {"zeros", "reflect", "edge"}, default="zeros"

@@ -13,21 +13,21 @@ class Checkpoint(Destination):
     """A file that a fit is written to while it runs, and goes on from.
 
     Passed as ``fit(X, y, checkpoint=Checkpoint(path))``, or set as a callback with ``set_callbacks(Checkpoint(path))``, which
-    needs scikit-learn 1.9 and reaches a step of a Pipeline. If the file is there, the fit goes on from it, to the very bits that
-    it would have reached without a pause: parameters, curves and random state. If the fit has ended, the file holds its result,
-    and the same call returns it at once. Otherwise the fit begins anew. Delete the file when you no longer need it.
+    needs scikit-learn 1.9 and reaches a step of a Pipeline. If the file is there, the fit goes on from it, to the same bits
+    as without a pause: parameters, curves and random state. If the fit has ended, the file contains its result, and the same
+    call returns it at once. If there is no file, the fit begins. Delete the file when you no longer need it.
 
     A file is replaced as a whole, so a process that is killed at any moment leaves one that can be read. It belongs to one fit:
     other data, other parameters or another state to go on from are refused, by digests of everything that is passed; `n_jobs`
     and `verbose` may change. Where other kernels are in use, on an older processor say, the fit goes on with a
-    warning: its last bits differ then. Let no two fits write to one file; in a search they would.
+    warning: its last bits differ then. Two fits must not write to one file, as those of a search would.
 
-    As with every pickle, load none that comes from somebody whom you do not trust.
+    As with every pickle, use only files that you trust.
 
     Parameters
     ----------
     path : str or path-like
-        The file. While it is written, ``path + ".tmp"`` stands beside it.
+        The file. While it is written, ``path + ".tmp"`` is beside it.
     every : int, default=1
         Number of epochs between two writes. The result is always written.
 
@@ -78,7 +78,7 @@ class Checkpoint(Destination):
         Raises
         ------
         TypeError
-            If it is no estimator of this package: nothing would be written.
+            If it is not an estimator of this package: nothing would be written.
         """
         if not isinstance(estimator, BaseConvNet):
             raise TypeError(

@@ -21,9 +21,9 @@ from sklearn_cnn._onnx.support import OnnxSupport
 
 
 class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, BaseEstimator):
-    """What a layer of a convolutional network makes of images, as features.
+    """The output of a layer of a convolutional network, as features for another estimator.
 
-    A network learns features and a linear model on them at once. This takes the features, of any layer, to another estimator: a
+    A network learns features and a linear model on them at once. This passes the features of any layer to another estimator: a
     support vector machine, nearest neighbours, a projection to two dimensions.
 
     Parameters
@@ -32,8 +32,8 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
         The network. A fitted one may also come as a ``FrozenEstimator``.
     layer : int or str, default=-1
         The layer: the number of a row of `layer_table_`, which is a line of `summary()`, or its name, such as
-        ``"block 1: max pooling"`` or ``"dense 0"``. Neither the input nor the output layer counts, so -1 is what the output layer
-        sees.
+        ``"block 1: max pooling"`` or ``"dense 0"``. Neither the input nor the output layer counts, so -1 is the input of the
+        output layer.
     prefit : bool, default=False
         Whether `estimator` is fitted already. `fit` then takes a copy of it as it is, and `transform` needs no `fit`.
 
@@ -82,7 +82,7 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
             Images or signals.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; nothing is done with them where the network is fitted already.
+            Targets; ignored where the network is fitted already.
         **fit_params : dict
             Passed to `fit` of the network, such as `sample_weight`; with metadata routing only what it has requested.
 
@@ -94,7 +94,7 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
         Raises
         ------
         TypeError
-            If `estimator` is no network of this package, or `layer` neither int nor str.
+            If `estimator` is not a network of this package, or `layer` is neither int nor str.
         ValueError
             If the network has no such layer; the message lists those that it has.
         NotFittedError

@@ -75,11 +75,11 @@ def to_onnx(
     ImportError
         If the package ``onnx`` is missing.
     TypeError
-        If `estimator` is no network of this package.
+        If `estimator` is not a network of this package.
     NotFittedError
         If it is not fitted.
     ValueError
-        If another argument is not one of those named, or the labels are no integers, booleans, floats or strings.
+        If another argument is not one of those named, or the labels are not integers, booleans, floats or strings.
 
     Examples
     --------
@@ -157,8 +157,8 @@ def from_onnx(
 ) -> ConvNetClassifier | ConvNetRegressor:
     """Make a fitted estimator of an ONNX model, where the estimators' parameters can express its network.
 
-    The estimator predicts what the model predicts but for rounding, and may be trained further with `partial_fit`. Its parameters
-    describe the network: a clone of it has the same layers.
+    The estimator predicts what the model predicts, except for rounding, and may be trained further with `partial_fit`. Its
+    parameters describe the network: a clone of it has the same layers.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def from_onnx(
     ImportError
         If the package ``onnx`` is missing.
     TypeError
-        If `model` is none.
+        If `model` is none of these.
     ValueError
         If the network cannot be expressed; the message names the node and what is possible.
 

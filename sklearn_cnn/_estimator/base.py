@@ -111,17 +111,17 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     solver : {"sgd", "adam", "adamw", "lbfgs"}, default="adam"
         Stochastic gradient descent with momentum, Adam (Kingma & Ba, 2015), or Adam with decoupled weight decay (Loshchilov &
         Hutter, 2019). "lbfgs" (Zhu et al., 1997) is for small data: each of its steps sees all samples, in double precision, and
-        an integer weight is exactly the same as a sample that comes so often. It has no use for mini-batches and what belongs to
-        them: schedules of `learning_rate`, `early_stopping`, validation data, `dropout`, `augment` and `batch_norm` are
-        refused, and there is no `partial_fit`. `batch_size` only says how many samples are in memory at a time.
+        an integer weight is exactly the same as that many equal samples. It has no mini-batches, so it refuses what belongs to
+        them: schedules of `learning_rate`, `early_stopping`, validation data, `dropout`, `augment` and `batch_norm`; and there
+        is no `partial_fit`. `batch_size` only says how many samples are in memory at a time.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights, ``0.5 * alpha * |W|**2`` divided by the weight of the mini-batch. For "adamw"
         the weight decay: every update takes the share ``learning rate * alpha`` of each weight away, whatever the mini-batch;
         values around 0.01 are usual there. Biases are not penalised and do not decay.
     batch_size : int or "auto", default="auto"
-        Number of samples of a mini-batch; larger than the data means all of it. "auto" is 32 for up to 16,000 samples, then a
-        500th of them, up to 200. Thousands of samples are taken up in slices, whose gradients are summed up, so that memory is
-        bounded; with `batch_norm` it is not, because the moments are those of all samples.
+        Number of samples of a mini-batch, at most all of them. "auto" is 32 for up to 16,000 samples, then a 500th of the
+        samples, up to 200. Thousands of samples are computed in slices whose gradients are added up, so memory is bounded. With
+        `batch_norm` memory grows with the mini-batch, because the moments are those of all its samples.
     learning_rate : {"auto", "constant", "invscaling", "adaptive", "cosine", "one_cycle"}, default="auto"
         Schedule of the learning rate, for every solver. "invscaling" is ``learning_rate_init / (t_ + 1) ** power_t``, epoch by
         epoch; "adaptive" divides the rate by 5 whenever training stalls. "cosine" and "one_cycle" change with every mini-batch
@@ -140,12 +140,12 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     shuffle : bool, default=True
         Whether each epoch goes through the samples in a new order.
     random_state : int, RandomState instance or None, default=None
-        Decides the initial parameters, the order of the samples and the held-out part.
+        Decides the initial parameters, the order of the samples, the held-out part, dropout and augmentation.
     tol : float, default=1e-4
         The least change of the training loss that counts as an improvement; with early stopping, of the validation score or
-        the validation loss. Schedules with an end do not ask for it.
+        the validation loss. Schedules with an end ignore it.
     verbose : bool or int, default=False
-        Whether to tell how training goes: 1 prints a line per epoch, with loss, validation score, learning rate, duration and
+        How much to print during training: 1 prints a line per epoch, with loss, validation score, learning rate, duration and
         the time left if no rule stops training before `max_iter`; from 2 on there is a progress bar where ``rich`` or
         ``tqdm`` is installed.
     warm_start : bool, default=False
@@ -154,7 +154,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     momentum : float, default=0.9
         Momentum of "sgd", from 0 to 1.
     nesterovs_momentum : bool, default=True
-        Whether it is Nesterov's.
+        Whether to use Nesterov's momentum.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when neither score nor loss on validation data improves, and keep the parameters of the best score.
         "auto" does so where validation data are passed or there are more than 10,000 samples. `partial_fit` never does.
@@ -199,8 +199,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on. Every
         `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does.
     n_jobs : int or None, default=None
-        Number of threads. None leaves it to OpenMP within the limits set from outside. There are never more than the work has
-        pieces, than four for each processor, or than the system allows. The results do not depend on it.
+        Number of threads. None leaves it to OpenMP, within the limits set from outside. There are never more threads than
+        pieces of work, than four for each processor, or than the system allows. The results do not depend on it.
 
     Attributes
     ----------
@@ -221,7 +221,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     receptive_field_ : tuple of (int, int)
         Rows and columns of the input that a unit after the last block sees, padding included: it is not cut at the border.
     layer_table_ : list of dict
-        One row per layer, a pooling or normalisation being one, and made for ``pandas.DataFrame``: ``name``, ``window``,
+        One row per layer, pooling and normalisation included, for ``pandas.DataFrame``: ``name``, ``window``,
         ``stride``, ``n_skipped`` (rows and columns of the layer's input that no window covers), ``output_shape``,
         ``n_parameters``, ``n_parameters_unshared`` (with weights of its own at each position), ``n_parameters_dense`` (a dense
         layer from the same input to the same map), ``receptive_field``, ``effective_stride`` (steps of the input between
@@ -248,7 +248,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         The best epoch, counted from 1 along `loss_curve_`: the one with the best score on the validation data of the last call,
         the smaller loss deciding between equal ones, or, if that call had none, the one with the smallest training loss. Weights
         of classes count here, as in training, unless there is a `scoring`. A call that goes on may begin with its best epoch.
-        Early stopping brings the parameters of this epoch back; otherwise those of the last epoch are kept.
+        Early stopping restores the parameters of this epoch; otherwise those of the last epoch are kept.
 
     References
     ----------
@@ -391,7 +391,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     ) -> Self:
         """Train the network.
 
-        Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is what it was. A note of the
+        Nothing changes before training has succeeded: after an error or Ctrl-C the estimator is as it was. A note below the
         KeyboardInterrupt says so.
 
         Parameters
@@ -410,7 +410,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         sample_weight_val : array-like of shape (n_samples_val,), default=None
             Weights of `X_val`.
         checkpoint : str, path-like, Checkpoint or None, default=None
-            File that the fit is written to after every epoch, and goes on from if it is there, see `Checkpoint`, which can
+            File that the fit is written to after every epoch, and goes on from if it is there. See `Checkpoint`, which can
             be a callback, too.
 
         Returns
@@ -488,12 +488,12 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         return scores, fitted
 
     def feature_maps(self, X: ArrayLike, block: int = 0, stage: str = "conv") -> NDArray[np.float32]:
-        """Compute what a convolution block makes of images.
+        """Compute the feature maps of a convolution block.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or (n_samples, rows, columns, channels)
-            Images or signals, as for `predict`; they are scaled like there.
+            Images or signals, as for `predict`; they are scaled as there.
         block : int, default=0
             Number of the block, counted from 0; -1 is the last.
         stage : {"conv", "pool"}, default="conv"

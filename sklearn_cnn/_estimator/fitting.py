@@ -46,16 +46,16 @@ class Target:
     Parameters
     ----------
     values : ndarray of shape (n_samples, n_outputs) or (n_classes, n_outputs), dtype float32 or float64
-        0-1 or real targets of every sample, or the one-hot targets of every class.
+        Targets of every sample, 0-1 or real; with `codes`, the one-hot targets of every class.
     codes : ndarray of shape (n_samples,), dtype int32, or None
-        The class of each sample, whose row it has and which a split keeps in proportion; None if every sample has a row of its
-        own.
+        The class of each sample, which is its row of `values`. A split keeps classes in proportion. None if every sample has its
+        own row.
     weight : ndarray of shape (n_samples,) or None
         Weights that follow from the target, as those of classes do.
     attributes : dict
         What y says of the fitted estimator, ``n_outputs_`` and ``out_activation_`` among it.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The checked target itself, for whoever looks at it from outside.
+        The checked target itself, for scorers and callbacks.
     """
 
     values: np.ndarray
@@ -71,7 +71,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Problem:
-    """Checked data.
+    """Checked data to learn from or to validate on.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Problem:
     sample_weight : ndarray of shape (n_samples,), dtype float32, or None
         Weights to train with, those that follow from y included.
     own_weight : ndarray of shape (n_samples,), dtype float32, or None
-        Weights as they were passed, which scores and losses on validation data are shown with.
+        Weights as they were passed, for the scores and losses on validation data.
     rows : ndarray of shape (n_rows,), dtype int64
         The rows whose weight is not zero.
     input_shape : tuple of (int, int, int)

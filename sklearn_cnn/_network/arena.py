@@ -8,12 +8,12 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._network.algorithms import ALIGNMENT, aligned
 
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
-CHUNK_WORK = 2_000_000  # multiply-adds that make a chunk of its own worth while
-CHUNK_NUMBERS = 1 << 24  # numbers all chunk gradients together may have
+CHUNK_WORK = 2_000_000  # multiply-adds that are worth a chunk
+CHUNK_NUMBERS = 1 << 24  # numbers that all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples of a chunk that only predicts; fewer, where threads would have nothing to do
 PREDICTION_SAMPLES, PREDICTION_NUMBERS = 1024, 1 << 22  # of one call that predicts
-SLICE_NUMBERS = 1 << 26  # of the samples of a mini-batch that are taken up at once: some thousand small images
-TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # what goes from layer to layer together, to find its values still in the cache
+SLICE_NUMBERS = 1 << 26  # numbers of the samples that are trained on at once: some thousand small images
+TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # samples that go from layer to layer together: their values stay in the cache
 TOGETHER_LOCAL = 256  # samples for which the weights of a locally connected block are read once
 
 
@@ -21,8 +21,7 @@ TOGETHER_LOCAL = 256  # samples for which the weights of a locally connected blo
 def prediction_capacity(plan, n_samples, n_threads):
     """Return how many samples to run in one call: a power of two.
 
-    Its workspace stays at some megabytes, or where images are so large that these are not enough, at one image or two for each
-    thread.
+    Its workspace is a few megabytes, or one or two images for each thread where images are too large for that.
     """
     fitting = min(PREDICTION_SAMPLES, PREDICTION_NUMBERS // max(1, plan.totals["values"] + plan.totals["kept"]))
     largest = max(1 << (max(1, fitting).bit_length() - 1), _power_of_two(n_threads))
@@ -35,7 +34,7 @@ def _power_of_two(n):
 
 
 def slice_size(plan, n_samples):
-    """Return how many samples to take forward and backward at once, as evenly as that goes.
+    """Return how many samples to take forward and backward at once, in slices as equal as possible.
 
     It follows from the network alone, so that a sum over slices has the same bits on every machine. The memory of a slice is
     bounded, unless a single sample takes more.
@@ -47,7 +46,7 @@ def slice_size(plan, n_samples):
 
 
 def training_capacity(plan, batch_size):
-    """Return how many samples of a mini-batch to train on at once: with a normalisation all, whose moments it needs."""
+    """Return how many samples of a mini-batch to train on at once; a normalisation needs the moments of all."""
     return batch_size if plan.statistics_size > 0 else slice_size(plan, batch_size)
 
 
@@ -128,8 +127,8 @@ def training_memory(plan, batch_size, n_threads, itemsize):
     Returns
     -------
     dict
-        "parameters": they, their gradient and the solver's moments; "samples": what a slice of the mini-batch leaves for the way
-        back; "threads": what each has for itself, and chunks of gradients.
+        "parameters": the parameters, their gradient and the solver's moments; "samples": what the backward pass needs of a
+        slice of the mini-batch; "threads": scratch of each thread, and chunks of gradients.
     """
     capacity = training_capacity(plan, batch_size)
     arena = build_arena(plan, capacity, n_threads, True)[0]
@@ -143,7 +142,7 @@ def training_memory(plan, batch_size, n_threads, itemsize):
 
 
 def _n_scratch(plan, training):
-    """Numbers of one thread's scratch, but for the values that go from layer to layer together."""
+    """Numbers of one thread's scratch, without the values that go from layer to layer together."""
     totals = plan.totals
     forward = totals["padded"] + totals["band"]
     if not training:

@@ -118,8 +118,7 @@ def convolve(x: ArrayLike, kernel: ArrayLike, *, mode: str = "full") -> NDArray[
 
     .. math:: y[k] = \sum_n h[n] \; x[k - n]
 
-    Terms whose index leaves `x` or `h` are dropped. Agrees with `numpy.convolve` on signals and with
-    `scipy.signal.convolve2d` on images, in every mode.
+    Terms whose index leaves `x` or `h` are dropped.
 
     Parameters
     ----------
@@ -143,6 +142,11 @@ def convolve(x: ArrayLike, kernel: ArrayLike, *, mode: str = "full") -> NDArray[
 
     TypeError
         If numbers are neither real nor integer.
+
+    See Also
+    --------
+    numpy.convolve : The same on signals, in every mode.
+    scipy.signal.convolve2d : The same on images, in every mode.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Displays of what a network has learned, after scikit-learn's convention.
 
 Each has a class method ``from_estimator`` that computes what is shown and draws it, and a method ``plot`` that draws it
-again, on an axes of one's own if one is passed. What has been drawn is kept in ``figure_``, ``ax_`` and further attributes that
+again, on axes of your own if you pass them. What has been drawn is kept in ``figure_``, ``ax_`` and further attributes that
 end in an underscore. matplotlib is imported when something is drawn.
 """
 

@@ -31,7 +31,7 @@ class AugmentationDisplay:
     versions : ndarray of shape (n_versions, rows, columns, channels)
         What training sees, epoch by epoch.
     title : str, default=None
-        Stands above the picture.
+        Title above the picture.
 
     Attributes
     ----------

@@ -178,7 +178,7 @@ def draw_tiles(ax, tiles, labels, *, limits, cmap, n_columns=None, left=0.0):
     tiles : ndarray of shape (n_tiles, rows, columns) or (n_tiles, rows, columns, 3)
         Tiles of one row, if it has more than one pixel, are drawn as lines.
     labels : sequence of str
-        Stand above the tiles.
+        Titles above the tiles.
     limits : (float, float)
         Values that are black and white.
     cmap : str or Colormap

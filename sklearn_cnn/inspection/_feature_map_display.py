@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class FeatureMapDisplay:
-    """What one block makes of an image: a map is bright where its kernel matches.
+    """The feature maps of one block: a map is bright where its kernel matches.
 
-    The image stands on the left; all maps share one scale.
+    The image is on the left; all maps share one scale.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class FeatureMapDisplay:
     image : ndarray of shape (rows, columns, channels), default=None
         The image, drawn beside the maps.
     title : str, default=None
-        Stands above the picture.
+        Title above the picture.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class FeatureMapDisplay:
 
     See Also
     --------
-    KernelDisplay : The kernels behind the maps.
+    KernelDisplay : The kernels of the maps.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class KernelDisplay:
     kernels : ndarray of shape (n_filters, rows, columns) or (n_filters, rows, columns, 3)
         What to draw; three channels are red, green and blue.
     title : str, default=None
-        Stands above the picture.
+        Title above the picture.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ class LossDisplay:
         The best epoch, counted from 1: on validation data where there are some, otherwise by its training loss. With early
         stopping its parameters are kept, otherwise those of the last.
     title : str, default=None
-        Stands above the picture.
+        Title above the picture.
 
     Attributes
     ----------

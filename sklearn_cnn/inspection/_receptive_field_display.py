@@ -35,7 +35,7 @@ class ReceptiveFieldDisplay:
     fields : sequence of (int, int)
         Rows and columns of each field.
     title : str, default=None
-        Stands above the picture.
+        Title above the picture.
 
     Attributes
     ----------
