@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from benchmarks.contenders import CONTENDERS, FRAMEWORKS, JAX, KERAS, OURS, PYTORCH
+from benchmarks.contenders import CONTENDERS, FRAMEWORKS, JAX, KERAS, OURS, PYTORCH, RUNTIMES
 from benchmarks.limits import FLAGS
 
 # Images of net C in a round: the digits eight times over, because one epoch of them is over sooner than a frozen process is
@@ -85,14 +85,22 @@ def _train_cases(n_threads):
 
 
 def _predict_cases(n_threads):
-    rivals = ("onnxruntime", *JAX, *PYTORCH, *KERAS)
-    goal = ("predict net A, batches of 1,024, against the best of ONNX Runtime, JAX, PyTorch and Keras", 1.5, rivals)
+    rivals = (*RUNTIMES, *JAX, *PYTORCH, *KERAS)
+    best = "the best of ONNX Runtime, OpenVINO, JAX, PyTorch and Keras"
+    goal = (f"predict net A, batches of 1,024, against {best}", 1.5, rivals)
     yield _race("predict-a/batch=1024", "predict", "A", 10240, 1024, n_threads, "image", rivals, [goal])
-    if n_threads == 1:
-        # Only here: a second thread is for batches, and the bare call of ONNX Runtime is as fast with one.
-        rivals = ("onnxruntime", "pytorch", "pytorch channels_last", "pytorch compiled", "keras graph", "jax")
-        goal = ("predict one image through the estimator, against ONNX Runtime's bare call", 1.0, ("onnxruntime",))
-        yield _race("latency-a", "latency", "A", 500, 1, n_threads, "call", rivals, [goal])
+    best = "the best of ONNX Runtime and OpenVINO"
+    others = ("pytorch", "pytorch channels_last", "pytorch compiled", "keras graph", "jax")
+    rivals = (*RUNTIMES, *(others if n_threads == 1 else ()))
+    goal = (f"predict one image of net A through the estimator, against a bare call of {best}", 1.0, RUNTIMES)
+    yield _race("latency-a", "latency", "A", 500, 1, n_threads, "call", rivals, [goal])
+    # What these two are made for, on networks of other shapes.
+    for network, n_images, batch_size in (("L", 10240, 1024), ("E", 1024, 128), ("F", 5120, 512)):
+        goal = (f"predict net {network}, batches of {batch_size:,}, against {best}", 1.0, RUNTIMES)
+        name = f"predict-{network.lower()}/batch={batch_size}"
+        yield _race(name, "predict", network, n_images, batch_size, n_threads, "image", RUNTIMES, [goal])
+        goal = (f"predict one image of net {network}, against a bare call of {best}", 1.0, RUNTIMES)
+        yield _race(f"latency-{network.lower()}", "latency", network, 500, 1, n_threads, "call", RUNTIMES, [goal])
 
 
 def _search_cases(n_threads):

@@ -48,6 +48,7 @@ _TABLE = (
     Contender("jax", "jax_xla", "convolution", ("jax",), _TRAIN_AND_PREDICT),
     Contender("jax patches", "jax_xla", "patches", ("jax",), ("train",)),
     Contender("onnxruntime", "onnx_runtime", "session", ("onnxruntime", "onnx"), ("predict", "latency")),
+    Contender("openvino", "open_vino", "request", ("openvino", "onnx"), ("predict", "latency")),
     Contender("skorch", "skorch_nets", "estimator", ("skorch", "torch", "sklearn"), ("train", "search"), has_common_start=False),
 )
 
@@ -56,4 +57,5 @@ CONTENDERS = {contender.name: contender for contender in _TABLE}
 PYTORCH = ("pytorch", "pytorch channels_last", "pytorch compiled")
 KERAS = ("keras", "keras graph")
 JAX = ("jax", "jax patches")
+RUNTIMES = ("onnxruntime", "openvino")
 FRAMEWORKS = (*PYTORCH, *KERAS, *JAX)

@@ -70,7 +70,8 @@ def photographs(n_images, side=32):
     return patches, labels, f"{side}x{side} patches of scikit-learn's photographs"
 
 
-SOURCES = {"A": fashion_mnist, "B": photographs, "C": digits, "D": partial(photographs, side=224)}
+SOURCES = {"A": fashion_mnist, "B": photographs, "C": digits, "D": partial(photographs, side=224),
+           "E": partial(photographs, side=64), "F": fashion_mnist, "L": fashion_mnist}  # fmt: skip
 
 
 def standardised(images):

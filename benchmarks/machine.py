@@ -10,7 +10,7 @@ from pathlib import Path
 INTERESTING_FLAGS = re.compile(r"sse\d|ssse3|avx|fma|f16c|bmi\d|amx|asimd|sve|neon")
 PACKAGES = (
     "sklearn_cnn", "numpy", "scipy", "scikit-learn", "threadpoolctl", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax",
-    "jaxlib", "onnx", "onnxruntime", "skorch",
+    "jaxlib", "onnx", "onnxruntime", "openvino", "skorch",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The networks everybody is timed on, their initial weights, and what they compute, written out in NumPy.
 
-Every block is: convolution, "same" padding, stride 1, bias - ReLU - 2x2 max pooling. Dense layers with ReLU follow, and a
-last one without. Loss: softmax cross-entropy. Optimiser: Adam with its usual constants, no weight decay.
+Every block is: convolution, "same" padding (without padding in L), stride 1, bias - ReLU - 2x2 max pooling. Dense layers with
+ReLU follow, and a last one without. Loss: softmax cross-entropy. Optimiser: Adam with its usual constants, no weight decay.
 """
 
 import math
@@ -27,6 +27,21 @@ class Network:
     n_outputs: int = 10
     kernel_size: int = 3
     pooling: str = "max"
+    padding: str = "same"
+
+    @property
+    def border(self):
+        """Rows of zeros on each side of a block's input."""
+        return self.kernel_size // 2 if self.padding == "same" else 0
+
+    @property
+    def map_sizes(self):
+        """Rows and columns of the blocks' maps, before pooling, and of what the last one leaves."""
+        sizes, (rows, columns, _) = [], self.input_shape
+        for _ in self.n_filters:
+            sizes.append((rows + 2 * self.border - self.kernel_size + 1, columns + 2 * self.border - self.kernel_size + 1))
+            rows, columns = sizes[-1][0] // 2, sizes[-1][1] // 2
+        return [*sizes, (rows, columns)]
 
     @property
     def convolution_shapes(self):
@@ -37,8 +52,7 @@ class Network:
     @property
     def flat_shape(self):
         """Rows, columns and channels of the last pooled map, in the order in which it is flattened."""
-        halvings = 2 ** len(self.n_filters)
-        return (self.input_shape[0] // halvings, self.input_shape[1] // halvings, self.n_filters[-1])
+        return (*self.map_sizes[-1], self.n_filters[-1])
 
     @property
     def dense_shapes(self):
@@ -50,17 +64,16 @@ class Network:
     def parameters(self):
         """What makes it of a `ConvNetClassifier`."""
         return {
-            "n_filters": self.n_filters, "hidden_layer_sizes": self.hidden_layer_sizes, "input_shape": self.input_shape,
-            "batch_norm": False,
+            "n_filters": self.n_filters, "kernel_size": self.kernel_size, "padding": self.padding,
+            "hidden_layer_sizes": self.hidden_layer_sizes, "input_shape": self.input_shape, "batch_norm": False,
         }  # fmt: skip
 
     @property
     def forward_operations(self):
         """Floating-point operations of one image, forward, a multiply-add counted as two."""
-        rows, columns, _ = self.input_shape
         convolutions = sum(
-            2 * (rows >> block) * (columns >> block) * math.prod(shape)
-            for block, shape in enumerate(self.convolution_shapes)
+            2 * math.prod(size) * math.prod(shape)
+            for size, shape in zip(self.map_sizes[:-1], self.convolution_shapes, strict=True)
         )
         return convolutions + sum(2 * math.prod(shape) for shape in self.dense_shapes)
 
@@ -70,6 +83,9 @@ NETWORKS = {
     "B": Network("B", (32, 32, 3), (32, 64, 128), (128,)),
     "C": Network("C", (8, 8, 1), (16, 32), ()),
     "D": Network("D", (224, 224, 3), (16, 32, 64, 128, 128), ()),
+    "E": Network("E", (64, 64, 3), (16, 32, 64), (64,)),
+    "F": Network("F", (28, 28, 1), (24, 48, 96), (100,), kernel_size=5),
+    "L": Network("L", (28, 28, 1), (6, 16), (120, 84), kernel_size=5, padding="valid"),
 }
 
 
@@ -102,12 +118,13 @@ def reference_scores(network, weights, images):
     """Compute what the network gives for images (n, rows, columns, channels), in float64 and without any tricks."""
     layers = pairs([array.astype(np.float64) for array in weights])
     maps = images.astype(np.float64)
-    border = network.kernel_size // 2
+    border = network.border
     for kernels, bias in layers[: len(network.n_filters)]:
         padded = np.pad(maps, ((0, 0), (border, border), (border, border), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, kernels.shape[:2], axis=(1, 2))
         maps = np.maximum(np.einsum("nrcdij,ijdf->nrcf", windows, kernels, optimize=True) + bias, 0.0)
         n_images, rows, columns, n_filters = maps.shape
+        maps = maps[:, : rows // 2 * 2, : columns // 2 * 2]
         maps = maps.reshape(n_images, rows // 2, 2, columns // 2, 2, n_filters).max(axis=(2, 4))
     values = maps.reshape(len(maps), -1)
     for layer, (matrix, bias) in enumerate(layers[len(network.n_filters) :]):

@@ -22,17 +22,13 @@ def build_classifier(job, **arguments):
     from sklearn_cnn import ConvNetClassifier
 
     return ConvNetClassifier(
-        n_filters=job.network.n_filters,
-        kernel_size=job.network.kernel_size,
-        hidden_layer_sizes=job.network.hidden_layer_sizes,
-        batch_norm=False,
+        **job.network.parameters,
         learning_rate="constant",
         alpha=0.0,
         batch_size=job.batch_size,
         learning_rate_init=networks.LEARNING_RATE,
         random_state=0,
         early_stopping=False,
-        input_shape=job.network.input_shape,
         scale_input=False,
         **arguments,
     )
@@ -88,7 +84,7 @@ def build_plan_of(job):
         n_filters=job.network.n_filters,
         kernel_size=job.network.kernel_size,
         stride=1,
-        padding="same",
+        padding=job.network.padding,
         padding_mode="zeros",
         pooling=job.network.pooling,
         pool_size=2,
