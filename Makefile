@@ -23,9 +23,12 @@ OLDEST = $(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.to
 
 # Bytecode is made of what is imported, when it is imported: making it of everything takes twice as long as the rest of an installation.
 # So it has to be kept then, whatever the environment says: without it every process compiles scikit-learn again, for several seconds.
-export PIP_NO_COMPILE := 1
+export PIP_COMPILE := 0
 unexport PYTHONDONTWRITEBYTECODE
-QUIET_PIP := -m pip install --quiet --disable-pip-version-check
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call PIP,purpose) installs into the environment of that purpose.
+PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
 .PHONY: help cross environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
@@ -50,24 +53,32 @@ help:
 
 # ---------------------------------------------------------------------------------------------------------- environments
 
-.venv-%/created.stamp:
+# One pip, the newest, installs into all of them. That which comes with Python may be years old and three times as slow, and putting it
+# into each of them takes several seconds.
+.venv-tools/created.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sklearn_cnn needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one with  make PYTHON=/path/to/python3 ...")'
+	@echo "creating .venv-tools"
+	@rm -rf .venv-tools
+	@$(PYTHON) -m venv .venv-tools
+	@.venv-tools/bin/python -m pip install --quiet --upgrade pip build
+	@touch $@
+
+.venv-%/created.stamp: .venv-tools/created.stamp
 	@echo "creating .venv-$*"
 	@rm -rf .venv-$*
-	@$(PYTHON) -m venv .venv-$*
+	@$(PYTHON) -m venv --without-pip .venv-$*
 	@touch $@
 
 # From a clean checkout by way of the source distribution: what that does not hold is missed here. With uncommitted changes
 # from this folder, since a source distribution holds what is committed.
-dist/wheel.stamp: .venv-wheel/created.stamp $(SOURCES)
+dist/wheel.stamp: .venv-tools/created.stamp $(SOURCES)
 	@echo "building the wheel (this compiles the kernels, which takes a minute or two)"
 	@rm -rf dist
-	@.venv-wheel/bin/python $(QUIET_PIP) build
 	@if git diff --quiet HEAD 2> /dev/null && test -z "$$(git status --porcelain sklearn_cnn)"; then \
-	    .venv-wheel/bin/python -m build --quiet --outdir dist .; \
+	    .venv-tools/bin/python -m build --quiet --outdir dist .; \
 	else \
 	    echo "note: built from this folder; there are uncommitted changes, which no source distribution holds"; \
-	    .venv-wheel/bin/python -m build --quiet --wheel --outdir dist .; \
+	    .venv-tools/bin/python -m build --quiet --wheel --outdir dist .; \
 	fi
 	@touch $@
 
@@ -75,8 +86,8 @@ dist/wheel.stamp: .venv-wheel/created.stamp $(SOURCES)
 # version is installed already.
 define INSTALL
 	@echo "installing sklearn_cnn$(2) into .venv-$(1)"
-	@.venv-$(1)/bin/python $(QUIET_PIP) "$$(echo $(CURDIR)/dist/*.whl)$(2)" $(3)
-	@.venv-$(1)/bin/python $(QUIET_PIP) --force-reinstall --no-deps dist/*.whl
+	@$(call PIP,$(1)) "$$(echo $(CURDIR)/dist/*.whl)$(2)" $(3)
+	@$(call PIP,$(1)) --force-reinstall --no-deps dist/*.whl
 	@touch $@
 endef
 
@@ -104,7 +115,7 @@ environments: $(foreach purpose,demo test oldest docs lint,.venv-$(purpose)/inst
 
 .venv-lint/installed.stamp: .venv-lint/created.stamp pyproject.toml
 	@echo "installing the linters into .venv-lint"
-	@.venv-lint/bin/python $(QUIET_PIP) $(call GROUP,lint)
+	@$(call PIP,lint) $(call GROUP,lint)
 	@touch $@
 
 # --------------------------------------------------------------------------------------------------------------- commands
@@ -160,7 +171,7 @@ lint: .venv-lint/installed.stamp
 # 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `ninja -C build/aarch64` makes
 # them all.
 cross: .venv-cross/created.stamp
-	@.venv-cross/bin/python $(QUIET_PIP) $(call GROUP,build)
+	@$(call PIP,cross) $(call GROUP,build)
 	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
 	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
 	    ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
@@ -188,11 +199,11 @@ wheel: .venv-wheel/installed.stamp
 	@ls -l dist
 
 dev: .venv-dev/created.stamp
-	.venv-dev/bin/python $(QUIET_PIP) $(call GROUP,build) $(call GROUP,lint)
-	.venv-dev/bin/python $(QUIET_PIP) --no-build-isolation --editable ".[test,demo]"
+	@$(call PIP,dev) $(call GROUP,build) $(call GROUP,lint) pip
+	@$(call PIP,dev) --no-build-isolation --editable ".[test,demo]"
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-cross .venv-dev build dist demo/output docs/_build \
+	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-tools .venv-cross .venv-dev build dist demo/output docs/_build \
 	       docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
