@@ -19,7 +19,11 @@ from pathlib import Path
 from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, python_in
 
 #: So that threads have a part in fits of milliseconds.
-THREADS_FOR_ALL = Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 ")
+THREADS_FOR_ALL = [
+    Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 "),
+    Change("_kernels/bands.pxi", "SHARE_WORK = 100000 ", "SHARE_WORK = 1 "),
+    Change("_kernels/bands.pxi", "THREAD_WORK = 2000000 ", "THREAD_WORK = 1 "),
+]
 #: All chunks add to the gradient of the first.
 RACE = Mistake(
     "_kernels/backward.pxi",
@@ -40,6 +44,7 @@ for name, fit in fits().items():
     for _ in range(3):
         network = fit.run(n_jobs=2)
         network.predict(fit.X)
+        network.predict(fit.X[:1])
     for number_type in (np.float32, np.float64):
         records = _kernels.kernels(number_type).take_region_records()
         reached |= {region for region, (_, threads) in records.items() if threads == 2}
@@ -55,7 +60,7 @@ for caller in callers:
     caller.join()
 print("predicted while it was fitted again", flush=True)
 """
-REGIONS = {"forward_chunks", "backward_chunks", "local_weights", "dense_forward", "dense_backward", "update"}
+REGIONS = {"forward_chunks", "forward_bands", "backward_chunks", "local_weights", "dense_forward", "dense_backward", "update"}
 
 
 def launcher(folder, clang):
@@ -92,7 +97,7 @@ def main():
     folder = arguments.build.resolve()
     options = ["-Db_sanitize=thread", "-Db_lundef=false"]
     python = launcher(folder, arguments.clang)
-    copy = build(folder, mistakes=[RACE], changes=[LITTLE_OPTIMISED, THREADS_FOR_ALL], options=options,
+    copy = build(folder, mistakes=[RACE], changes=[LITTLE_OPTIMISED, *THREADS_FOR_ALL], options=options,
                  levels=arguments.levels, compiler=arguments.clang)  # fmt: skip
     for level in arguments.levels:
         status, output = run(python, copy, PROGRAM, level)

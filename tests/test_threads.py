@@ -11,12 +11,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from problems import bits, each_kernel, network_problem, regions_of, train
+from problems import (
+    bits,
+    each_kernel,
+    gaussian_parameters,
+    network_problem,
+    random_block,
+    regions_of,
+    running_statistics,
+    train,
+)
 from reference import LAYERS
 
 from sklearn_cnn import _kernels, functional
 from sklearn_cnn._network import network as network_module
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, PoolingLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 
@@ -270,7 +279,111 @@ def test_every_thread_has_images_to_predict_from_the_second_on(side, n_samples):
         scores, records = regions_of(KERNELS, lambda: network.scores(X, n_threads=n_threads))  # noqa: B023
         expected = bits(scores) if expected is None else expected
         assert bits(scores) == expected
-        assert records["forward_chunks"][1] == (min(n_threads, n_samples) if WITH_OPENMP else 1)
+        worth = max(n_samples, n_samples * plan.totals["work"] // KERNELS.THREAD_WORK)
+        assert max(threads for _, threads in records.values()) == (min(n_threads, worth) if WITH_OPENMP else 1)
+
+
+# ---------------------------------------------------------------------------------- fewer images than threads: in bands
+
+
+def record_of(**fields):
+    """Whether the record of a case's last layer that is no dense one has these fields."""
+    return lambda record: all(record[name] == value for name, value in fields.items())
+
+
+#: One or two layers that are much work for a single image; what their records say of the last
+BANDS = {
+    "product": ((block(24),), (61, 50, 20), record_of(plane=0, transformed_at=-1)),
+    "product, strides": ((block(48, kernel_size=(5, 4), stride=(2, 3)),), (90, 91, 24), record_of(stride_rows=2)),
+    "stride longer than the kernel": ((block(64, kernel_size=(2, 2), stride=(3, 2)),), (126, 101, 32), record_of(stride_rows=3)),
+    "no padding": ((block(24, padding="valid", activation="tanh"),), (60, 55, 24), record_of(padded_rows=60)),
+    "more padding than kernel": ((block(24, padding=(7, 2)),), (60, 55, 24), record_of(padded_rows=74)),
+    "mirrored": ((block(24, padding=(2, 1), padding_mode="reflect"),), (60, 55, 24), record_of(crop_rows=64)),
+    "mirrored, no padding at the sides": ((block(24, kernel_size=(3, 1), padding=((2, 3), (0, 0)), padding_mode="reflect"),),
+                                          (90, 91, 32), record_of(crop_rows=95)),
+    "behind another": ((block(8), block(24, activation="logistic")), (80, 79, 3), record_of(input_is_padded=0)),
+    "a map of five columns": ((block(96),), (40, 5, 96), record_of(map_columns=5, transformed_at=-1)),
+    "planes": ((block(6),), (130, 101, 24), record_of(plane_first=0, filters=6)),
+    "planes of the last filter": ((block(33),), (60, 51, 20), record_of(plane_first=32)),
+    "planes, maxima": ((block(6, pooling="max", pool_size=(3, 3), pool_stride=(2, 2)),), (130, 101, 24),
+                       record_of(plane_first=0, filters=6)),
+    "maxima in registers": ((block(24, pooling="max"),), (61, 50, 20), record_of(pooling=KERNELS.MAXIMUM, plane=0)),
+    "averages in registers": ((block(24, pooling="average"),), (61, 50, 20), record_of(pooling=KERNELS.AVERAGE)),
+    "overlapping maxima": ((block(24, pooling="max", pool_size=(4, 3), pool_stride=(1, 2), activation="tanh"),), (61, 50, 20),
+                           record_of(pool_stride_rows=1)),
+    "averages with gaps": ((block(24, pooling="average", pool_size=(1, 2), pool_stride=(3, 2), activation="tanh"),), (61, 50, 20),
+                           record_of(pool_stride_rows=3)),
+    "Winograd": ((block(32),), (44, 50, 32), lambda record: record["transformed_at"] >= 0),
+    "Winograd, maxima": ((block(32), block(32, pooling="max")), (44, 50, 16), lambda record: record["transformed_at"] >= 0),
+    "Winograd, overlapping maxima": ((block(32, pooling="max", pool_size=(3, 3), pool_stride=(1, 2), activation="tanh"),),
+                                     (44, 50, 32), lambda record: record["transformed_at"] >= 0),
+    "Winograd, windows of three rows": ((block(32, pooling="average", pool_size=(3, 3), pool_stride=(2, 2)),), (44, 50, 32),
+                                        lambda record: record["transformed_at"] >= 0),
+    "maximum": ((block(24), PoolingLayer("max", (3, 2), (2, 2))), (61, 50, 20), record_of(kind=KERNELS.POOLING)),
+    "average": ((block(24), PoolingLayer("average", (2, 3), (1, 2))), (61, 50, 20), record_of(kind=KERNELS.POOLING)),
+    "normalised": ((block(24, batch_norm=True), block(24, batch_norm=True, activation="tanh")), (45, 44, 20),
+                   record_of(kind=KERNELS.NORMALISATION)),
+    "dropout of maps": ((block(24), DropoutLayer(0.5, True)), (61, 50, 20), record_of(kind=KERNELS.DROPOUT)),
+    "local": ((block(24), block(4, weight_sharing=False, pooling="max")), (61, 50, 20), record_of(kind=KERNELS.LOCAL)),
+}  # fmt: skip
+
+
+@each_kernel
+@pytest.mark.parametrize("name", BANDS)
+def test_a_few_images_do_not_depend_on_threads(level, dtype, name):
+    layers, input_shape, is_meant = BANDS[name]
+    layers = *layers, PoolingLayer("average", (5, 5), (5, 5)), DenseLayer(400, "tanh"), DenseLayer(5)
+    plan, parameters, X = network_problem(layers, input_shape, 3, dtype)
+    kinds = plan.records["kind"].tolist()
+    assert is_meant(plan.records[kinds.index(KERNELS.DENSE) - 2])
+    statistics = running_statistics(plan, np.random.default_rng(3), dtype)
+    network, module = Network(plan, parameters, statistics, level=level), _kernels.kernels(dtype, level)
+    expected = bits(network.scores(X))
+    assert len(np.unique(np.frombuffer(expected[2], dtype))) == 15
+    for n_samples, n_threads in ((1, 2), (1, 3), (1, 5), (2, 3), (2, 7), (3, 5)):
+        workers = min(n_threads, max(n_samples, n_samples * plan.totals["work"] // KERNELS.THREAD_WORK))
+        assert workers > n_samples
+        scores, records = regions_of(module, lambda: network.scores(X[:n_samples], n_threads=n_threads))  # noqa: B023
+        assert bits(scores)[2] == expected[2][: len(bits(scores)[2])]
+        assert set(records) == {"forward_bands"}
+        n_shares, threads = records["forward_bands"]
+        assert threads == (workers if WITH_OPENMP else 1)
+        assert n_shares >= len(kinds) + 2 * workers - 1  # one layer at least is cut for all threads, and what comes before
+
+
+@each_kernel
+def test_random_networks_on_few_images_do_not_depend_on_threads(level, dtype):
+    random_state, n_in_bands = np.random.default_rng(4), 0
+    while n_in_bands < 25:
+        layer, input_shape = random_block(random_state, largest_side=60, largest_channels=40, exact=False)
+        layers = layer, ConvolutionBlock(200, (4, 4), (3, 3), padding=(2, 3), activation="relu"), DenseLayer(3)
+        try:
+            plan = build_plan(layers, input_shape)
+        except ValueError:
+            continue
+        if not 2 * KERNELS.THREAD_WORK <= plan.totals["work"] <= 40 * KERNELS.THREAD_WORK:
+            continue
+        X = random_state.standard_normal((2, plan.n_inputs)).astype(dtype)
+        network = Network(plan, gaussian_parameters(plan, random_state, dtype), level=level)
+        expected = bits(network.scores(X))
+        for n_samples, n_threads in ((1, 2), (1, 5), (2, 5)):
+            scores, records = regions_of(
+                _kernels.kernels(dtype, level), lambda: network.scores(X[:n_samples], n_threads=n_threads)  # noqa: B023
+            )
+            assert bits(scores)[2] == expected[2][: len(bits(scores)[2])], (layers, input_shape)
+            assert set(records) == {"forward_bands"}
+        n_in_bands += 1
+
+
+@pytest.mark.parametrize(("n_samples", "n_threads", "threads"), [(1, 2, 1), (1, 16, 1), (2, 3, 1), (3, 16, 3), (9, 16, 9)])
+def test_few_images_have_no_more_threads_than_they_are_worth(n_samples, n_threads, threads):
+    """Waiting for each other costs time: a small network takes one thread for each image at most."""
+    plan, parameters, X = network_problem((block(32), *SCORES), (48, 80, 1), n_samples, np.float32)
+    assert KERNELS.SERIAL_WORK / 3 < plan.totals["work"] < KERNELS.THREAD_WORK
+    network = Network(plan, parameters)
+    scores, records = regions_of(KERNELS, lambda: network.scores(X, n_threads=n_threads))
+    assert bits(scores) == bits(network.scores(X))
+    assert records["forward_chunks"][1] == (threads if WITH_OPENMP else 1)
 
 
 # ------------------------------------------------------------------------------------------ copies of `functional`

@@ -41,10 +41,9 @@ cdef void forward_layer(const Network* network, const Layer* layer, const Group*
     elif layer.kind == CONVOLUTION and is_winograd(layer):
         while i < group.last:
             winograd_convolution(layer, network.runs, network.parameters,
-                                 network.numbers + network.arena.transformed_at + layer.transformed_at,
-                                 inputs_in(network, layer, group, i), map_of(network, layer, i),
-                                 outputs_in(network, layer, group, i), positions_of(network, layer, i), group.scratch,
-                                 min(layer.group, group.last - i))
+                                 transformed_of(network, layer), inputs_in(network, layer, group, i),
+                                 map_of(network, layer, i), outputs_in(network, layer, group, i),
+                                 positions_of(network, layer, i), group.scratch, min(layer.group, group.last - i))
             i += layer.group
     elif layer.kind == CONVOLUTION:
         for i in range(group.first, group.last):
@@ -158,17 +157,16 @@ cdef void dense_forward(const Network* network, const Layer* layer) noexcept nog
         end_region(mode)
 
 
-cdef void prepare_layers(const Network* network) noexcept nogil:
-    """What layers derive from their parameters once per call."""
+cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_shares) noexcept nogil:
+    """What layers derive from their parameters once per call; one of n_shares shares of it."""
     cdef const Layer* layer
     cdef Factors factors
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION and is_winograd(layer):
-            transform_weights(layer, network.parameters + layer.weights_at,
-                              network.numbers + network.arena.transformed_at + layer.transformed_at)
-        elif layer.kind == NORMALISATION and not network.is_training:
+            transform_weights(layer, network.parameters + layer.weights_at, transformed_of(network, layer), share, n_shares)
+        elif share == 0 and layer.kind == NORMALISATION and not network.is_training:
             factors = factors_of(network, layer)
             factors_of_prediction(layer, network.parameters, network.statistics, &factors)
 
@@ -182,7 +180,10 @@ cdef inline Py_ssize_t end_of_stage(const Network* network, Py_ssize_t first_lay
 
 cdef void forward(Network* network, const Batch* batch) noexcept nogil:
     cdef Py_ssize_t k, end
-    prepare_layers(network)
+    if runs_in_bands(network):
+        forward_in_bands(network, batch)
+        return
+    prepare_layers(network, 0, 1)
     k = end_of_stage(network, 0)
     forward_stage(network, batch, 0, k)
     while k < network.arena.n_layers:

@@ -35,6 +35,8 @@ ADAM: int
 DENSE_ROWS: int
 DENSE_COLUMNS: int
 SERIAL_WORK: int
+THREAD_WORK: int
+SHARE_WORK: int
 EPSILON_OF_NORMALISATION: float
 
 def describe() -> dict[str, int | bool]: ...

@@ -111,6 +111,7 @@ include "normalisation.pxi"
 include "dropout.pxi"
 include "network.pxi"
 include "forward.pxi"
+include "bands.pxi"
 include "backward.pxi"
 include "step.pxi"
 
@@ -209,9 +210,7 @@ cdef int connect(Network* network, Interruption* interruption, Table layers, Tab
     network.statistics_steps = network.first_place = 0
     network.seed, network.step = 0, 0
     network.is_training = False
-    if is_forked_child() or n_samples * sizes.work < SERIAL_WORK:
-        network.n_threads = 1
-    network.n_threads = team_of(min(network.n_threads, <int> most_pieces(network)))
+    network.n_threads = team_of(1 if is_forked_child() else useful_threads(network))
     network.n_chunks = cut_into_chunks(network)
     return 0
 

@@ -104,8 +104,16 @@ cdef inline real* d_outputs_of(const Network* network, const Layer* layer, Py_ss
     return gradients_of(network, layer.output_at, output_size(layer), sample)
 
 
+cdef inline real* scratch_at(const Network* network, Py_ssize_t thread) noexcept nogil:
+    return network.numbers + network.arena.scratch_at + thread * network.arena.n_scratch
+
+
 cdef inline real* scratch_of(const Network* network) noexcept nogil:
-    return network.numbers + network.arena.scratch_at + threadid() * network.arena.n_scratch
+    return scratch_at(network, threadid())
+
+
+cdef inline real* transformed_of(const Network* network, const Layer* layer) noexcept nogil:
+    return network.numbers + network.arena.transformed_at + layer.transformed_at
 
 
 cdef inline Factors factors_of(const Network* network, const Layer* layer) noexcept nogil:
@@ -173,6 +181,8 @@ cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
             pieces = max(pieces, dense_weight_blocks(layer) + dense_input_blocks(layer))
         elif layer.kind == LOCAL:
             pieces = max(pieces, layer.map_rows)
+        elif network.arena.gradients_at < 0:
+            pieces = max(pieces, network.arena.capacity * bands_of_sample(layer))
     return pieces
 
 

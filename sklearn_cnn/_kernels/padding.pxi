@@ -8,6 +8,17 @@ cdef void pad(const Run* runs, Py_ssize_t n_runs, const real* image, real* padde
         memcpy(padded + runs[i].target, image + runs[i].source, <size_t> runs[i].length * sizeof(real))
 
 
+cdef void pad_part(const Run* runs, Py_ssize_t n_runs, const real* image, Py_ssize_t begin, Py_ssize_t end,
+                   real* part) noexcept nogil:
+    """The same for numbers begin to end - 1 of the padded frame alone."""
+    cdef Py_ssize_t i, first, n
+    for i in range(n_runs):
+        first = max(runs[i].target, begin)
+        n = min(runs[i].target + runs[i].length, end) - first
+        if n > 0:
+            memcpy(part + first - begin, image + runs[i].source + first - runs[i].target, <size_t> n * sizeof(real))
+
+
 cdef void pad_backward(const Run* runs, Py_ssize_t n_runs, const real* d_padded, real* d_image) noexcept nogil:
     """Add every padded pixel's gradient to the pixel it copied; d_image starts at zero."""
     cdef Py_ssize_t i, k

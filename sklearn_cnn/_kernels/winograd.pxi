@@ -124,11 +124,13 @@ cdef inline void transform_kernels(vector* kind, const real* weights, Py_ssize_t
         (<vector*> (transformed + (4 * i + 3) * place))[0] = rows[i][2]
 
 
-cdef void transform_weights(const Layer* layer, const real* weights, real* transformed) noexcept nogil:
-    """G w G^T of every channel and filter: [place, channel, filter]."""
+cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, Py_ssize_t share,
+                            Py_ssize_t n_shares) noexcept nogil:
+    """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them."""
     cdef Py_ssize_t n = layer.channels * layer.filters
+    cdef Py_ssize_t n_vectors = n // LANES_WIDE
     cdef Py_ssize_t k
-    for k in range(n // LANES_WIDE):
+    for k in range(share * n_vectors // n_shares, (share + 1) * n_vectors // n_shares):
         transform_kernels[vector_wide](NULL, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE, weights_place(layer))
 
 

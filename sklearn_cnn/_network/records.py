@@ -169,7 +169,8 @@ class RecordBuilder:
         record.update(
             kernel_rows=kernel_size[0], kernel_columns=kernel_size[1], stride_rows=stride[0], stride_columns=stride[1],
             padded_rows=rows + sum(padding[0]), padded_columns=columns + sum(padding[1]),
-            map_rows=map_rows, map_columns=map_columns, filters=filters,
+            map_rows=map_rows, map_columns=map_columns, filters=filters, pooling=_kernel_names.NO_POOLING,
+            out_rows=map_rows, out_columns=map_columns, pool_rows=1, pool_columns=1, pool_stride_rows=1, pool_stride_columns=1,
         )  # fmt: skip
         if min(map_rows, map_columns) < 1:
             raise ValueError(
@@ -195,11 +196,9 @@ class RecordBuilder:
         self.n_runs += len(runs)
 
     def _add_pooling(self, layer, record):
-        names = {None: _kernel_names.NO_POOLING, "max": _kernel_names.MAXIMUM, "average": _kernel_names.AVERAGE}
-        record.update(pooling=names[layer.pooling], out_rows=record["map_rows"], out_columns=record["map_columns"])
         if layer.pooling is None:
-            record.update(pool_rows=1, pool_columns=1, pool_stride_rows=1, pool_stride_columns=1)
             return
+        record["pooling"] = {"max": _kernel_names.MAXIMUM, "average": _kernel_names.AVERAGE}[layer.pooling]
         record.update(pool_rows=layer.pool_size[0], pool_columns=layer.pool_size[1])
         record.update(pool_stride_rows=layer.pool_stride[0], pool_stride_columns=layer.pool_stride[1])
         record["out_rows"], _ = output_length(record["map_rows"], layer.pool_size[0], layer.pool_stride[0])
@@ -307,7 +306,6 @@ class RecordBuilder:
             self._add_pooling(layer, record)
             record["kind"] = _kernel_names.POOLING
             return
-        record.update(pooling=_kernel_names.NO_POOLING, out_rows=record["rows"], out_columns=record["columns"])
         if isinstance(layer, NormalisationLayer):
             self._add_normalisation(layer, record)
         else:
