@@ -1,8 +1,6 @@
 """No kernel reads or writes outside any array it is given: each stands between two pages that nobody may touch, and begins at the
 one or ends at the other, by chance."""
 
-import ctypes
-import mmap
 import platform
 import subprocess
 import sys
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fences import between_fences, fenced
 from problems import each_kernel, gaussian_parameters, random_block, random_network, random_pooling, running_statistics
 from reference import LAYERS
 
@@ -22,30 +21,6 @@ from sklearn_cnn._network.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parent
 N_NETWORKS = 150
-SIDES = np.random.default_rng(0)
-
-
-def between_fences(n_bytes, ends_at_one=None):
-    """Return uninitialised bytes between two pages without access, beside the one or the other."""
-    page = mmap.PAGESIZE
-    n_pages = -(-max(1, n_bytes) // page)
-    block = mmap.mmap(-1, (n_pages + 2) * page)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
-    libc = ctypes.CDLL(None, use_errno=True)
-    for fence in (address, address + (n_pages + 1) * page):
-        if libc.mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) != 0:
-            raise OSError(ctypes.get_errno(), "mprotect")
-    ends_at_one = SIDES.random() < 0.5 if ends_at_one is None else ends_at_one
-    start = n_pages * page - n_bytes if ends_at_one else 0
-    return np.frombuffer(block, dtype=np.uint8, count=n_bytes, offset=page + start)
-
-
-def fenced(array):
-    """Return a copy of an array between fences."""
-    array = np.asarray(array)
-    copy = between_fences(array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 def use_fences(module):
@@ -125,7 +100,7 @@ def test_nothing_is_touched_outside_an_array(level, dtype):
                          [(True, 0, 10, True), (True, 0, 11, False), (False, 0, 10, True), (False, -1, 11, False)])  # fmt: skip
 def test_the_fences_stand(ends_at_one, first, n_bytes, is_inside):
     program = (
-        f"import test_bounds, ctypes; a = test_bounds.between_fences(10, {ends_at_one}); "
+        f"import fences, ctypes; a = fences.between_fences(10, {ends_at_one}); "
         f"ctypes.memset(a.ctypes.data + {first}, 0, {n_bytes})"
     )
     result = subprocess.run([sys.executable, "-c", program], cwd=TESTS, capture_output=True, check=False)
