@@ -17,6 +17,11 @@ TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # samples that go from layer to
 TOGETHER_LOCAL = 256  # samples for which the weights of a locally connected block are read once
 
 
+@lru_cache(maxsize=1)
+def _arena_dtype():
+    return np.asarray(_kernels.kernels().arena_format()).dtype
+
+
 @lru_cache(maxsize=256)
 def prediction_capacity(plan, n_samples, n_threads):
     """Return how many samples to run in one call: a power of two.
@@ -77,7 +82,7 @@ def build_arena(plan, capacity, n_threads, training):
     in_scratch_at = aligned(_n_scratch(plan, training) + ALIGNMENT)
     n_together = _n_together(plan, capacity)
     scratch = in_scratch_at + aligned(n_together * totals["in_scratch"])
-    arena = np.zeros(1, dtype=np.asarray(_kernels.kernels().arena_format()).dtype)
+    arena = np.zeros(1, dtype=_arena_dtype())
     fields = {
         "capacity": capacity,
         "n_threads": n_threads,
