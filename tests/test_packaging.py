@@ -90,6 +90,8 @@ def test_workflows_name_what_is_there(path):
     assert all((ROOT / name).exists() for name in re.findall(r"run: (\.ci/\S+)", text))
     assert "permissions:\n  contents: read\n" in text  # nothing more, unless a job asks for it
     assert "secrets." not in text
+    # a tag of another project may move; a commit cannot
+    assert all(re.fullmatch(r"\S+@[0-9a-f]{40}  # v[\d.]+", use) for use in re.findall(r"uses: (.+)", text))
     oldest = min(versions_of_python(PROJECT["project"]["requires-python"]))
     assert all(version >= oldest for version in versions_of_python(" ".join(re.findall(r'python(?:-version)?: "([^"]+)"', text))))
 
