@@ -4,7 +4,6 @@
 cpdef enum:
     DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
     DENSE_COLUMNS = 64          # columns of a block
-    DENSE_COLUMNS_OF_FEW = 128  # for a few samples, whose time is that of reading the weights
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
@@ -12,7 +11,8 @@ cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
 
 
 cdef inline Py_ssize_t forward_columns(Py_ssize_t n_samples) noexcept nogil:
-    return DENSE_COLUMNS_OF_FEW if n_samples < 4 else DENSE_COLUMNS
+    # The time of a few samples is that of reading the weights: a block is what one tile of one row reads.
+    return 8 * LANES_WIDE if n_samples < 4 else DENSE_COLUMNS
 
 
 cdef inline Py_ssize_t dense_forward_blocks(const Layer* layer, Py_ssize_t n_samples, Py_ssize_t columns) noexcept nogil:
