@@ -104,7 +104,8 @@ html_theme_options = {
     "footer_end": [],
     "article_footer_items": ["repository"],
 }
-html_sidebars = {"index": [], "performance": [], "user_guide": [], "onnx": []}
+# No pages are below these.
+html_sidebars = {page: [] for page in ("index", "installation", "user_guide", "onnx", "versions", "performance")}
 
 
 def setup(app):

@@ -2,12 +2,12 @@
 A search on a cluster: Dask or Ray
 ==================================
 
-The fits of a search do not know of each other, so they may run on as many machines as there are. scikit-learn hands them to
-joblib, and joblib to a cluster. This program starts one of two workers on this machine and compares what it finds with the same
-search without a cluster: every score, and every bit of the network.
+The fits of a search are independent, so they may run on as many machines as there are. scikit-learn hands them to
+joblib, and joblib to a cluster. This program starts a cluster of two workers on this machine and compares its results with
+those of the same search without a cluster: every score, and every bit of the network.
 
 It is started as ``python clusters.py dask`` or ``python clusters.py ray``, and needs ``distributed`` or ``ray`` to be installed.
-:doc:`/guide/clusters` says what is sent, how much memory it takes, and where more machines stop to help.
+:doc:`/guide/clusters` says what is sent, how much memory it takes, and when more machines no longer help.
 """
 
 import argparse

@@ -69,6 +69,7 @@ for ax in axes.flat:
     ax.set(xticks=[], yticks=[])
 axes[0, 0].set_ylabel("turned")
 axes[1, 0].set_ylabel("turned back")
+plt.show()
 
 # %%
 figure, ax = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
