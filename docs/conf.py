@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
     "within_subsection_order": "gallery_order.TeachingOrder",
+    "reset_modules": ("matplotlib", "gallery_order.forget_memory"),
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_memory": False,
