@@ -102,7 +102,7 @@ class AugmentationDisplay:
         Returns
         -------
         display : AugmentationDisplay
-            Drawn.
+            The display, drawn.
         """
         n_samples = np.shape(X)[0]
         rows = np.arange(n_samples)[sample : sample + 1 or None]
@@ -137,7 +137,7 @@ class AugmentationDisplay:
         Returns
         -------
         display : AugmentationDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "augment")
         if estimator.augment is None:
@@ -161,7 +161,7 @@ class AugmentationDisplay:
         Returns
         -------
         display : AugmentationDisplay
-            This one.
+            The display itself.
         """
         image = np.asarray(self.image)
         tiles = np.concatenate([image[None].astype(np.float64), self.versions])

@@ -92,7 +92,7 @@ class FeatureMapDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
         block : int, default=0
@@ -107,7 +107,7 @@ class FeatureMapDisplay:
         Returns
         -------
         display : FeatureMapDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "feature_maps")
         X, image = one_sample(estimator, X)
@@ -136,7 +136,7 @@ class FeatureMapDisplay:
         Returns
         -------
         display : FeatureMapDisplay
-            This one.
+            The display itself.
         """
         tiles = np.moveaxis(np.asarray(self.maps), -1, 0)
         limits = _limits(tiles)

@@ -84,7 +84,7 @@ class KernelDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         block : int, default=0
             Number of the block; -1 is the last.
         channel : int or "mean", default=None
@@ -100,7 +100,7 @@ class KernelDisplay:
         Returns
         -------
         display : KernelDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "kernels_")
         kernels = estimator.kernels_
@@ -132,7 +132,7 @@ class KernelDisplay:
         Returns
         -------
         display : KernelDisplay
-            This one.
+            The display itself.
         """
         kernels = np.asarray(self.kernels)
         limit = float(np.abs(kernels).max(initial=0)) or 1.0

@@ -82,7 +82,7 @@ class LossDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         ax : Axes, default=None
             What to draw on; None makes a figure.
         **options
@@ -91,7 +91,7 @@ class LossDisplay:
         Returns
         -------
         display : LossDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "loss_curve_")
         display = cls(
@@ -121,7 +121,7 @@ class LossDisplay:
         Returns
         -------
         display : LossDisplay
-            This one.
+            The display itself.
         """
         self.figure_, self.ax_ = axes_to_draw_on(ax, (7, 4.2))
         ax = self.ax_

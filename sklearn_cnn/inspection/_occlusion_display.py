@@ -112,7 +112,7 @@ class OcclusionDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
         target : label or int, default=None
@@ -131,7 +131,7 @@ class OcclusionDisplay:
         Returns
         -------
         display : OcclusionDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "input_shape_")
         X, image = one_sample(estimator, X)
@@ -168,7 +168,7 @@ class OcclusionDisplay:
         Returns
         -------
         display : OcclusionDisplay
-            This one.
+            The display itself.
         """
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
         limit = max(float(np.abs(self.drops).max()), SMALLEST_SCALE)

@@ -96,7 +96,7 @@ class ReceptiveFieldDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
         block : int, default=-1
@@ -113,7 +113,7 @@ class ReceptiveFieldDisplay:
         Returns
         -------
         display : ReceptiveFieldDisplay
-            Drawn.
+            The display, drawn.
         """
         check_network(estimator, "layer_table_")
         image = one_sample(estimator, X)[1]
@@ -149,7 +149,7 @@ class ReceptiveFieldDisplay:
         Returns
         -------
         display : ReceptiveFieldDisplay
-            This one.
+            The display itself.
         """
         from matplotlib.patches import Rectangle
         from matplotlib.patheffects import withStroke

@@ -121,7 +121,7 @@ class SaliencyDisplay:
         Parameters
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
-            Fitted.
+            A fitted network.
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
         method : {"gradient", "grad_cam"}, default="gradient"
@@ -146,7 +146,7 @@ class SaliencyDisplay:
         Returns
         -------
         display : SaliencyDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class SaliencyDisplay:
         Returns
         -------
         display : SaliencyDisplay
-            This one.
+            The display itself.
         """
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
         limit = float(np.max(self.saliency)) or 1.0
