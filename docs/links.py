@@ -37,7 +37,8 @@ def complaints(site):
     Returns
     -------
     complaints : list of str
-        One line for each link that leads nowhere, anchors included, and for each picture without a text in place of it.
+        One line for each link that leads nowhere, anchors included, for each picture without a text in place of it, and for each
+        page of the reference that does not link to the source.
     """
     site = Path(site).resolve()
     paths = sorted(set(site.rglob("*.html")) - {site / name for name in TEMPLATES})
@@ -45,6 +46,8 @@ def complaints(site):
     found = []
     for path, page in pages.items():
         found += [f"{path.relative_to(site)}: {picture} has no alt" for picture in page.without_text]
+        if path.parent == site / "generated" and not any("_modules/" in link for link in page.links):
+            found.append(f"{path.relative_to(site)}: no link to the source")
         for link in page.links:
             parts = urlsplit(link)
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
@@ -59,5 +62,6 @@ def complaints(site):
 
 if __name__ == "__main__":
     lines = complaints(sys.argv[1])
-    print(*lines, sep="\n")
+    for line in lines:
+        print(line)
     sys.exit(bool(lines))

@@ -57,10 +57,13 @@ def test_links_that_lead_nowhere_are_found(tmp_path):
         '<a href="b.html#nowhere"></a><a href="c.html"></a><a href="https://example.org/#x"></a><img src="a.html">'
     )
     (tmp_path / "b.html").write_text('<a name="there" href="a.html">B</a>')
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "generated" / "f.html").write_text('<a href="../a.html">f</a>')
     assert links(tmp_path) == [
         "a.html: a.html has no alt",
         "a.html: b.html#nowhere has no such place",
         "a.html: c.html does not exist",
+        "generated/f.html: no link to the source",
     ]
 
 
