@@ -32,7 +32,7 @@ PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
 .PHONY: help cross environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
-        planted lint docs examples bench-smoke wheel dev clean
+        compilers systems planted lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -40,7 +40,7 @@ help:
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
-	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, planted"
+	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, compilers, systems, planted"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
 	@echo "make lint         ruff, cython-lint and mypy"
@@ -159,6 +159,9 @@ races: .venv-builds/installed.stamp
 memcheck: .venv-test/installed.stamp
 	.venv-test/bin/python tests/memcheck.py $(ARGS)
 
+compilers: .venv-builds/installed.stamp
+	.venv-builds/bin/python tests/compilers.py --build build/compilers $(ARGS)
+
 planted: .venv-builds/installed.stamp
 	.venv-builds/bin/python tests/plant.py --build build/planted $(ARGS)
 
@@ -175,6 +178,11 @@ cross: .venv-cross/created.stamp
 	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
 	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
 	    ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
+
+# Objects for macOS and Windows, with the compiler that the package ziglang brings.
+systems: .venv-cross/created.stamp
+	@$(call PIP,cross) $(call GROUP,build) ziglang
+	@.venv-cross/bin/python tests/systems.py --build build/systems $(ARGS)
 
 examples: .venv-docs/installed.stamp
 	@set -e; for example in examples/plot_*.py; do \
