@@ -85,7 +85,7 @@ def set_up(folder, target):
     compiler += ["-include", str(folder / "windows.h")] if system == "windows" else []
     cross_file.write_text(CROSS_FILE.format(compiler=compiler, cython=cython, system=system, processor=processor))
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    run = {"env": environment, "check": True, "capture_output": True, "text": True}
+    run = {"env": environment, "cwd": folder, "check": True, "capture_output": True, "text": True}
     if not (objects / "build.ninja").exists():
         subprocess.run(["meson", "setup", str(objects), str(ROOT), "--buildtype=release", f"--cross-file={cross_file}"], **run)
     known = subprocess.run(["ninja", "-C", str(objects), "-t", "targets", "all"], **run).stdout.splitlines()

@@ -26,10 +26,16 @@ cdef inline bint runs_in_bands(const Network* network) noexcept nogil:
 
 
 cdef inline Py_ssize_t rows_together(const Layer* layer) noexcept nogil:
-    """Rows of the output that one thread has to compute: those of an image, or of a tile of Winograd's algorithm."""
+    """Rows of the output that one thread has to compute: those of an image, or of a group of tile rows.
+
+    Winograd's weights are read once for a group; tiles begin at even rows of the map."""
+    cdef Py_ssize_t rows
     if layer.kind == LOCAL or layer.kind == DROPOUT:
         return layer.out_rows
-    return 2 if is_winograd(layer) and layer.pool_stride_rows % 2 == 1 else 1
+    if not is_winograd(layer):
+        return 1
+    rows = n_blocks(2 * tile_rows_together(layer), layer.pool_stride_rows)
+    return rows + rows % 2 if layer.pool_stride_rows % 2 == 1 else rows
 
 
 cdef inline Py_ssize_t bands_of_sample(const Layer* layer) noexcept nogil:

@@ -177,12 +177,16 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
         restore_tiles(AVERAGE, layer, products, product_place, bias, first, last, maps, outputs, positions)
 
 
+cdef inline Py_ssize_t tile_rows_together(const Layer* layer) noexcept nogil:
+    """Rows of tiles that give the product enough rows."""
+    return max(1, WINOGRAD_TILES // (layer.map_columns // 2))
+
+
 cdef void winograd_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
                         real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
-    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows that
-    give the product enough rows."""
+    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows."""
     cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
-    cdef Py_ssize_t group = min(n_rows, max(1, WINOGRAD_TILES // (layer.map_columns // 2)))
+    cdef Py_ssize_t group = min(n_rows, tile_rows_together(layer))
     cdef Py_ssize_t first = 0
     while first < n_rows:
         winograd_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, positions,
