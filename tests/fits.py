@@ -63,9 +63,9 @@ def fits():
     }
     table = {name: Fit(ConvNetClassifier(**settings), X, y) for name, settings in classifiers.items()}
     wide = {**COMMON, "n_filters": (16, 32), "batch_norm": False}
-    table["minimal filtering"] = Fit(ConvNetClassifier(**wide), deep, y_deep)
-    table["minimal filtering, normalised"] = Fit(ConvNetClassifier(**{**wide, "batch_norm": True}), deep, y_deep)
-    table["minimal filtering, not pooled"] = Fit(ConvNetClassifier(**{**wide, "pooling": None}), deep, y_deep)
+    table["Winograd"] = Fit(ConvNetClassifier(**wide), deep, y_deep)
+    table["Winograd, normalised"] = Fit(ConvNetClassifier(**{**wide, "batch_norm": True}), deep, y_deep)
+    table["Winograd, not pooled"] = Fit(ConvNetClassifier(**{**wide, "pooling": None}), deep, y_deep)
     table["bytes"] = Fit(ConvNetClassifier(**small), *images(40, 8, 8, 3, dtype=np.uint8))
     table["doubles"] = Fit(ConvNetClassifier(**small), *images(40, 7, 9, 2, dtype=np.float64))
     signals = {**small, "input_shape": (1, 64), "kernel_size": (1, 5), "pool_size": (1, 2)}

@@ -5,8 +5,8 @@ numbers, and an error of at most
 
     (number of terms of the sum + 2) * 2**-24 * (the same sum of absolute values)
 
-which holds for a sum in any order (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1); minimal
-filtering has a bound of its own, (channels + 12) in place of the first factor, see `test_winograd.py`. In double precision
+which holds for a sum in any order (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1); Winograd's
+algorithm has a bound of its own, (channels + 12) in place of the first factor, see `test_winograd.py`. In double precision
 2**-53 takes the place of 2**-24. So there is no tolerance, and no false alarm. Every case draws its level, its number type and
 where in memory the images begin.
 
@@ -15,6 +15,7 @@ where in memory the images begin.
 """
 
 import argparse
+import math
 import time
 from collections import Counter
 
@@ -43,7 +44,7 @@ def random_layer(random_state, *, exact):
     pool_stride = pool_size if random_state.random() < 0.5 else pair(random_state, 1, 5)
     if kind < 0.25:
         return PoolingLayer(choose(random_state, "max", "average") if exact else "average", pool_size, pool_stride), shape
-    if kind < 0.35:  # what minimal filtering may take
+    if kind < 0.35:  # what Winograd's algorithm may take
         rows, columns = pair(random_state, 1, 6)
         pooling = choose(random_state, None, "max", "average") if exact else None
         layer = ConvolutionBlock(choose(random_state, 16, 48), padding="same", pooling=pooling)
@@ -92,7 +93,7 @@ def moved(random_state, array):
     return copy
 
 
-def is_minimal(plan):
+def is_winograd(plan):
     return bool((plan.records["transformed_at"] >= 0).any())
 
 
@@ -102,8 +103,10 @@ def bounds(plan, parameters, X, d_outputs, dtype):
     is_parameter = (np.abs(parameters) > 0) * 1.0
     lengths = twin(plan, is_parameter, np.ones_like(X), np.ones_like(d_outputs))
     unit = 2.0 ** (-24 if dtype == np.float32 else -53)
+    if isinstance(plan.layers[0], PoolingLayer):  # an average of ones is one, and a sum of as many terms as its window has pixels
+        lengths = [math.prod(plan.layers[0].pool_size) * length for length in lengths]
     factors = [length + 2 for length in lengths]
-    if is_minimal(plan):
+    if is_winograd(plan):
         factors[0] = plan.input_shape[2] + 12
     # of the twin's own rounding, in double precision
     return [(factor * unit + np.max(factor, initial=0) * 2.0**-52) * total for factor, total in zip(factors, sums, strict=True)]
@@ -142,7 +145,7 @@ def run_case(seed, number):
     ways = _kernels.kernels().__dict__
     backward = [name for name in ("WHOLE_MAP", "LISTED", "SHALLOW") if ways[name] == plan.records["backward"][0]]
     kind = type(plan.layers[0]).__name__ if not isinstance(plan.layers[0], ConvolutionBlock) else backward[0]
-    return f"{'integers' if exact else 'real numbers'}, {kind}{', minimal filtering' if is_minimal(plan) else ''}"
+    return f"{'integers' if exact else 'real numbers'}, {kind}{', Winograd' if is_winograd(plan) else ''}"
 
 
 def fuzz(seed, first, n_cases, seconds=None):
