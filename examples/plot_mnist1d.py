@@ -22,7 +22,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn_cnn import ConvNetClassifier
 
 ordered = make_dataset(SimpleNamespace(**get_dataset_args(as_dict=True)))
-shuffled = make_dataset(SimpleNamespace(**(get_dataset_args(as_dict=True) | {"shuffle_seq": True})))
+places = np.random.default_rng(0).permutation(ordered["x"].shape[1])
+shuffled = ordered | {name: ordered[name][:, places] for name in ("x", "x_test")}
 print(len(ordered["x"]), "signals to train on,", len(ordered["x_test"]), "to test, length", ordered["x"].shape[1])
 
 figure, axes = plt.subplots(2, 5, figsize=(11, 3.4), sharex=True, sharey=True, layout="constrained")

@@ -32,7 +32,7 @@ accuracy = {name: [] for name in VARIANTS}
 seconds = {name: [] for name in VARIANTS}
 n_parameters = {}
 for seed in SEEDS:
-    X, y = draw_samples(X_all, y_all, 1500, random_state=seed)
+    X, y = draw_samples(X_all, y_all, 1000, random_state=seed)
     for name, settings in VARIANTS.items():
         network = ConvNetClassifier(n_filters=(16, 32), random_state=seed, n_jobs=1, **TRAINING, **settings)
         start = time.perf_counter()

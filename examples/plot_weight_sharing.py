@@ -29,7 +29,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn_cnn import ConvNetClassifier
 
 X_all, y_all, X_test, y_test, data = load_images()
-X_test, y_test = draw_samples(X_test, y_test, 2000, random_state=0)
+X_test, y_test = draw_samples(X_test, y_test, 1000, random_state=0)
 
 network = ConvNetClassifier(n_filters=(8, 16), batch_norm=False, max_iter=1, random_state=0).fit(X_all[:100], y_all[:100])
 print(f"{data}, {X_all.shape[1]} x {X_all.shape[2]} pixels")

@@ -4,10 +4,16 @@ No import of the package here, so that a process that is to end ends soon."""
 
 import ctypes
 import mmap
+from functools import cache
 
 import numpy as np
 
 SIDES = np.random.default_rng(0)
+
+
+@cache
+def c_library():
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def between_fences(n_bytes, ends_at_one=None):
@@ -16,9 +22,8 @@ def between_fences(n_bytes, ends_at_one=None):
     n_pages = -(-max(1, n_bytes) // page)
     block = mmap.mmap(-1, (n_pages + 2) * page)
     address = ctypes.addressof(ctypes.c_char.from_buffer(block))
-    libc = ctypes.CDLL(None, use_errno=True)
     for fence in (address, address + (n_pages + 1) * page):
-        if libc.mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) != 0:
+        if c_library().mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) != 0:
             raise OSError(ctypes.get_errno(), "mprotect")
     ends_at_one = SIDES.random() < 0.5 if ends_at_one is None else ends_at_one
     start = n_pages * page - n_bytes if ends_at_one else 0
