@@ -18,7 +18,7 @@ cdef extern from "progress.h" nogil:
 
 cpdef enum:
     SHARE_WORK = 100000         # multiply-adds below which a share is not worth the wait for it
-    THREAD_WORK = 2000000       # multiply-adds of all layers together that are worth one thread more
+    THREAD_WORK = 3000000       # multiplications of all layers together that are worth one thread more
 
 
 cdef inline bint runs_in_bands(const Network* network) noexcept nogil:
@@ -58,6 +58,15 @@ cdef inline Py_ssize_t pieces_of_layer(const Network* network, const Layer* laye
     return network.n_samples * bands_of_sample(layer)
 
 
+cdef Py_ssize_t multiplications(const Network* network) noexcept nogil:
+    """Of one sample: Winograd's algorithm has 4 where the others have 9, and weights to transform that threads would share."""
+    cdef Py_ssize_t k, saved = 0
+    for k in range(network.arena.n_layers):
+        if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
+            saved += work_of(&network.layers[k])
+    return network.arena.work - saved * 5 // 9
+
+
 cdef int useful_threads(const Network* network) noexcept nogil:
     """As many threads, of those that may be, as are worth what they cost."""
     cdef Py_ssize_t work = network.n_samples * network.arena.work
@@ -65,7 +74,7 @@ cdef int useful_threads(const Network* network) noexcept nogil:
     if work < SERIAL_WORK:
         return 1
     if runs_in_bands(network):
-        n_threads = min(n_threads, max(network.n_samples, work // THREAD_WORK))
+        n_threads = min(n_threads, max(network.n_samples, network.n_samples * multiplications(network) // THREAD_WORK))
     return <int> n_threads
 
 
