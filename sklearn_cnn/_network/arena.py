@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.algorithms import ALIGNMENT, aligned
+from sklearn_cnn._network.records import dtype_of
 
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
 CHUNK_WORK = 2_000_000  # multiply-adds that are worth a chunk
@@ -15,11 +16,6 @@ PREDICTION_SAMPLES, PREDICTION_NUMBERS = 1024, 1 << 22  # of one call that predi
 SLICE_NUMBERS = 1 << 26  # numbers of the samples that are trained on at once: some thousand small images
 TOGETHER_SAMPLES, TOGETHER_NUMBERS = 8, 1 << 15  # samples that go from layer to layer together: their values stay in the cache
 TOGETHER_LOCAL = 256  # samples for which the weights of a locally connected block are read once
-
-
-@lru_cache(maxsize=1)
-def _arena_dtype():
-    return np.asarray(_kernels.kernels().arena_format()).dtype
 
 
 @lru_cache(maxsize=256)
@@ -82,7 +78,7 @@ def build_arena(plan, capacity, n_threads, training):
     in_scratch_at = aligned(_n_scratch(plan, training) + ALIGNMENT)
     n_together = _n_together(plan, capacity)
     scratch = in_scratch_at + aligned(n_together * totals["in_scratch"])
-    arena = np.zeros(1, dtype=_arena_dtype())
+    arena = np.zeros(1, dtype=dtype_of("arena"))
     fields = {
         "capacity": capacity,
         "n_threads": n_threads,

@@ -5,7 +5,7 @@ Here alone meet a layer's description and what the kernels want to know of it. T
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class RecordBuilder:
         self.output_shapes.append(self.shape)
 
     def _add_part(self, layer):
-        record = dict.fromkeys(_record_dtype().names, 0)
+        record = dict.fromkeys(dtype_of("layer").names, 0)
         rows, columns, channels = self.shape
         record.update(rows=rows, columns=columns, channels=channels, map_at=-1, transformed_at=-1)
         if self.records and isinstance(layer, (ConvolutionBlock, PoolingLayer)) and not self.is_local:
@@ -356,7 +356,7 @@ class RecordBuilder:
             record["band_at"] = totals["padded"]
             record["padded_gradient_at"] = totals["padded"] + totals["frames"]
             record["entries_at"] = record["padded_gradient_at"] + totals["padded_gradient"]
-        records = np.array([tuple(record.values()) for record in self.records], dtype=_record_dtype())
+        records = np.array([tuple(record.values()) for record in self.records], dtype=dtype_of("layer"))
         runs = np.concatenate([np.empty((0, 3), dtype=np.int64), *self.runs])
         for array in (records, runs):
             array.flags.writeable = False
@@ -366,15 +366,11 @@ class RecordBuilder:
             "n_outputs": math.prod(self.shape), "n_parameters": sum(math.prod(block.shape) for block in self.blocks),
             "parameter_size": self.parameters, "statistics": tuple(self.statistics),
             "statistics_size": self.statistics_size, "records": records,
-            "runs": np.ascontiguousarray(runs).view(_run_dtype()).reshape(-1), "totals": totals,
+            "runs": np.ascontiguousarray(runs).view(dtype_of("run")).reshape(-1), "totals": totals,
         }  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _record_dtype():
-    return np.asarray(_kernel_names.layer_format()).dtype
-
-
-@lru_cache(maxsize=1)
-def _run_dtype():
-    return np.asarray(_kernel_names.run_format()).dtype
+@cache
+def dtype_of(record):
+    """Return the dtype of a "layer", a "run" or an "arena", as the kernels know them; reading one takes a millisecond."""
+    return np.asarray(getattr(_kernel_names, f"{record}_format")()).dtype
