@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from copies import build, output_of, python_in, run_tests
+from copies import build, failures_of, output_of, python_in
 
 from sklearn_cnn import _kernels
 
@@ -34,20 +34,16 @@ def main():
     parser.add_argument("--only", choices=BUILDS, nargs="+", default=list(BUILDS))
     parser.add_argument("--tests", nargs="*", default=TESTS)
     arguments, more = parser.parse_known_args()
-    n_failed = 0
+    failures = []
     for name in arguments.only:
         compiler, levels = BUILDS[name]
         copy = build(arguments.build.resolve() / name, levels=levels, compiler=compiler)
         _, description = output_of([sys.executable, "-P", "-c", DESCRIBE], python_in(copy))
         print(f"{name}: levels, and whether they have OpenMP: {description.strip()}", flush=True)
         tests = [*arguments.tests, OF_ALL_LEVELS] if levels == _kernels.available_levels() else arguments.tests
-        for test in tests:
-            status, output = run_tests(copy, [test], options=more)
-            print(f"{name}, {test}: {(output.splitlines() or [''])[-1]}", flush=True)
-            if status != 0:
-                n_failed += 1
-                print(output[-6000:], flush=True)
-    return 1 if n_failed else 0
+        failures += failures_of(copy, tests, label=f"{name}, ", options=more)
+    print("\n\n".join(failures) or "all tests passed")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -172,3 +172,14 @@ def run_tests(folder, tests, *, options=(), python=sys.executable, timeout=None,
     """Run pytest on a copy; returns (status, output). Status 1 is that of tests that failed."""
     command = [python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", *options, *map(str, tests)]
     return output_of(command, python_in(folder, **environment), cwd=ROOT, timeout=timeout)
+
+
+def failures_of(folder, tests, *, label="", options=(), **environment):
+    """Run files of tests one after another, each with a line that says how it went; returns what those that failed have said."""
+    failures = []
+    for test in tests:
+        status, output = run_tests(folder, [test], options=options, **environment)
+        print(f"{label}{test}: {(output.splitlines() or [''])[-1]}", flush=True)
+        if status != 0:
+            failures.append(f"{label}{test}:\n{output[-6000:]}")
+    return failures

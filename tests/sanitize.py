@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from copies import LITTLE_OPTIMISED, ROOT, SWITCH, Mistake, build, output_of, python_in, run_tests
+from copies import LITTLE_OPTIMISED, ROOT, SWITCH, Mistake, build, failures_of, output_of, python_in
 
 from sklearn_cnn import _kernels
 
@@ -90,13 +90,7 @@ def sanitize(folder, levels, seed, n_cases, tests, more):
             failures.append(f"fits at level {level}:\n{output[-6000:]}")
     counts, failed = run_geometries(copy, seed, n_cases)
     print(f"geometries, seed {seed}: {counts}", flush=True)
-    failures += failed
-    for test in tests:
-        status, output = run_tests(copy, [test], options=more, **sanitizers())
-        print(f"{test}: {(output.splitlines() or [''])[-1]}", flush=True)
-        if status != 0:
-            failures.append(f"{test}:\n{output[-6000:]}")
-    return failures
+    return failures + failed + failures_of(copy, tests, options=more, **sanitizers())
 
 
 def main():
