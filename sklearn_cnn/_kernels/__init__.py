@@ -1,4 +1,4 @@
-"""The compiled levels: one module per instruction set and number type, and the choice among them.
+"""The compiled levels: a module per instruction set and number type (AVX-512 borrows float64), and the choice among them.
 
 ``SKLEARN_CNN_KERNELS=<level>`` forces a level, for instance to compare two or to rule one out.
 """
