@@ -31,8 +31,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help cross environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races memcheck \
-        compilers systems planted lint docs examples bench-smoke wheel dev clean
+.PHONY: help cross needs environments demo test test-oldest fuzz-state fuzz-arguments fuzz-geometry fault endurance sanitize races \
+        memcheck compilers systems planted mutate lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -40,7 +40,7 @@ help:
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
-	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, compilers, systems, planted"
+	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, compilers, systems, planted, mutate"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
 	@echo "make lint         ruff, cython-lint and mypy"
@@ -82,35 +82,46 @@ dist/wheel.stamp: .venv-tools/created.stamp $(SOURCES)
 	fi
 	@touch $@
 
-# $(call INSTALL,purpose,extras): the wheel's requirements where they are missing, then the wheel itself, also where one of the same
-# version is installed already.
-define INSTALL
-	@echo "installing sklearn_cnn$(2) into .venv-$(1)"
-	@$(call PIP,$(1)) "$$(echo $(CURDIR)/dist/*.whl)$(2)" $(3)
-	@$(call PIP,$(1)) --force-reinstall --no-deps dist/*.whl
+# What each environment needs of the tables of pyproject.toml: extras of the package, and groups for work on it.
+EXTRAS_demo := demo
+EXTRAS_test := test
+GROUPS_test := clusters
+EXTRAS_oldest := test
+OPTIONS_oldest := --constraint .venv-oldest/constraints.txt
+EXTRAS_builds := test
+GROUPS_builds := build
+EXTRAS_mutants := test
+GROUPS_mutants := mutation clusters
+EXTRAS_docs := examples
+GROUPS_docs := docs clusters
+NEEDS = $(shell $(PYTHON) -c 'import tomllib; table = tomllib.load(open("pyproject.toml", "rb")); extras = table["project"]["optional-dependencies"]; print(*map(repr, sum([extras[name] for name in "$(EXTRAS_$(1))".split()] + [table["dependency-groups"][name] for name in "$(GROUPS_$(1))".split()], table["project"]["dependencies"])))')
+PURPOSES := demo test oldest builds mutants docs
+
+# It does not wait for the wheel, so that it can be installed while kernels are compiled.
+$(PURPOSES:%=.venv-%/needs.stamp): .venv-%/needs.stamp: .venv-%/created.stamp pyproject.toml
+	@echo "installing into .venv-$* what sklearn_cnn needs there"
+	@$(call PIP,$*) $(call NEEDS,$*) $(OPTIONS_$*)
 	@touch $@
-endef
 
-.venv-demo/installed.stamp: .venv-demo/created.stamp dist/wheel.stamp
-	$(call INSTALL,demo,[demo])
+.venv-oldest/needs.stamp: .venv-oldest/constraints.txt
+.venv-oldest/constraints.txt: .venv-oldest/created.stamp pyproject.toml
+	@$(OLDEST) > $@
 
-.venv-test/installed.stamp: .venv-test/created.stamp dist/wheel.stamp
-	$(call INSTALL,test,[test],$(call GROUP,clusters))
+# The wheel itself, also where one of the same version is installed already.
+$(PURPOSES:%=.venv-%/installed.stamp): .venv-%/installed.stamp: .venv-%/needs.stamp dist/wheel.stamp
+	@echo "installing sklearn_cnn into .venv-$*"
+	@$(call PIP,$*) --force-reinstall --no-deps dist/*.whl
+	@touch $@
 
-.venv-oldest/installed.stamp: .venv-oldest/created.stamp dist/wheel.stamp
-	@$(OLDEST) > .venv-oldest/constraints.txt
-	$(call INSTALL,oldest,[test],--constraint .venv-oldest/constraints.txt)
-
-.venv-builds/installed.stamp: .venv-builds/created.stamp dist/wheel.stamp
-	$(call INSTALL,builds,[test],$(call GROUP,build))
-
-.venv-docs/installed.stamp: .venv-docs/created.stamp dist/wheel.stamp
-	$(call INSTALL,docs,[examples],$(call GROUP,docs) $(call GROUP,clusters))
-
+# As a user does: what it needs is what the wheel says.
 .venv-wheel/installed.stamp: .venv-wheel/created.stamp dist/wheel.stamp
-	$(call INSTALL,wheel)
+	@echo "installing sklearn_cnn into .venv-wheel"
+	@$(call PIP,wheel) dist/*.whl
+	@$(call PIP,wheel) --force-reinstall --no-deps dist/*.whl
+	@touch $@
 
-# All of them, for a run of everything: two at a time with  make --jobs 2 environments
+# For a run of everything: all that they need, beside the wheel, with  make --jobs 3 wheel needs cross
+needs: $(foreach purpose,demo test oldest docs,.venv-$(purpose)/needs.stamp) .venv-lint/installed.stamp
 environments: $(foreach purpose,demo test oldest docs lint,.venv-$(purpose)/installed.stamp)
 
 .venv-lint/installed.stamp: .venv-lint/created.stamp pyproject.toml
@@ -165,6 +176,9 @@ compilers: .venv-builds/installed.stamp
 planted: .venv-builds/installed.stamp
 	.venv-builds/bin/python tests/plant.py --build build/planted $(ARGS)
 
+mutate: .venv-mutants/installed.stamp
+	.venv-mutants/bin/python tests/mutate.py --build build/mutants $(ARGS)
+
 # All three say what they have to say before it fails. cython-lint looks for pycodestyle on the path.
 lint: .venv-lint/installed.stamp
 	@export PATH="$(CURDIR)/.venv-lint/bin:$$PATH"; status=0; for command in "ruff check ." "cython-lint sklearn_cnn" mypy; do \
@@ -212,6 +226,5 @@ dev: .venv-dev/created.stamp
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-builds .venv-oldest .venv-lint .venv-docs .venv-wheel .venv-tools .venv-cross .venv-dev build dist demo/output docs/_build \
-	       docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv-* build dist demo/output docs/_build docs/auto_examples docs/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
