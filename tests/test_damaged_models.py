@@ -92,6 +92,8 @@ def test_a_position_beyond_the_random_stream_does_not_end_the_interpreter(with_s
         ("parameters", np.zeros(192)),  # of the other type
         ("classes_", np.array([0, 1, 1])),
         ("classes_", np.array([2, 1, 0])),
+        ("classes_", np.array([0, 1])),
+        ("classes_", np.array([0, 1, 2, 3])),
         ("classes_", np.array([{}, [], None], dtype=object)),
         ("out_activation_", "logistic"),
         ("is_multilabel", 1),

@@ -392,3 +392,10 @@ def test_graphs_that_are_no_chains():
     model = chain((3, 10, 8), *FEATURES, ("Gemm", normal(5, 3)), "Sigmoid")
     with pytest.raises(ValueError, match="is for exclusive classes, but the model has 3 independent labels"):
         from_onnx(model, classes=[1, 2, 3])
+
+
+@pytest.mark.parametrize("target", [(0, 3, 80), (0, -3, -10, 8), (0, 3, 10, 8, 1), (0, 0, 10, 8), (0, 3, 10, 9)])
+def test_an_input_is_reshaped_to_images_alone(target):
+    nodes = ("Reshape", np.array(target)), convolution(4, 3), "Flatten", ("Gemm", normal(192, 3)), "Softmax"
+    with pytest.raises(ValueError, match="the input alone is reshaped, to images"):
+        from_onnx(chain((240,), *nodes))

@@ -139,7 +139,11 @@ def test_kernels_share_a_scale_around_zero(network):
 def test_kernels_of_deeper_blocks(network):
     kernels = network.kernels_[1]
     np.testing.assert_array_equal(KernelDisplay.from_estimator(network, block=-1).kernels, kernels.mean(axis=1))
-    np.testing.assert_array_equal(KernelDisplay.from_estimator(network, block=1, channel=2).kernels, kernels[:, 2])
+    display = KernelDisplay.from_estimator(network, block=1, channel=2)
+    np.testing.assert_array_equal(display.kernels, kernels[:, 2])
+    assert display.ax_.get_title().endswith(" (channel 2 of 4)")
+    assert KernelDisplay.from_estimator(network, block=1).ax_.get_title().endswith(" (mean of 4 channels)")
+    assert "channel" not in KernelDisplay.from_estimator(network, channel=0).ax_.get_title()
 
 
 def test_kernels_in_colour():

@@ -23,7 +23,7 @@ from sklearn_cnn._training.history import (
     entries,
 )
 from sklearn_cnn._training.listeners import BestEpoch, Listener, Patience, listen
-from sklearn_cnn._training.reports import BARS, ProgressBar, Report, report
+from sklearn_cnn._training.reports import BARS, ProgressBar, Report, duration, report
 from sklearn_cnn._training.schedules import LearningRate
 
 
@@ -271,3 +271,14 @@ def test_who_reports_follows_from_verbose_and_from_what_is_installed(monkeypatch
     assert len(listeners) == (expected is not None)
     for listener in listeners:
         assert type(listener) is Report is expected or listener._open_bar is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.00 s"), (1.234, "1.23 s"), (59.4, "59.40 s"), (59.994, "59.99 s"), (59.996, "1 min 0 s"), (60, "1 min 0 s"),
+        (61.6, "1 min 2 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 0 min"), (7384, "2 h 3 min"), (90_000, "25 h 0 min"),
+    ],
+)  # fmt: skip
+def test_durations(seconds, words):
+    assert duration(seconds) == words

@@ -279,3 +279,13 @@ def test_what_training_allocates_is_what_is_counted(small_slices):
         counted = sum(training_memory(plan, 500, 3, 4).values())
         assert counted == pytest.approx(allocated, rel=0.01, abs=20_000)
         assert trainer._workspace.numbers.nbytes < counted
+
+
+def test_a_machine_that_does_not_tell_its_memory_has_enough(monkeypatch):
+    told = memory.machine_memory()
+    assert 2**20 < told < 2**60
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert memory.machine_memory() == 2**40
+    monkeypatch.undo()
+    monkeypatch.setattr(memory.os, "sysconf_names", {})
+    assert memory.machine_memory() == 2**40
