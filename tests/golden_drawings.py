@@ -52,7 +52,7 @@ NINE = {
 }
 SIGNAL = {**FIELDS, "origins": [(0, 2), (0, -1)], "fields": [(1, 3), (1, 6)]}
 #: Name -> (display, how it is drawn)
-DRAWINGS = {
+CASES = {
     "four kernels": (KernelDisplay(numbers(4, 3, 3), title="kernels"), {}),
     "one kernel": (KernelDisplay(numbers(1, 5, 2)), {"colorbar": False}),
     "36 kernels": (KernelDisplay(numbers(36, 3, 3)), {}),
@@ -167,4 +167,4 @@ def described(display, options):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__, FILE, {name: described(*drawing) for name, drawing in DRAWINGS.items()}))
+    raise SystemExit(main(__doc__, FILE, {name: described(*drawing) for name, drawing in CASES.items()}))

@@ -26,7 +26,7 @@ def chain(*n_filters, units=(10,), **options):
 
 
 #: Name -> (layers, shape of an image, whether the gradient of the image is wanted)
-NETWORKS = {
+CASES = {
     **{row.name: ((row.layer,), row.input_shape, True) for row in LAYERS[::3]},
     **{f"{row.name}, first": ((row.layer,), row.input_shape, False) for row in LAYERS[1::6]},
     "A": (chain(32, 64, units=(128, 10)), (28, 28, 1), False),
@@ -71,4 +71,4 @@ def described(layers, input_shape, input_gradient):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__, FILE, {name: described(*network) for name, network in NETWORKS.items()}))
+    raise SystemExit(main(__doc__, FILE, {name: described(*network) for name, network in CASES.items()}))
