@@ -317,7 +317,10 @@ REFUSED = {
     ),
     "weights of shape (4, 2, 3, 3) do not fit 3 channels": (convolution(4, 2),),
     "windows are not padded": (convolution(4, 3), ("MaxPool", {**POOL, "pads": (1, 1, 1, 1)})),
-    "with ceil_mode=1 the last window would reach beyond": (convolution(4, 3, 4), ("MaxPool", {**POOL, "ceil_mode": 1})),
+    "with ceil_mode=1 the last window would reach beyond its 7 x 5 map": (
+        convolution(4, 3, 4),
+        ("MaxPool", {**POOL, "ceil_mode": 1}),
+    ),
     "it follows neither a convolution nor a dense layer, or another of its kind": (convolution(4, 3), "Relu", "Tanh"),
     "the order pooling, activation is not that of a block": (
         convolution(4, 3),

@@ -566,6 +566,7 @@ REFUSED = [
     (conv2d, (IMAGES, LOCAL), {}, ValueError, "use local2d"),
     (local2d, (IMAGES, KERNELS), {}, ValueError, "use conv2d"),
     (conv2d, (IMAGES, KERNELS[:, :2]), {}, ValueError, "kernels have 2 channels, but the images of X have 3"),
+    (conv2d, (IMAGES, np.ones((5, 2, 3, 3), np.float32)), {}, ValueError, "kernels have 2 channels, but the images of X have 3"),
     (conv2d, (IMAGES[:, :0], KERNELS), {}, ValueError, "its axis 'rows' is empty"),
     (conv2d, (IMAGES[:, :, :0], KERNELS), {}, ValueError, "its axis 'columns' is empty"),
     (conv2d, (IMAGES[..., :0], KERNELS[:, :0]), {}, ValueError, "its axis 'channels' is empty"),

@@ -256,12 +256,13 @@ def test_input_gradients_of_many_images_take_the_memory_of_a_slice(monkeypatch):
     [
         ({"hidden_layer_sizes": (3000,), "batch_norm": False}, 1 << 20, r"parameters, their .* DenseLayer\(n_units=3000"),
         ({"batch_size": 400}, 1 << 22, r"mini-batch of 400 samples, which batch normalisation needs all at once"),
+        ({"batch_norm": False, "n_jobs": 1, "n_filters": 3}, 1 << 16, "are the values of a few samples. Use smaller images"),
         ({"batch_norm": False, "n_jobs": 1}, 1 << 16, r"Training this network takes [\d,]+ bytes, and this machine has 65,536"),
     ],
 )
 def test_a_fit_that_the_machine_has_no_memory_for_is_refused(settings, n_bytes, message, monkeypatch):
     X, y = np.random.default_rng(0).random((400, 28, 28)), np.arange(400) % 3
-    network = ConvNetClassifier((8, 8), **{"max_iter": 1, **settings})
+    network = ConvNetClassifier(**{"n_filters": (8, 8), "max_iter": 1, **settings})
     monkeypatch.setattr(memory, "machine_memory", lambda: n_bytes)
     with pytest.raises(ValueError, match=message):
         network.fit(X, y)
