@@ -282,6 +282,7 @@ def test_receptive_field_of_a_unit(network):
     display = ReceptiveFieldDisplay.from_estimator(network, X[0], unit=(0, 0))
     assert display.names == [row["name"] for row in network.layer_table_[:-1]]
     assert (display.origins[-1], display.fields[-1]) == ((-3, -3), (10, 10))
+    assert display.ax_.get_title() == "What unit (0, 0) of block 1 (max pooling) sees"
     rectangle = display.patches_[-1]
     assert (*rectangle.get_xy(), rectangle.get_width(), rectangle.get_height()) == (-3.5, -3.5, 10, 10)
     assert display.ax_.get_xlim()[0] <= -3.5  # padding is in the picture
@@ -356,6 +357,13 @@ def test_a_pixel_has_the_mean_of_the_patches_that_cover_it():
     drops = OcclusionDisplay.from_estimator(Fake(), image, window=3, step=1, fill=0.0).drops
     rows, columns = np.maximum(3 - abs(np.arange(5) - 2), 0), np.maximum(3 - abs(np.arange(6) - 3), 0)
     np.testing.assert_allclose(drops, 0.75 * np.outer(rows, columns) / 9)
+
+
+@pytest.mark.parametrize(("side", "window"), [(2, 2), (9, 3), (13, 3), (14, 4), (20, 5)])
+def test_a_patch_is_a_quarter_of_the_image_but_three_pixels_at_least(side, window):
+    images = np.random.RandomState(0).standard_normal((12, side, side))
+    network = small_network(max_iter=1, pooling=None).fit(images, np.arange(12) % 2)
+    assert OcclusionDisplay.from_estimator(network, images[0], step=window).window == (window, window)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

@@ -10,7 +10,7 @@ from problems import gaussian_parameters
 from sklearn_cnn._network.layers import DenseLayer
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
-from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, train
+from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, diverged, train
 from sklearn_cnn._training.history import (
     LEARNING_RATE,
     LOSS,
@@ -282,3 +282,9 @@ def test_who_reports_follows_from_verbose_and_from_what_is_installed(monkeypatch
 )  # fmt: skip
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+def test_what_has_diverged_is_told_with_a_smaller_rate():
+    words = str(diverged(3, float("nan"), 0.5))
+    assert words.startswith("Training diverged in epoch 3: the loss is nan with a learning rate of 0.5.")
+    assert "learning_rate_init (for example 0.05)" in words
