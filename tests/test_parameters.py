@@ -67,7 +67,10 @@ EDGES = {
     "power_t": AT_LEAST_ZERO,
     "max_iter": COUNT,
     "shuffle": BOOLEAN,
-    "random_state": ([None, 0, 2**32 - 1, np.random.RandomState(0), np.random, np.int64(1)], [-1, 2**32, 2**32 + 1, 1.0, True, "0"]),
+    "random_state": (
+        [None, 0, 2**32 - 1, np.random.RandomState(0), np.random, np.int64(1)],
+        [-1, 2**32, 2**32 + 1, 1.0, True, "0"],
+    ),
     "tol": AT_LEAST_ZERO,
     "verbose": ([True, False, 0, 1, 10], [-1, 1.0, None, "yes"]),
     "warm_start": BOOLEAN,

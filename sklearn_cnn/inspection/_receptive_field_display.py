@@ -126,7 +126,7 @@ class ReceptiveFieldDisplay:
         for row, following in zip(table[-2::-1], table[:0:-1], strict=True):
             middle = np.add(origins[0], np.subtract(following["receptive_field"], 1) / 2)
             origins.insert(0, _origin(row, _unit_nearest(row, middle)))
-        place = f"{column_of_unit}" if rows == 1 else f"({row_of_unit}, {column_of_unit})"
+        place = f"{column_of_unit}" if image.shape[0] == 1 else f"({row_of_unit}, {column_of_unit})"
         display = cls(
             image,
             names=[row["name"] for row in table],
