@@ -89,6 +89,7 @@ CASES = {
     "versions of an image": (AugmentationDisplay(positive(6, 7, 1), positive(5, 6, 7, 1), title="versions"), {}),
     "versions of bytes": (AugmentationDisplay((255 * positive(6, 7, 3)).astype(np.uint8), 255 * positive(3, 6, 7, 3)), {}),
     "versions of numbers": (AugmentationDisplay(3 * numbers(6, 7, 3), 3 * numbers(3, 6, 7, 3)), {"n_columns": 2}),
+    "versions that are the same everywhere": (AugmentationDisplay(np.full((4, 4, 1), 2.0), np.full((2, 4, 4, 1), 2.0)), {}),
     "versions of a signal": (AugmentationDisplay(numbers(1, 20, 1), numbers(2, 1, 20, 1)), {}),
 }  # fmt: skip
 

@@ -252,3 +252,12 @@ def test_a_state_is_checked_again_only_when_an_entry_is_another(monkeypatch):
     assert len(calls) == 2
     network.fit(X, y).predict(X)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1])
+def test_every_seed_that_numpy_has_is_whole(seed):
+    X, y = bars()
+    network = small_network(early_stopping=True).fit(X, y)
+    assert fitted_state(pickle.loads(damaged_file(network, "split_seed", seed)))["split_seed"] == seed
+    with pytest.raises(ValueError, match="The fitted split_seed must be"):
+        pickle.loads(damaged_file(network, "split_seed", seed + 2**32))

@@ -357,6 +357,7 @@ REFUSED = {
     "the input alone is reshaped": (convolution(4, 3), ("Reshape", np.array([0, 4, 6, 8]))),
     "its axis has to be that of the classes": (*FEATURES, ("Gemm", normal(5, 4)), ("Softmax", {"axis": 0})),
     "its input is channels first, and it is for one that is flat": (convolution(4, 3), ("MatMul", normal(8, 3))),
+    "its input is flat, and it is for one that is channels first": ("Flatten", convolution(4, 3)),
     "its scores are multiplied by numbers that are not positive": (
         *FEATURES,
         ("Gemm", normal(5, 1)),
@@ -402,3 +403,11 @@ def test_an_input_is_reshaped_to_images_alone(target):
     nodes = ("Reshape", np.array(target)), convolution(4, 3), "Flatten", ("Gemm", normal(192, 3)), "Softmax"
     with pytest.raises(ValueError, match="the input alone is reshaped, to images"):
         from_onnx(chain((240,), *nodes))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 4, 5])
+def test_samples_and_channels_are_not_padded(axis):
+    pads = np.zeros(8, np.int64)
+    pads[axis] = 1
+    with pytest.raises(ValueError, match="rows and columns of images are padded"):
+        from_onnx(chain((3, 10, 8), ("Pad", pads), convolution(4, 3), "Flatten", ("Gemm", normal(192, 3)), "Softmax"))
