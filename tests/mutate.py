@@ -6,10 +6,10 @@ tests notice comes with its interval of 95 % (Wilson 1927, "Probable inference, 
 inference").
 
 A change that Python can't compile is none. First all tests run once while coverage.py writes down which test reaches which line.
-A change is then shown to the tests that reach its line, quick ones first and one of every function before the second of any,
-until they have taken ``--seconds``. A line that is run at import is shown to all tests that reach its module. Whatever has
-failed has to pass on the same copy without the change, or it has noticed nothing. Annotations are left out: nothing computes
-with them.
+A change is then shown to the tests that reach its line, quick ones first, until they have taken ``--seconds``; the n-th case of a
+function counts as n times as slow, so that many functions have their say. A line that is run at import is shown to all tests
+that reach its module. Whatever has failed has to pass on the same copy without the change, or it has noticed nothing.
+Annotations are left out: nothing computes with them.
 
     python tests/mutate.py --build build/mutants --sample 300 --seed 7
     python tests/mutate.py --build build/mutants --only _training/epochs.py:core/NumberReplacer:12        replays one, as printed
@@ -163,10 +163,10 @@ class Reach:
         of_function = {}
         for test in sorted(reached & self.seconds.keys(), key=lambda test: (self.seconds[test], test)):
             of_function.setdefault(test.split("[")[0], []).append(test)
-        turns = sorted((turn, self.seconds[test], test) for tests in of_function.values() for turn, test in enumerate(tests))
+        turns = [(n * self.seconds[test], test) for tests in of_function.values() for n, test in enumerate(tests, 1)]
         chosen, total = [], 0.0
-        for _, seconds, test in turns:
-            total += seconds
+        for _, test in sorted(turns):
+            total += self.seconds[test]
             if chosen and total > budget:
                 break
             chosen.append(test)
