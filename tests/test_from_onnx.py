@@ -150,6 +150,14 @@ NETWORKS = {
         ("Gemm", normal(6, 3)),
         "Softmax",
     ),
+    "variances below our epsilon": (
+        convolution(4, 3),
+        ("BatchNormalization", 1e-3 * normal(4), normal(4), normal(4), np.full(4, 1e-7, np.float32), {"epsilon": 1e-7}),
+        "Relu",
+        "Flatten",
+        ("Gemm", 0.1 * normal(192, 3)),
+        "Softmax",
+    ),
     "normalised after the maximum": (
         convolution(4, 3),
         ("MaxPool", POOL),

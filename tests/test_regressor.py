@@ -293,3 +293,18 @@ def test_skops_finds_one_foreign_type():
     restored = io.loads(file, trusted=foreign)
     assert restored.predict(X).tobytes() == network.predict(X).tobytes()
     assert restored.partial_fit(X, y).loss_ == network.partial_fit(X, y).loss_
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,)], ids=str)
+def test_a_scoring_function_gets_targets_as_predict_gives_them(shape):
+    X, y = bars()
+    y = np.broadcast_to(y.reshape(-1, *[1] * len(shape)), (len(y), *shape)).astype(float)
+    seen = []
+
+    def scoring(estimator, X, y):
+        seen.append((estimator.predict(X).shape, y.shape))
+        return 0.0
+
+    with warnings.catch_warnings(action="ignore"):
+        ConvNetRegressor(2, max_iter=1, scoring=scoring, random_state=0).fit(X[:30], y[:30], X_val=X[30:], y_val=y[30:])
+    assert seen == [((30,) if shape != (2,) else (30, 2),) * 2]

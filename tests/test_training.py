@@ -670,3 +670,13 @@ def test_divergence_is_an_error(parameters):
     with pytest.raises(ValueError, match=r"diverged in epoch \d+: the loss is .* learning rate of .*smaller learning_rate_init"):
         network.fit(X, y)
     assert snapshot(network)[1] is before
+
+
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "several labels"])
+def test_a_validation_score_is_what_score_gives(kind):
+    X, y = bars()
+    y = {"two classes": y % 2, "three classes": y, "several labels": np.stack([y == 0, y == 1], axis=1).astype(int)}[kind]
+    network = small_network(max_iter=3, early_stopping=False).fit(X[:30], y[:30], X_val=X[30:], y_val=y[30:])
+    score = network.score(X[30:], y[30:])
+    assert network.validation_scores_[-1] == pytest.approx(score)
+    assert 0 < score < 1  # neither all nor nothing would show what is wrong
