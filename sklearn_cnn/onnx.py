@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn._classifier import ConvNetClassifier
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._onnx.assembling import assemble
 from sklearn_cnn._onnx.graph import ML_DOMAIN, Graph, require_onnx, tensor_type
 from sklearn_cnn._onnx.models import described, own_network, write_estimator
@@ -148,7 +149,7 @@ def checked_input_shape(estimator, input_shape):
     given = tuple(np.asarray(input_shape, dtype=object).ravel().tolist())
     if given not in list(shapes):
         words = " or ".join(map(str, shapes))
-        raise ValueError(f"input_shape={input_shape!r} is not valid: a sample of this network is {words}.")
+        raise ValueError(f"input_shape={shown(input_shape)} is not valid: a sample of this network is {words}.")
     return next(shape for shape in shapes if shape == given)
 
 

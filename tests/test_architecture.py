@@ -33,7 +33,7 @@ FACES = {
     "_transformer": ("_onnx", "_estimator"),
     "functional": ("_network", "_kernels"),
     "inspection": ("_estimator",),
-    "onnx": ("_classifier", "_regressor", "_onnx", "_version"),
+    "onnx": ("_classifier", "_regressor", "_onnx", "_network", "_version"),
     "_show_versions": ("_kernels",),
     "__init__": ("_augmentation", "_checkpoint", "_classifier", "_regressor", "_show_versions", "_transformer", "_version"),
 }

@@ -168,3 +168,18 @@ def test_rows_beyond_two_and_four_gibibytes_are_read_where_they_are(tmp_path, le
     assert trained(X, rows) == trained(near, np.arange(3))
     X[rows[1]] = 0
     assert trained(X, rows) != trained(near, np.arange(3))
+
+
+def test_an_argument_that_holds_itself_is_refused_in_words():
+    """Fuzzing has found these three: an endless value has no end in a message either."""
+    endless = deep()
+    X, y = bars()
+    network = small_network().fit(X, y)
+    with pytest.raises(TypeError, match=r"block must be an integer, but it is \[\[\[\["):
+        network.feature_maps(X[:1], endless)
+    with pytest.raises(TypeError, match=r"value=\[\[\[.* is not a real number"):
+        functional.pad(X[..., None], 1, value=endless)
+    onnx = pytest.importorskip("sklearn_cnn.onnx")
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match=r"input_shape=\[\[\[.* is not valid"):
+        onnx.to_onnx(network, input_shape=endless)

@@ -380,7 +380,7 @@ def check_map(plan, block, stage):
 def check_block(block, n_blocks):
     """Return the number of a block counted from 0; negative ones count from the end."""
     if isinstance(block, bool) or not isinstance(block, Integral):
-        raise TypeError(f"block must be an integer, but it is {block!r}.")
+        raise TypeError(f"block must be an integer, but it is {shown(block)}.")
     block = int(block)
     if not -n_blocks <= block < n_blocks:
         raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
@@ -390,7 +390,7 @@ def check_block(block, n_blocks):
 def check_stage(stage):
     """Refuse what is no stage of a block."""
     if not isinstance(stage, str) or stage not in ("conv", "pool"):
-        raise ValueError(f"stage={stage!r} must be 'conv', the map after the activation, or 'pool', after the pooling.")
+        raise ValueError(f"stage={shown(stage)} must be 'conv', the map after the activation, or 'pool', after the pooling.")
 
 
 def check_layer(estimator, layer):

@@ -74,9 +74,9 @@ def pad(X: ArrayLike, padding: Padding, mode: str = "zeros", value: SupportsFloa
     if isinstance(padding, str):
         raise ValueError(f"padding={padding!r}: there is no kernel to fit. Give integers, as in padding=1.")
     if not isinstance(value, numbers.Real):
-        raise TypeError(f"value={value!r} is not a real number.")
+        raise TypeError(f"value={shown(value)} is not a real number.")
     if mode != "constant" and value != 0:
-        raise ValueError(f"value={value!r} is used with mode='constant' only, not with {mode!r}.")
+        raise ValueError(f"value={shown(value)} is used with mode='constant' only, not with {mode!r}.")
     padding = sides(padding, X.shape[1:3], (1, 1), (1, 1))
     block = ConvolutionBlock(1, (1, 1), padding=padding, padding_mode="reflect" if mode == "reflect" else "zeros")
     return _padded(build_plan((block,), X.shape[1:]), X, value)
