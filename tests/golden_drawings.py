@@ -136,7 +136,7 @@ def described_axes(ax):
     return {
         "words": [ax.get_title(), ax.get_xlabel(), ax.get_ylabel()],
         "title": [ax.title.get_fontsize(), colour_of(ax.title.get_color())],
-        "limits": [*ax.get_xlim(), *ax.get_ylim()] if ax.get_autoscale_on() is False or ax.images else None,
+        "limits": [*ax.get_xlim(), *ax.get_ylim()] if not ax.get_autoscale_on() or ax.images else None,
         "scales": [ax.get_xscale(), ax.get_yscale()],
         "aspect": ax.get_aspect(),
         "is on": ax.axison,
@@ -155,13 +155,13 @@ def described(display, options):
     """All of a figure that this package decides on, as lists, numbers and words."""
     display.plot(**options)
     figure = display.figure_
-    bars = [getattr(display, "colorbar_", None)]
-    axes = [ax for ax in figure.axes if ax not in [bar.ax for bar in bars if bar is not None]]
+    bars = [bar for bar in [getattr(display, "colorbar_", None)] if bar is not None]
+    axes = [ax for ax in figure.axes if ax not in [bar.ax for bar in bars]]
     whole = {
         "size": list(figure.get_size_inches()),
         "axes": [described_axes(ax) for ax in axes],
         "bars": [[bar.ax.get_ylabel(), colour_of(bar.ax.yaxis.label.get_color()), list(bar.mappable.get_clim()),
-                  bar.mappable.get_cmap().name, bar.outline.get_visible()] for bar in bars if bar is not None],
+                  bar.mappable.get_cmap().name, bar.outline.get_visible()] for bar in bars],
     }  # fmt: skip
     plt.close(figure)
     return plain(whole)

@@ -22,7 +22,6 @@ import json
 import math
 import os
 import random
-import subprocess
 import sys
 import time
 import xml.etree.ElementTree as xml
@@ -33,7 +32,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from copies import ROOT, Change, copy_with_compiled, run_tests
-from plant import failed_tests
+from plant import failed_tests, failing_without, what_happens
 
 PACKAGE = ROOT / "sklearn_cnn"
 JOBS = int(os.environ.get("JOBS", "2"))
@@ -176,17 +175,6 @@ class Reach:
 # -------------------------------------------------------------------------------------------------------------------- runs
 
 
-def noticed_by(copy, mutant, tests, budget):
-    """Return the first test that fails, or what else has happened; nothing if nobody has noticed."""
-    if not tests:
-        return []
-    try:
-        status, output = run_tests(copy, tests, options=["-x", "-rfE"], timeout=60 + 5 * budget)
-    except subprocess.TimeoutExpired:
-        return ["nothing came back"]
-    return [] if status == 0 else failed_tests(output) or [f"the process ended with {status}"]
-
-
 def judge(folder, mutants, reach, budget):
     """Show every change to its tests, several at a time, each in a copy of its own; returns who has noticed what."""
     copies = SimpleQueue()
@@ -196,7 +184,8 @@ def judge(folder, mutants, reach, budget):
     def judged(mutant):
         own = copies.get()
         try:
-            found = noticed_by(copy_with_compiled(own, [mutant.change()]), mutant, reach.tests_of(mutant, budget), budget)
+            copy, tests = copy_with_compiled(own, [mutant.change()]), reach.tests_of(mutant, budget)
+            found = what_happens(copy, tests, 60 + 5 * budget) if tests else []  # without a name pytest would run them all
         finally:
             copies.put(own)
         head = f"{'noticed ' if found else 'SURVIVED'}  {mutant.name}  line {mutant.line}  {(found or [''])[0]}"
@@ -205,13 +194,6 @@ def judge(folder, mutants, reach, budget):
 
     with ThreadPoolExecutor(JOBS) as pool:
         return dict(zip(mutants, pool.map(judged, mutants), strict=True))
-
-
-def failing_without(copy, found):
-    """Which of the tests that have noticed something fail on a copy without a change, too."""
-    real = sorted({test for tests in found.values() for test in tests if test.startswith("tests/")})
-    _, output = run_tests(copy, real, options=["-rfE", "--numprocesses", str(JOBS)]) if real else (0, "")
-    return set(failed_tests(output))
 
 
 def interval(n_noticed, n):

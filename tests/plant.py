@@ -62,15 +62,20 @@ def failed_tests(output):
     return re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", output, flags=re.MULTILINE)
 
 
-def noticed_by(copy, mistake, **environment):
-    """Return the tests that fail, or what else has happened; nothing if nobody has noticed."""
+def what_happens(copy, tests, seconds, **environment):
+    """Run tests up to the first that fails; return that, or what else has happened, or nothing."""
     try:
-        status, output = run_tests(copy, mistake.test_files(), options=["-x", "-rfE"], timeout=SECONDS, **environment)
+        status, output = run_tests(copy, tests, options=["-x", "-rfE"], timeout=seconds, **environment)
     except subprocess.TimeoutExpired:
-        return [f"nothing came back within {SECONDS} s"]
+        return [f"nothing came back within {seconds} s"]
     if status == 0:
         return []
     return failed_tests(output) or [f"the process ended with {status}"]
+
+
+def noticed_by(copy, mistake, **environment):
+    """Return the tests that fail, or what else has happened; nothing if nobody has noticed."""
+    return what_happens(copy, mistake.test_files(), SECONDS, **environment)
 
 
 def failing_without(copy, found, **environment):

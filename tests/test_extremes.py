@@ -170,7 +170,7 @@ def test_rows_beyond_two_and_four_gibibytes_are_read_where_they_are(tmp_path, le
     assert trained(X, rows) != trained(near, np.arange(3))
 
 
-def test_an_argument_that_holds_itself_is_refused_in_words():
+def test_an_argument_without_an_end_is_refused_in_words():
     """Fuzzing has found these three: an endless value has no end in a message either."""
     endless = deep()
     X, y = bars()
