@@ -9,6 +9,9 @@ PYTHON ?= python3
 ARGS ?=
 # How many processes run the tests, the examples and the code of the pages.
 JOBS ?= 2
+# Each of them computes on one thread, because they share the processors: with more, threads of one would wait for those of the
+# others. What tests threads asks for them. Empty if JOBS is 1.
+ONE_THREAD := $(if $(filter-out 1,$(JOBS)),OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1)
 # Where `make demo` takes its images from: empty (look in the usual place), "digits", or a folder with Fashion-MNIST's four files.
 DATA ?=
 
@@ -136,13 +139,13 @@ demo: .venv-demo/installed.stamp
 
 # From inside the environment and with -P: the folder sklearn_cnn/ here has no compiled modules and must not be imported.
 test: .venv-test/installed.stamp
-	cd .venv-test && bin/python -P -m pytest --numprocesses $(JOBS) ../tests $(ARGS)
+	cd .venv-test && $(ONE_THREAD) bin/python -P -m pytest --numprocesses $(JOBS) ../tests $(ARGS)
 
 # What touches scikit-learn, NumPy, SciPy, joblib and pandas; kernels and plans do not depend on their versions.
 OLDEST_TESTS := attributes classifier model_selection outputs pickling regressor sklearn_checks summary transformer
 
 test-oldest: .venv-oldest/installed.stamp
-	cd .venv-oldest && bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
+	cd .venv-oldest && $(ONE_THREAD) bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
 
 fuzz-state: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_state.py $(ARGS)
@@ -205,8 +208,8 @@ examples: .venv-docs/installed.stamp
 
 # Every number in the pages first, then the pages, then their links; Sphinx runs the examples, and a warning is an error.
 docs: .venv-docs/installed.stamp
-	cd .venv-docs && ls ../docs/*.rst ../docs/guide/*.rst | xargs -P $(JOBS) -n 8 bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE
-	.venv-docs/bin/python -P -m sphinx --quiet -W --keep-going -b html docs docs/_build/html $(ARGS)
+	cd .venv-docs && ls ../docs/*.rst ../docs/guide/*.rst | $(ONE_THREAD) xargs -P $(JOBS) -n 8 bin/python -P -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE
+	$(ONE_THREAD) .venv-docs/bin/python -P -m sphinx --quiet -W --keep-going -b html docs docs/_build/html $(ARGS)
 	.venv-docs/bin/python docs/links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sklearn_cnn._estimator.base import BaseConvNet
-from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, shown
 from sklearn_cnn._estimator.saving import Destination
 
 
@@ -52,11 +52,12 @@ class Checkpoint(Destination):
     def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
         if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or os.fspath(path) == "":
             raise InvalidParameterError(
-                f"path={path!r} is not valid for Checkpoint: it must be the path of a file; for example path='fit.checkpoint'."
+                f"path={shown(path)} is not valid for Checkpoint: it must be the path of a file; for example "
+                "path='fit.checkpoint'."
             )
         if not is_integer(every, 1):
             raise InvalidParameterError(
-                f"every={every!r} is not valid for Checkpoint: it must be an integer of at least 1; for example every=1."
+                f"every={shown(every)} is not valid for Checkpoint: it must be an integer of at least 1; for example every=1."
             )
         self.path = os.fspath(path)
         self.every = every

@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_cnn._estimator.parameters import shown
 from sklearn_cnn._estimator.state import damaged
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._onnx.support import OnnxSupport
@@ -181,7 +182,7 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
         """Refuse what can be refused before training."""
         if not hasattr(self.estimator, "_layer_values"):
             raise TypeError(
-                f"estimator={self.estimator!r} is no convolutional network; pass a ConvNetClassifier or a ConvNetRegressor."
+                f"estimator={shown(self.estimator)} is no convolutional network; pass a ConvNetClassifier or a ConvNetRegressor."
             )
         if self.prefit:
             check_is_fitted(self.estimator, msg="prefit=True needs an estimator that is fitted already: call its fit before.")

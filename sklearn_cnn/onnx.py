@@ -96,7 +96,7 @@ def to_onnx(
     onnx = require_onnx("to_onnx")
     dtype = checked_dtype(dtype)
     if not isinstance(zipmap, bool) and zipmap != "columns":
-        raise ValueError(f"zipmap={zipmap!r} is not valid: it must be True, False or 'columns'.")
+        raise ValueError(f"zipmap={shown(zipmap)} is not valid: it must be True, False or 'columns'.")
     shape = checked_input_shape(estimator, input_shape)
     graph = Graph()
     outputs = write_estimator(graph, estimator, "X", dtype, with_scaling=bool(with_scaling), zipmap=zipmap)
@@ -128,7 +128,7 @@ def checked_dtype(dtype):
     except TypeError:
         name = None
     if dtype is None or name not in INPUT_TYPES:
-        raise ValueError(f"dtype={dtype!r} is not valid: it must be one of {', '.join(INPUT_TYPES)}.")
+        raise ValueError(f"dtype={shown(dtype)} is not valid: it must be one of {', '.join(INPUT_TYPES)}.")
     return np.dtype(dtype)
 
 
@@ -136,7 +136,7 @@ def checked_input_shape(estimator, input_shape):
     """Return the shape of a sample of the model's input."""
     if not hasattr(estimator, "onnx_converter"):
         raise TypeError(
-            f"estimator={estimator!r} is no network of this package: pass a ConvNetClassifier, ConvNetRegressor or "
+            f"estimator={shown(estimator)} is no network of this package: pass a ConvNetClassifier, ConvNetRegressor or "
             "ConvNetTransformer; of a search its best_estimator_. skl2onnx writes a Pipeline that holds one."
         )
     network = own_network(estimator)[0]

@@ -20,7 +20,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parent
-N_NETWORKS = 150
+N_NETWORKS = 100
 
 
 def use_fences(module):

@@ -8,7 +8,7 @@ from images import bars, fitted_arrays, small_network
 from problems import each_level, gaussian_parameters
 from scipy import sparse
 
-from sklearn_cnn import ConvNetRegressor, ImageAugmentation, functional
+from sklearn_cnn import Checkpoint, ConvNetRegressor, ConvNetTransformer, ImageAugmentation, functional
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
@@ -183,3 +183,21 @@ def test_an_argument_without_an_end_is_refused_in_words():
     pytest.importorskip("onnx")
     with pytest.raises(ValueError, match=r"input_shape=\[\[\[.* is not valid"):
         onnx.to_onnx(network, input_shape=endless)
+
+
+def test_every_message_ends_where_its_argument_does_not(tmp_path):
+    endless = deep()
+    X, y = bars()
+    network = small_network().fit(X, y)
+    refusals = [
+        (lambda: functional.parameter_count(kernel_size=endless, n_inputs=3), "kernel_size"),
+        (lambda: functional.cross_correlate([1, 2, 3], [1], stride=endless), "stride"),
+        (lambda: Checkpoint(endless), "path"),
+        (lambda: Checkpoint(tmp_path / "a", every=endless), "every"),
+        (lambda: small_network().fit(X, y, checkpoint=endless), "checkpoint"),
+        (lambda: ConvNetTransformer(endless).fit(X, y), "estimator"),
+        (lambda: ConvNetTransformer(network, layer=endless).fit(X, y), "layer"),
+    ]
+    for refusal, name in refusals:
+        with pytest.raises((TypeError, ValueError), match=rf"{name}(=| .* it is )\[\[\["):
+            refusal()

@@ -12,6 +12,7 @@ from sklearn_cnn._estimator.parameters import (
     plain_augmentation,
 )
 from sklearn_cnn._estimator.validation import check_X
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling
 
@@ -46,7 +47,7 @@ def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(
     check_rules(augmentation, AUGMENTATION_RULES)
     for epoch in epochs:
         if not is_integer(epoch, 1):
-            message = f"epoch={epoch!r} is not valid: it must be an integer of at least 1; for example epoch=1."
+            message = f"epoch={shown(epoch)} is not valid: it must be an integer of at least 1; for example epoch=1."
             raise InvalidParameterError(message)
     X, image_shape, _ = check_X(augmentation, X)
     shape = resolve_input_shape(input_shape, image_shape, X.shape[1])

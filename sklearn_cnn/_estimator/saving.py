@@ -19,6 +19,7 @@ from sklearn_cnn._estimator.state import (
 )
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, default_level
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.files import read_whole, write_whole
 from sklearn_cnn._training.listeners import Listener
 from sklearn_cnn._training.state import restore_solver, solver_state
@@ -83,7 +84,7 @@ def saving_to(checkpoint, callbacks):
         path, every = checkpoint.path, checkpoint.every
     if not isinstance(path, str) or path == "":
         raise InvalidParameterError(
-            f"checkpoint={checkpoint!r} is not valid: it must be None, the path of a file or a Checkpoint; for example "
+            f"checkpoint={shown(checkpoint)} is not valid: it must be None, the path of a file or a Checkpoint; for example "
             "checkpoint='fit.checkpoint'."
         )
     folder = os.path.dirname(os.path.abspath(path))

@@ -7,6 +7,7 @@ from numbers import Real
 from sklearn.metrics import check_scoring
 
 from sklearn_cnn._estimator.validation import unpublished_twin
+from sklearn_cnn._network.words import shown
 
 
 def build_score(estimator, watched):
@@ -46,8 +47,8 @@ def build_score(estimator, watched):
         found = scorer(fitted_twin(estimator, fitted), X, watched.target.y, **weights)
         if not isinstance(found, Real) or not math.isfinite(found):
             raise ValueError(
-                f"scoring={estimator.scoring!r} returned {found!r} on the validation data, but it has to be a finite number. "
-                "Choose another scorer, or validation data that it is defined for."
+                f"scoring={estimator.scoring!r} returned {shown(found)} on the validation data, but it has to be a finite "
+                "number. Choose another scorer, or validation data that it is defined for."
             )
         return float(found)
 

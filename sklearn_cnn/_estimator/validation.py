@@ -409,10 +409,12 @@ def check_layer(estimator, layer):
         Number of the row, counted from 0, and the row.
     """
     if isinstance(layer, bool) or not isinstance(layer, str | Integral):
-        raise TypeError(f"layer must be the number or the name of a layer, but it is {layer!r}; for example layer=-1.")
+        raise TypeError(f"layer must be the number or the name of a layer, but it is {shown(layer)}; for example layer=-1.")
     *rows, _ = estimator.layer_table_
     names = [row["name"] for row in rows]
     if layer not in (names if isinstance(layer, str) else range(-len(names), len(names))):
-        raise ValueError(f"layer={layer!r} does not exist: the network has {dict(enumerate(names))}, counted from the end, too.")
+        raise ValueError(
+            f"layer={shown(layer)} does not exist: the network has {dict(enumerate(names))}, counted from the end, too."
+        )
     number = names.index(layer) if isinstance(layer, str) else int(layer) % len(names)
     return number, rows[number]

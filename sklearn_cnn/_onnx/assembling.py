@@ -11,6 +11,7 @@ from sklearn_cnn._estimator.labels import describe_classes
 from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._network.layers import PoolingLayer
 from sklearn_cnn._network.network import aligned_copy
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._onnx.layers import EPSILON
 from sklearn_cnn._onnx.nodes import refusal
 
@@ -161,11 +162,15 @@ def target_of(reader, output, classes):
     given = reader.classes if classes is None else np.asarray(classes)
     given = np.arange(n_classes) if given is None else given
     if given.shape != (n_classes,) or len(set(given.tolist())) != n_classes:
-        raise ValueError(f"classes={classes!r} has to name each of the {n_classes} classes of the model once, in their order.")
+        raise ValueError(
+            f"classes={shown(classes)} has to name each of the {n_classes} classes of the model once, in their order."
+        )
     order = np.argsort(given)
     if is_multilabel:
         if classes is not None:
-            raise ValueError(f"classes={classes!r} is for exclusive classes, but the model has {n_classes} independent labels.")
+            raise ValueError(
+                f"classes={shown(classes)} is for exclusive classes, but the model has {n_classes} independent labels."
+            )
     elif n_outputs == 2:
         arrays.update({name: arrays[name][..., order[1:]] - arrays[name][..., order[:1]] for name in ("weights", "bias")})
     elif n_outputs == 1:

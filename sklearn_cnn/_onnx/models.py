@@ -8,6 +8,7 @@ from sklearn.base import is_classifier
 from sklearn_cnn._estimator.fitted import fitted_network
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._network.layers import layers_up_to
+from sklearn_cnn._network.words import shown
 from sklearn_cnn._onnx.graph import ML_DOMAIN, tensor_type
 from sklearn_cnn._onnx.layers import write_layers
 
@@ -71,7 +72,7 @@ def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap
     if row is None and is_classifier(estimator):
         return write_classes(graph, value, fitted, dtype, zipmap, raw_scores)
     if zipmap is not False:
-        raise ValueError(f"zipmap={zipmap!r} is for classifiers; with a regressor or a transformer leave it out.")
+        raise ValueError(f"zipmap={shown(zipmap)} is for classifiers; with a regressor or a transformer leave it out.")
     if row is not None:
         return write_features(graph, value, is_flat, network.plan.n_outputs, dtype)
     return write_targets(graph, value, fitted, dtype)

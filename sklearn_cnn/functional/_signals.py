@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_cnn._network.words import shown
 from sklearn_cnn.functional._arguments import Padding, Size, check_axes, choice, is_sequence, real_arrays
 from sklearn_cnn.functional._convolution import conv2d
 
@@ -109,7 +110,7 @@ def cross_correlate(
 def _along_columns(name, value, rows):
     # A signal is an image of one row; only padding may be a pair (before, after).
     if name == "stride" and is_sequence(value):
-        raise ValueError(f"stride={value!r}: a signal has one axis. Give one integer.")
+        raise ValueError(f"stride={shown(value)}: a signal has one axis. Give one integer.")
     return (rows, value)
 
 

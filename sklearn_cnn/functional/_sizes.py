@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from sklearn_cnn._network import geometry
+from sklearn_cnn._network.words import shown
 from sklearn_cnn.functional._arguments import Padding, Size, check_window_fits, integer, is_sequence, pair, sides
 from sklearn_cnn.functional._padding import image_shape
 
@@ -191,8 +192,8 @@ def parameter_count(
     if (n_inputs is None) != (n_outputs is None) or (kernel_size is None) == (n_inputs is None):
         raise ValueError(
             "Give kernel_size for a convolution, kernel_size and map_shape for a locally connected layer, or n_inputs "
-            f"and n_outputs for a fully connected one, not kernel_size={kernel_size!r}, n_inputs={n_inputs!r}, "
-            f"n_outputs={n_outputs!r}."
+            f"and n_outputs for a fully connected one, not kernel_size={shown(kernel_size)}, n_inputs={shown(n_inputs)}, "
+            f"n_outputs={shown(n_outputs)}."
         )
     if kernel_size is None:
         if map_shape is not None or (n_filters, channels) != (1, 1):

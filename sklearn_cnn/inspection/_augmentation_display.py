@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.annotations import RandomState
 from sklearn_cnn._estimator.augmented import augmented_versions, versions_in_fit
+from sklearn_cnn._estimator.parameters import shown
 from sklearn_cnn.inspection._drawing import axes_to_draw_on, check_network, draw_tiles, grid_size, is_line, one_sample
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class AugmentationDisplay:
         n_samples = np.shape(X)[0]
         rows = np.arange(n_samples)[sample : sample + 1 or None]
         if len(rows) != 1:
-            raise ValueError(f"sample={sample!r} must be the number of one of the {n_samples} samples in X.")
+            raise ValueError(f"sample={shown(sample)} must be the number of one of the {n_samples} samples in X.")
         images, versions = augmented_versions(
             augmentation, X, input_shape=input_shape, rows=rows, epochs=range(1, n_versions + 1), random_state=random_state,
             scale_input=scale_input,

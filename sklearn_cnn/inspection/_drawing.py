@@ -5,6 +5,8 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_cnn._estimator.parameters import shown
+
 INK = "#333333"
 LABEL_ROOM = 0.24  # above each tile, in tile widths
 GAP = 0.12
@@ -123,7 +125,7 @@ def number_of(target, labels):
     """Return the number of a class or an output among its labels."""
     numbers = np.flatnonzero(labels == target)
     if len(numbers) != 1:
-        raise ValueError(f"target={target!r} is none of the classes or outputs {labels}.")
+        raise ValueError(f"target={shown(target)} is none of the classes or outputs {labels}.")
     return int(numbers[0])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn._estimator.parameters import shown
 from sklearn_cnn._estimator.validation import check_block
 from sklearn_cnn.inspection._drawing import (
     add_colorbar,
@@ -170,5 +171,5 @@ def _of_channel(kernels, channel):
     if channel == "mean":
         return kernels.mean(axis=1), f" (mean of {n_channels} channels)"
     if not isinstance(channel, int | np.integer) or not 0 <= channel < n_channels:
-        raise ValueError(f"channel={channel!r} must be 'mean' or a number from 0 to {n_channels - 1}.")
+        raise ValueError(f"channel={shown(channel)} must be 'mean' or a number from 0 to {n_channels - 1}.")
     return kernels[:, channel], f" (channel {channel} of {n_channels})" if n_channels > 1 else ""

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 
 from sklearn_cnn._estimator.annotations import RandomState
+from sklearn_cnn._estimator.parameters import shown
 from sklearn_cnn._estimator.saliency import class_activation_map, score_gradient
 from sklearn_cnn._estimator.validation import check_X_predict
 from sklearn_cnn.inspection._drawing import (
@@ -155,11 +156,13 @@ class SaliencyDisplay:
         """
         check_network(estimator, "input_shape_")
         if method not in ("gradient", "grad_cam"):
-            raise ValueError(f"method={method!r} must be 'gradient' or 'grad_cam'.")
+            raise ValueError(f"method={shown(method)} must be 'gradient' or 'grad_cam'.")
         if not isinstance(noise, int | float | np.number) or not 0 <= noise < np.inf:
-            raise ValueError(f"noise={noise!r} must be a number of at least 0, a share of the image's range; for example 0.15.")
+            raise ValueError(
+                f"noise={shown(noise)} must be a number of at least 0, a share of the image's range; for example 0.15."
+            )
         if not isinstance(n_samples, int | np.integer) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} must be an integer of at least 1.")
+            raise ValueError(f"n_samples={shown(n_samples)} must be an integer of at least 1.")
         X, image = one_sample(estimator, X)
         X = check_X_predict(estimator, X, estimator._check_fitted())
         direction, label = _direction(estimator, X, target)
