@@ -132,7 +132,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         max_fun: int = 15000,
         class_weight: ClassWeight = None,
         scoring: Scoring = None,
-        dropout: float | Sequence[float] = 0.0,
+        dropout: float | Sequence[float] | Auto = "auto",
         batch_norm: bool | Auto = "auto",
         augment: BaseEstimator | Callable | None = None,
         label_smoothing: float = 0.0,

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import reference
-from images import bars, small_network
+from images import bars, fitted_arrays, small_network
 from problems import bits, each_kernel, each_level, gaussian_parameters
 
+from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, with_dropout
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
@@ -206,3 +207,14 @@ def test_a_list_has_one_rate_for_each_block_and_dense_layer(dropout):
     with pytest.raises(ValueError, match=r"dropout=.*1 block and 1 dense layer, the output included"):
         network.set_params(dropout=dropout).fit(X, y)
     assert vars(network)["_fitted"] is before
+
+
+def test_auto_is_what_it_says_in_a_fit():
+    X, y = bars()
+
+    def fitted(**parameters):
+        return fitted_arrays(ConvNetClassifier(max_iter=2, random_state=0, **parameters).fit(X, y))
+
+    assert fitted() == fitted(dropout=0.4) != fitted(dropout=0.0)
+    assert fitted(n_filters=4) == fitted(n_filters=4, dropout=0.0)
+    assert fitted(solver="lbfgs") == fitted(solver="lbfgs", dropout=0.0)

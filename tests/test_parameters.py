@@ -8,6 +8,7 @@ from images import small_network
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
+from sklearn_cnn._estimator.automatic import plain_dropout, plain_geometry
 from sklearn_cnn._estimator.parameters import (
     AUGMENTATION_RULES,
     LARGEST_INTEGER,
@@ -15,7 +16,6 @@ from sklearn_cnn._estimator.parameters import (
     RULES,
     InvalidParameterError,
     check_parameters,
-    plain_geometry,
 )
 
 # fmt: off
@@ -153,19 +153,26 @@ def test_decoupled_decay_leaves_something_of_each_weight():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "normalised", "whole"),
+    ("parameters", "normalised", "whole", "dropped"),
     [
-        ({}, True, "average"),
-        ({"solver": "lbfgs"}, False, "average"),
-        ({"n_filters": 4}, True, None),
-        ({"hidden_layer_sizes": 3}, True, None),
-        ({"hidden_layer_sizes": []}, True, "average"),
-        ({"batch_norm": False, "global_pooling": "max"}, False, "max"),
+        ({}, True, "average", 0.4),
+        ({"solver": "lbfgs"}, False, "average", 0.0),
+        ({"n_filters": 4}, True, None, 0.0),
+        ({"n_filters": 4, "global_pooling": "average"}, True, "average", 0.0),
+        ({"hidden_layer_sizes": 3}, True, None, 0.0),
+        ({"hidden_layer_sizes": []}, True, "average", 0.4),
+        ({"global_pooling": "average"}, True, "average", 0.4),
+        ({"batch_norm": False, "global_pooling": "max"}, False, "max", 0.0),
+        ({"global_pooling": None}, True, None, 0.0),
+        ({"dropout": 0.0}, True, "average", 0.0),
+        ({"dropout": [0.1, 0.5]}, True, "average", [0.1, 0.5]),
     ],
     ids=repr,
 )
-def test_what_auto_is(parameters, normalised, whole):
-    geometry = plain_geometry(ConvNetClassifier(**parameters))
-    assert (geometry["batch_norm"], geometry["global_pooling"]) == (normalised, whole)
+def test_what_auto_is(parameters, normalised, whole, dropped):
+    network, regressor = ConvNetClassifier(**parameters), ConvNetRegressor(**parameters)
+    geometry = plain_geometry(network)
+    assert (geometry["batch_norm"], geometry["global_pooling"], plain_dropout(network)) == (normalised, whole, dropped)
     expected = parameters.get("global_pooling")  # numbers often say where something is
-    assert plain_geometry(ConvNetRegressor(**parameters))["global_pooling"] == expected
+    assert plain_geometry(regressor)["global_pooling"] == expected
+    assert plain_dropout(regressor) == parameters.get("dropout", 0.0)

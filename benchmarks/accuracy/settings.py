@@ -15,14 +15,18 @@ EARLIER_DEFAULTS = {
     "global_pooling": None,
 }  # fmt: skip
 
+# What dropout="auto" is; it would be nothing in other networks, which then would differ from the defaults in this, too.
+DROPOUT = {"dropout": 0.4}
+
 #: The study of the defaults.
 STUDY = {
     "defaults": {},
     "earlier defaults": EARLIER_DEFAULTS,
-    "half as wide": {"n_filters": half_as_wide, "global_pooling": "average"},
-    "two blocks": {"n_filters": (32, 64), "global_pooling": "average"},
-    "no global pooling": {"global_pooling": None},
-    "dense layer of 128": {"hidden_layer_sizes": 128},
+    "no dropout": {"dropout": 0.0},
+    "half as wide": {"n_filters": half_as_wide, "global_pooling": "average", **DROPOUT},
+    "two blocks": {"n_filters": (32, 64), "global_pooling": "average", **DROPOUT},
+    "no global pooling": {"global_pooling": None, **DROPOUT},
+    "dense layer of 128": {"hidden_layer_sizes": 128, **DROPOUT},
     "no batch norm": {"batch_norm": False},
     "constant rate": {"learning_rate": "constant", "max_iter": 200},
     "cosine": {"learning_rate": "cosine", "learning_rate_init": 3e-3},

@@ -174,12 +174,13 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         which gets the rows of a flat `X` and returns a number that is better the larger it is, or "loss", the negative loss.
         Early stopping then watches this score alone. None is what `score` gives; there a smaller loss counts as an improvement,
         too.
-    dropout : float or list of float, default=0.0
+    dropout : float, list of float or "auto", default="auto"
         Probability of setting a value to zero in training (Srivastava et al., 2014); what is kept is divided by the probability
         of being kept. A number is for the inputs of every dense layer, the output layer's included. A list has one number per
-        block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. What is dropped
-        depends on `random_state`, the number of the update, the place in the mini-batch and the unit alone. Predictions and
-        validation drop nothing.
+        block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. "auto" is 0.4 in
+        a classifier that has ``n_filters="auto"``, the averages of its last maps and no hidden layers, and 0 in every other
+        network. What is dropped depends on `random_state`, the number of the update, the place in the mini-batch and the unit
+        alone. Predictions and validation drop nothing.
     batch_norm : bool or "auto", default="auto"
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015); "auto" is True, but False for "lbfgs",
         which has no mini-batches. Every filter is brought to mean zero and variance one over the samples of a mini-batch and
@@ -310,7 +311,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         n_iter_no_change: int | float = 10,
         max_fun: int = 15000,
         scoring: Scoring = None,
-        dropout: float | Sequence[float] = 0.0,
+        dropout: float | Sequence[float] | Auto = "auto",
         batch_norm: bool | Auto = "auto",
         augment: BaseEstimator | Callable | None = None,
         input_shape: Sequence[int] | None = None,

@@ -7,9 +7,10 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from sklearn_cnn._estimator.automatic import plain_dropout, plain_geometry, resolve_batch_size
 from sklearn_cnn._estimator.fitted import n_threads_of, pack_random_state, unpack_random_state
 from sklearn_cnn._estimator.memory import check_memory
-from sklearn_cnn._estimator.parameters import plain, plain_augmentation, plain_geometry, warn_of_pairs
+from sklearn_cnn._estimator.parameters import plain_augmentation, warn_of_pairs
 from sklearn_cnn._estimator.saving import identity_of
 from sklearn_cnn._estimator.scoring import build_score
 from sklearn_cnn._estimator.state import fitted_plan, n_layers, number_type, plan_from_records
@@ -30,10 +31,6 @@ from sklearn_cnn._training.listeners import listen
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling, merged
 from sklearn_cnn._training.state import restore_solver, solver_state
 
-# batch_size="auto": small batches learn small data in fewer and faster epochs; 500 steps an epoch are enough for large ones,
-# which then take fewer rounds through the parameters.
-SMALLEST_DEFAULT_BATCH, LARGEST_DEFAULT_BATCH = 32, 200
-DEFAULT_STEPS_OF_EPOCH = 500
 LARGEST_SEED = 2**31 - 1
 
 LOSSES = {"softmax": "softmax", "logistic": "logistic", "identity": "squared"}
@@ -320,38 +317,12 @@ def prepare_examples(estimator, problem, scaling, seed):
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **options)
 
 
-def default_batch_size(n_rows):
-    """Resolve ``batch_size="auto"``.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of samples to train on.
-
-    Returns
-    -------
-    batch_size : int
-        32 for small data, growing with them to 200.
-
-    Examples
-    --------
-    >>> [default_batch_size(n_rows) for n_rows in (1_437, 60_000, 1_000_000)]
-    [32, 120, 200]
-    """
-    return min(max(n_rows // DEFAULT_STEPS_OF_EPOCH, SMALLEST_DEFAULT_BATCH), LARGEST_DEFAULT_BATCH)
-
-
-def resolve_batch_size(batch_size, n_rows):
-    """Return the number of samples of a mini-batch: never more than there are."""
-    return min(default_batch_size(n_rows) if batch_size == "auto" else int(batch_size), n_rows)
-
-
 def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earlier):
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
     dtype = number_type(estimator.solver)
     n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
     n_threads = n_threads_of(estimator)
-    trained = build_plan(with_dropout(plan.layers, plain(estimator.dropout)), plan.input_shape)
+    trained = build_plan(with_dropout(plan.layers, plain_dropout(estimator)), plan.input_shape)
     check_memory(trained, batch_size, n_threads, dtype)
     trainer = Trainer(
         trained,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
 from sklearn_cnn._estimator.warning import warn
@@ -255,12 +254,14 @@ AUGMENTATION_RULES = {
 }
 
 LOSS_RULES = {
-    "dropout": per_block(  # how long a sequence has to be, only the network can tell
-        lambda value: is_real(value, 0, 1, below_high=True),
-        "a number from 0 to below 1",
-        "0.5",
-        may_be_empty=True,
-        each="block and then one per dense layer",
+    "dropout": or_auto(
+        per_block(  # how long a sequence has to be, only the network can tell
+            lambda value: is_real(value, 0, 1, below_high=True),
+            "a number from 0 to below 1",
+            "0.5",
+            may_be_empty=True,
+            each="block and then one per dense layer",
+        )
     ),
     "augment": Rule(
         is_augment,
@@ -280,7 +281,7 @@ INPUT_RULES = {
 NEEDS_MINI_BATCHES = (
     ("learning_rate", lambda value: value in ("auto", "constant"), "'auto'"),
     ("early_stopping", lambda value: value in ("auto", False), "False"),
-    ("dropout", lambda value: not np.any(value), "0.0"),
+    ("dropout", lambda value: value == "auto" or not np.any(value), "'auto'"),
     ("batch_norm", lambda value: value in ("auto", False), "'auto'"),
     ("augment", lambda value: value is None, "None"),
 )
@@ -356,11 +357,11 @@ def check_rules(estimator, rules):
 
 def warn_of_pairs(estimator):
     """Warn of tuples that are read as rows and columns where there are two blocks, for each of which they might be meant."""
-    geometry = plain_geometry(estimator)
-    if not isinstance(geometry["n_filters"], list | tuple) or len(geometry["n_filters"]) != 2:
+    n_filters = plain(estimator.n_filters)
+    if not isinstance(n_filters, list | tuple) or len(n_filters) != 2:
         return
     for name in PAIRS:
-        value = geometry[name]
+        value = plain(getattr(estimator, name))
         if isinstance(value, tuple) and is_size_or_pair(value, 0) and value[0] != value[1]:
             warn(
                 f"{name}={value} is a pair (rows, columns), the same for both blocks. If it is meant as one value per block, "
@@ -378,29 +379,6 @@ def check_sizes(name, value):
                 raise InvalidParameterError(
                     f"{name}={shown(value)}: {size} in block {block}{needs} choose at most {LARGEST_SIZE}."
                 )
-
-
-def plain_geometry(estimator):
-    """Collect the parameters that describe the network, as plain Python values that no one else can change.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        With all the parameters of ``GEOMETRY_RULES``.
-
-    Returns
-    -------
-    geometry : dict
-        Parameter names and values.
-    """
-    geometry = {name: plain(getattr(estimator, name)) for name in GEOMETRY_RULES}
-    if geometry["batch_norm"] == "auto":
-        geometry["batch_norm"] = estimator.solver not in FULL_BATCH_SOLVERS
-    if geometry["global_pooling"] == "auto":
-        # A label says what there is; a number often says where it is, which an average forgets.
-        whole = is_classifier(estimator) and geometry["n_filters"] == "auto" and geometry["hidden_layer_sizes"] in ((), [])
-        geometry["global_pooling"] = "average" if whole else None
-    return geometry
 
 
 def plain_augmentation(augment):
