@@ -11,6 +11,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn._estimator.validation import check_X, ordinary_rows
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -277,6 +278,54 @@ def test_flat_and_image_input_agree():
         assert network.predict_proba(X.reshape(-1, 36)).tobytes() == flat.predict_proba(images).tobytes()
 
 
+IMAGES = bars()[0]
+ORDINARY = {
+    "flat": IMAGES.reshape(-1, 36),
+    "images": IMAGES,
+    "images of one channel": IMAGES[..., None],
+    "bytes": IMAGES.astype(np.uint8),
+    "double precision": IMAGES.astype(np.float64),
+    "one": IMAGES[:1],
+    "every other": IMAGES[::2],
+    "mirrored": IMAGES[:, :, ::-1],
+    "columns first": np.asfortranarray(IMAGES),
+    "other byte order": IMAGES.astype(IMAGES.dtype.newbyteorder()),
+}
+OTHER = {
+    "list": IMAGES.tolist(),
+    "integers": IMAGES.astype(np.int64),
+    "subclass": np.ma.array(IMAGES),
+}
+REFUSED = {
+    "a NaN": np.where(np.arange(36).reshape(6, 6) == 7, np.nan, IMAGES),
+    "too large for float32": IMAGES.astype(np.float64) * 1e39,
+    "none": IMAGES[:0],
+    "one without a batch axis": IMAGES[0],
+    "another size": IMAGES[:, 1:],
+    "channels first": IMAGES[:, None],
+    "too many dimensions": IMAGES[..., None, None],
+    "a number": np.float32(0),
+}
+
+
+@pytest.mark.parametrize("name", [*ORDINARY, *OTHER])
+def test_ordinary_rows_are_those_of_all_checks(name):
+    X = {**ORDINARY, **OTHER}[name]
+    network = small_network().fit(*bars())
+    fitted = network._check_fitted()
+    rows, checked = ordinary_rows(X, fitted), check_X(network, X, fitted)[0]
+    assert (rows is None) == (name in OTHER)
+    assert rows is None or (rows.dtype, rows.tobytes()) == (checked.dtype, checked.tobytes())
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_not_ordinary(name):
+    network = small_network().fit(*bars())
+    assert ordinary_rows(REFUSED[name], network._check_fitted()) is None
+    with pytest.raises(ValueError, match=r"X|Found array|Expected 2D|contains"):
+        network.predict(REFUSED[name])
+
+
 def test_feature_names(network):
     X, y = digits(50)
     frame = pd.DataFrame(X, columns=[f"pixel {number}" for number in range(64)])
@@ -284,6 +333,8 @@ def test_feature_names(network):
     assert named.feature_names_in_.tolist() == list(frame.columns)
     with pytest.warns(UserWarning, match="feature names"):
         named.predict(X)
+    with pytest.warns(UserWarning, match="feature names"):
+        named.predict(X.reshape(-1, 8, 8))
     with pytest.raises(ValueError, match="feature names"):
         named.predict(frame[frame.columns[::-1]])
     named.fit(X, y)

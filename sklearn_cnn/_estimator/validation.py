@@ -131,18 +131,25 @@ def check_X_predict(estimator, X, fitted):
     X : ndarray of shape (n_samples, n_features)
         Of any real dtype, all values finite in float32.
     """
-    # The same answers as below, for what a service sends all day: scikit-learn's checks take longer than a small network.
-    if (
-        type(X) is np.ndarray
-        and X.ndim == 2
-        and X.shape[1] == fitted["n_features_in_"]
-        and X.shape[0] > 0
-        and X.dtype.char in "fdB"
-        and "feature_names_in_" not in fitted
-        and (X.dtype.char == "B" or is_finite_float32(X))
-    ):
-        return X
-    return check_X(estimator, X, fitted)[0]
+    rows = ordinary_rows(X, fitted)
+    return check_X(estimator, X, fitted)[0] if rows is None else rows
+
+
+def ordinary_rows(X, fitted):
+    """Return the rows of what a service sends all day, flat or as images, and None for everything else.
+
+    They are those of `check_X`, which takes longer than a small network does.
+    """
+    if type(X) is not np.ndarray or X.dtype.char not in "fdB" or X.ndim < 2 or len(X) == 0 or "feature_names_in_" in fitted:
+        return None
+    shape = X.shape[1:]
+    if shape == fitted["input_shape_"] or (len(shape) == 2 and (*shape, 1) == fitted["input_shape_"]):
+        rows = X.reshape(len(X), -1)
+    elif shape == (fitted["n_features_in_"],):
+        rows = X
+    else:
+        return None
+    return rows if X.dtype.char == "B" or is_finite_float32(rows) else None
 
 
 def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
