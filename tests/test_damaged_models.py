@@ -13,6 +13,7 @@ from processes import run_python
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
 from sklearn_cnn._estimator import persistence, state
+from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._training.files import DIGEST_SIZE, MAGIC, write_whole
 
 SEED, N_CASES = 0, 300
@@ -124,6 +125,17 @@ def test_negative_second_moments_and_variances_are_damage():
     for name, words in {"second_moment": "finite numbers of at least 0", "statistics": "not negative"}.items():
         with pytest.raises(ValueError, match=f"The fitted {name} must be .*{words}"):
             pickle.loads(damaged_file(network, name, -1 - fitted_state(network)[name]))
+
+
+def test_one_negative_variance_is_damage():
+    X, y = bars()
+    network = small_network(batch_norm=True).fit(X, y)
+    _, _, variances_at, n_filters = fitted_plan(fitted_state(network)).statistics[0]
+    for place in (0, n_filters - 1):
+        statistics = fitted_state(network)["statistics"].copy()
+        statistics[variances_at + place] = -1e-3
+        with pytest.raises(ValueError, match=r"The fitted statistics must be .*not negative"):
+            pickle.loads(damaged_file(network, "statistics", statistics))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from sklearn_cnn._estimator.state import fitted_plan  # noqa: E402
+from sklearn_cnn._onnx.layers import EPSILON  # noqa: E402
 from sklearn_cnn.onnx import from_onnx, to_onnx  # noqa: E402
 
 # what the constants of a Gather are called for unshared weights, and for reflection beyond the length of an axis
@@ -381,6 +383,23 @@ def test_what_cannot_be_expressed_is_named(reason):
     assert reason in str(caught.value)
     assert str(caught.value).startswith("Node '")
     assert "from_onnx reads chains of Add, AveragePool, BatchNormalization, " in str(caught.value)
+
+
+def test_the_larger_half_of_an_odd_padding_is_not_put_on_the_other_side():
+    nodes = "Relu", "Flatten", ("Gemm", normal(320, 3)), "Softmax"
+    from_onnx(chain((3, 10, 8), convolution(4, 3, 2, auto_pad="SAME_UPPER"), *nodes))
+    with pytest.raises(ValueError, match=r"padding of \(\(1, 0\), \(1, 0\)\) is neither the same on both sides nor"):
+        from_onnx(chain((3, 10, 8), convolution(4, 3, 2, auto_pad="SAME_LOWER"), *nodes))
+
+
+def test_a_running_variance_is_free_of_its_models_epsilon():
+    """Predictions alone do not tell: gamma makes up for any variance."""
+    variance = np.array([0.5, 1.0, 2.0, 0.1], np.float32)
+    node = "BatchNormalization", normal(4), normal(4), normal(4), variance, {"epsilon": 1e-3}
+    network = from_onnx(chain((3, 10, 8), convolution(4, 3), node, "Relu", "Flatten", ("Gemm", normal(192, 3)), "Softmax"))
+    _, _, variances_at, n_filters = fitted_plan(network._fitted).statistics[0]
+    found = network._fitted["statistics"][variances_at : variances_at + n_filters]
+    np.testing.assert_allclose(found, variance + 1e-3 - EPSILON, rtol=1e-6)
 
 
 def test_graphs_that_are_no_chains():
