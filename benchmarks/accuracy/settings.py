@@ -1,6 +1,7 @@
 """Named settings of `ConvNetClassifier`: what was compared, and what the tables call it."""
 
 from sklearn_cnn import ConvNetClassifier, ImageAugmentation
+from sklearn_cnn._estimator.automatic import DEFAULT_DROPOUT
 
 
 def half_as_wide(X, y):
@@ -16,7 +17,7 @@ EARLIER_DEFAULTS = {
 }  # fmt: skip
 
 # What dropout="auto" is; it would be nothing in other networks, which then would differ from the defaults in this, too.
-DROPOUT = {"dropout": 0.4}
+DROPOUT = {"dropout": DEFAULT_DROPOUT}
 
 #: The study of the defaults.
 STUDY = {

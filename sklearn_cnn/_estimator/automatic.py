@@ -1,6 +1,7 @@
-"""What the "auto" of a parameter stands for, and why; `benchmarks/accuracy` has the study that chose it.
+"""What "auto" stands for where the parameters or the number of samples decide it; `benchmarks/accuracy` has the study behind it.
 
-That of `n_filters` is in `_network/layers.py`, which knows the sizes of the maps.
+That of `n_filters` is in `_network/layers.py`, which knows the sizes of the maps. Those of `learning_rate` and `early_stopping`
+depend on the call, and stand where it is read.
 """
 
 from sklearn.base import is_classifier

@@ -178,8 +178,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         Probability of setting a value to zero in training (Srivastava et al., 2014); what is kept is divided by the probability
         of being kept. A number is for the inputs of every dense layer, the output layer's included. A list has one number per
         block, for whole maps of its output (Tompson et al., 2015), and then one per dense layer, for its inputs. "auto" is 0.4 in
-        a classifier that has ``n_filters="auto"``, the averages of its last maps and no hidden layers, and 0 in every other
-        network. What is dropped depends on `random_state`, the number of the update, the place in the mini-batch and the unit
+        a classifier that has ``n_filters="auto"``, the averages of its last maps and no hidden layers. In every other network it
+        is 0. What is dropped depends on `random_state`, the number of the update, the place in the mini-batch and the unit
         alone. Predictions and validation drop nothing.
     batch_norm : bool or "auto", default="auto"
         Whether the blocks and the hidden layers are normalised (Ioffe & Szegedy, 2015); "auto" is True, but False for "lbfgs",

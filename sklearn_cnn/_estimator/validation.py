@@ -140,14 +140,12 @@ def ordinary_rows(X, fitted):
 
     They are those of `check_X`, which takes longer than a small network does.
     """
-    if type(X) is not np.ndarray or X.dtype.char not in "fdB" or X.ndim < 2 or len(X) == 0 or "feature_names_in_" in fitted:
+    if type(X) is not np.ndarray or X.dtype.char not in "fdB" or X.ndim not in (2, 3, 4):
         return None
-    shape = X.shape[1:]
-    if shape == fitted["input_shape_"] or (len(shape) == 2 and (*shape, 1) == fitted["input_shape_"]):
-        rows = X.reshape(len(X), -1)
-    elif shape == (fitted["n_features_in_"],):
-        rows = X
-    else:
+    if len(X) == 0 or "feature_names_in_" in fitted:
+        return None
+    rows, image_shape = flatten_images(X)
+    if image_shape not in (None, fitted["input_shape_"]) or rows.shape[1] != fitted["n_features_in_"]:
         return None
     return rows if X.dtype.char == "B" or is_finite_float32(rows) else None
 

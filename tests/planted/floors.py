@@ -140,7 +140,7 @@ MISTAKES = [
     ("a regressor drops averages by default", "_estimator/automatic.py",
      "        «is_classifier(estimator)»\n", "True", "parameters"),
     ("named features are not asked for in a quick prediction", "_estimator/validation.py",
-     "len(X) == 0 or «\"feature_names_in_\" in fitted»:", "False", "classifier"),
+     "    if len(X) == 0 or «\"feature_names_in_\" in fitted»:", "False", "classifier"),
     ("a NaN is ordinary", "_estimator/validation.py",
      "return rows if X.dtype.char == \"B\" or «is_finite_float32(rows)» else None", "True", "classifier"),
     # the functional interface, augmentation and ONNX
