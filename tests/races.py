@@ -27,7 +27,7 @@ THREADS_FOR_ALL = [
 #: All chunks add to the gradient of the first.
 RACE = Mistake(
     "_kernels/backward.pxi",
-    "cdef real* gradient = network.numbers + network.arena.chunk_gradients_at + «chunk» * network.arena.n_shared",
+    "cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + «chunk» * network.arena.n_shared",
     "0",
 )
 LAUNCHER = "int Py_BytesMain(int, char **);\nint main(int count, char **arguments) { return Py_BytesMain(count, arguments); }\n"

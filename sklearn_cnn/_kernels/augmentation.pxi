@@ -247,7 +247,7 @@ cdef void gather_augmented(const Batch* batch, const Layer* layer, const Run* ru
                            real* scratch) noexcept nogil:
     """`gather`, with the changes drawn for this row; the scratch has room for two images and a pixel."""
     cdef const Augmentation* augmentation = batch.augmentation
-    cdef Py_ssize_t n = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t n = input_size(layer)
     cdef bint is_framed = layer.input_is_padded and is_padded(layer)
     cdef real* original = scratch
     cdef real* changed = scratch + n if is_framed else image
@@ -272,7 +272,7 @@ cdef void gather_augmented(const Batch* batch, const Layer* layer, const Run* ru
         erase_square(layer, &change, augmentation.erase, changed)
     if is_framed:
         if not copies_pixels(layer):
-            memset(image, 0, <size_t> (layer.padded_rows * layer.padded_columns * layer.channels) * sizeof(real))
+            memset(image, 0, <size_t> padded_size(layer) * sizeof(real))
         pad(runs + layer.first_run, layer.n_runs, changed, image)
 
 

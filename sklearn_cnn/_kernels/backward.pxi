@@ -39,73 +39,66 @@ cdef void dense_backward(const Network* network, const Layer* layer, real* gradi
 cdef void backward_layer(const Network* network, const Layer* layer, const Group* group, real* gradient) noexcept nogil:
     """gradient: the chunk's own, for convolutions."""
     cdef Py_ssize_t i = group.first
+    cdef Areas areas
     cdef Factors factors
-    cdef real* flipped = network.numbers + network.arena.flipped_at + layer.flipped_at
+    cdef real* flipped = flipped_of(network, layer)
     cdef real* d_weights = gradient + layer.chunk_at
     cdef real* d_bias = d_weights + layer.n_chunk_weights
-    cdef real* maps
+    cdef real* d_maps
     if layer.kind == LOCAL:
-        maps = map_of(network, layer, i)
-        local_map_gradient(layer, maps if maps != NULL else outputs_in(network, layer, group, i),
-                           outputs_in(network, layer, group, i), positions_of(network, layer, i), d_outputs_of(network, layer, i),
-                           kept_of(network, layer.kept_gradient_at, map_size(layer), i), group.last - i)
-        if layer.input_gradient_wanted:
-            local_input_gradient(layer, network.runs, flipped, kept_of(network, layer.kept_gradient_at, map_size(layer), i),
-                                 kept_of(network, layer.kept_padded_gradient_at, padded_size(layer), i),
-                                 d_inputs_of(network, layer, i), group.last - i)
+        areas = areas_of(network, layer, group, i, group.last - i)
+        d_maps = kept_gradients_of(network, layer.kept_gradient_at, map_size(layer), i)
+        local_map_gradient(layer, &areas, d_maps)
+        if areas.d_images != NULL:
+            local_input_gradient(layer, network.runs, flipped, d_maps,
+                                 kept_gradients_of(network, layer.kept_padded_gradient_at, padded_size(layer), i), &areas)
         return
     if layer.backward == LISTED:
         while i < group.last:
-            sparse_backward(layer, network.runs, flipped, inputs_in(network, layer, group, i),
-                            outputs_in(network, layer, group, i), <const uint8_t*> positions_of(network, layer, i),
-                            d_outputs_of(network, layer, i), d_inputs_of(network, layer, i), d_weights, d_bias, group.scratch,
-                            min(layer.group, group.last - i))
+            areas = areas_of(network, layer, group, i, min(layer.group, group.last - i))
+            sparse_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
             i += layer.group
         return
     for i in range(group.first, group.last):
+        areas = areas_of(network, layer, group, i, 1)
         if layer.backward == SHALLOW:
-            shallow_backward(layer, network.runs, inputs_in(network, layer, group, i), map_of(network, layer, i),
-                             outputs_in(network, layer, group, i), <const uint8_t*> positions_of(network, layer, i),
-                             d_outputs_of(network, layer, i), d_weights, d_bias, group.scratch)
+            shallow_backward(layer, network.runs, &areas, d_weights, d_bias)
         elif layer.kind == CONVOLUTION:
-            convolution_backward(layer, network.runs, flipped, inputs_in(network, layer, group, i), map_of(network, layer, i),
-                                 outputs_in(network, layer, group, i), positions_of(network, layer, i),
-                                 d_outputs_of(network, layer, i), d_inputs_of(network, layer, i), d_weights, d_bias,
-                                 group.scratch)
-        elif layer.kind == POOLING and layer.input_gradient_wanted:
+            convolution_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
+        elif layer.kind == POOLING and areas.d_images != NULL:
             if not writes_whole_map(layer):
-                memset(d_inputs_of(network, layer, i), 0, <size_t> input_size(layer) * sizeof(real))
-            map_gradient(layer, inputs_in(network, layer, group, i), outputs_in(network, layer, group, i),
-                         positions_of(network, layer, i), d_outputs_of(network, layer, i), d_inputs_of(network, layer, i),
-                         layer.columns * layer.channels)
+                memset(areas.d_images, 0, <size_t> input_size(layer) * sizeof(real))
+            map_gradient(layer, areas.images, areas.outputs, areas.positions, areas.d_outputs, areas.d_images,
+                         map_row_size(layer))
         elif layer.kind == NORMALISATION:
             factors = factors_of(network, layer)
-            normalise_backward(layer, &factors, inputs_of(network, layer, i), d_outputs_of(network, layer, i),
-                               weight_of(network, i), d_inputs_of(network, layer, i))
-        elif layer.kind == DROPOUT and layer.input_gradient_wanted:
-            drop_sample(network, layer, i, d_outputs_of(network, layer, i), d_inputs_of(network, layer, i))
+            normalise_backward(layer, &factors, inputs_of(network, layer, i), areas.d_outputs, weight_of(network, i),
+                               areas.d_images)
+        elif layer.kind == DROPOUT and areas.d_images != NULL:
+            drop_sample(network, layer, i, areas.d_outputs, areas.d_images)
 
 
 cdef void sum_gradients_of(const Network* network, const Layer* layer, const Group* group, Py_ssize_t chunk) noexcept nogil:
     """Add the group to the chunk's sums over the gradients that a normalisation is about to take up."""
     cdef ChunkSums sums = sums_at(layer, chunk_sums_of(network, chunk))
     cdef Factors factors = factors_of(network, layer)
+    cdef Areas areas
     cdef Py_ssize_t i
     if group.first == chunk_begin(network, chunk):
         begin_sums(layer, &sums)
     for i in range(group.first, group.last):
-        sum_gradients(layer, inputs_of(network, layer, i), outputs_in(network, layer, group, i), d_outputs_of(network, layer, i),
-                      &factors, &sums)
+        areas = areas_of(network, layer, group, i, 1)
+        sum_gradients(layer, inputs_of(network, layer, i), areas.outputs, areas.d_outputs, &factors, &sums)
 
 
 cdef void backward_chunk(const Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer, Py_ssize_t chunk,
                          Py_ssize_t portion) noexcept nogil:
     """A stage, layers last_layer - 1 down to first_layer, of a portion of one chunk; without any, only the sums."""
     cdef Group group = first_group(network, chunk, portion)
-    cdef real* gradient = network.numbers + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
+    cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
     cdef const Layer* layer
     cdef Py_ssize_t k
-    memset(group.scratch, 0, <size_t> network.arena.n_zeroed * sizeof(real))
+    memset(group.scratch, 0, <size_t> network.arena.d_padded_at * sizeof(real))
     for k in range(first_layer, last_layer):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION and portion == 0:
@@ -151,13 +144,13 @@ cdef void local_weights_chunk(const Network* network, const Layer* layer, real* 
         if is_interrupted(network.interruption):
             return
         local_weight_gradient(layer, map_row * layer.map_columns + c, local_inputs_of(network, layer, 0),
-                              kept_of(network, layer.kept_gradient_at, 0, 0), gradient + layer.weights_at,
+                              kept_gradients_of(network, layer.kept_gradient_at, 0, 0), gradient + layer.weights_at,
                               gradient + layer.bias_at, network.n_samples)
 
 
 cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_chunks, real* gradient) noexcept nogil:
     """The gradient of a layer's weights and biases: the sum over chunks, in their order, in the first chunk's place."""
-    cdef real* total = network.numbers + network.arena.chunk_gradients_at + layer.chunk_at
+    cdef real* total = network.workspace + network.arena.chunk_gradients_at + layer.chunk_at
     cdef const real* of_chunk = total
     cdef Py_ssize_t n = layer.n_chunk_weights + layer.n_bias
     cdef Py_ssize_t chunk, i
@@ -180,14 +173,11 @@ cdef void flip_all_weights(const Network* network) noexcept nogil:
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.input_gradient_wanted and layer.backward == LISTED:
-            weights_by_filter(layer, network.parameters + layer.weights_at,
-                              network.numbers + network.arena.flipped_at + layer.flipped_at)
+            weights_by_filter(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
         elif layer.input_gradient_wanted and layer.kind == CONVOLUTION:
-            flip_weights(layer, network.parameters + layer.weights_at,
-                         network.numbers + network.arena.flipped_at + layer.flipped_at)
+            flip_weights(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
         elif layer.input_gradient_wanted and layer.kind == LOCAL:
-            local_flip_weights(layer, network.parameters + layer.weights_at,
-                               network.numbers + network.arena.flipped_at + layer.flipped_at)
+            local_flip_weights(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
 
 
 cdef inline Py_ssize_t begin_of_stage(const Network* network, Py_ssize_t last_layer) noexcept nogil:

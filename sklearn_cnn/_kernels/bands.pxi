@@ -91,16 +91,16 @@ cdef Layer layer_of_band(const Layer* layer, Py_ssize_t first, Py_ssize_t last) 
     return band
 
 
-cdef const real* padded_band(const Layer* layer, const Layer* band, const Run* runs, Py_ssize_t first, const real* image,
-                             real* scratch) noexcept nogil:
+cdef const real* padded_band(const Layer* layer, const Layer* band, const Run* runs, Py_ssize_t first,
+                             const Areas* areas) noexcept nogil:
     """The input of a band that begins with row `first` of the output: where it stands, or padded in the scratch."""
-    cdef Py_ssize_t begin = first * layer.pool_stride_rows * layer.stride_rows * layer.padded_columns * layer.channels
-    cdef Py_ssize_t n = band.padded_rows * band.padded_columns * band.channels
+    cdef Py_ssize_t begin = first * layer.pool_stride_rows * layer.stride_rows * padded_row_size(layer)
+    cdef Py_ssize_t n = padded_size(band)
     if layer.input_is_padded or not is_padded(layer):
-        return image + begin
-    memset(scratch + layer.padded_at, 0, <size_t> n * sizeof(real))
-    pad_part(runs + layer.first_run, layer.n_runs, image, begin, begin + n, scratch + layer.padded_at)
-    return scratch + layer.padded_at
+        return areas.images + begin
+    memset(areas.padded, 0, <size_t> n * sizeof(real))
+    pad_part(runs + layer.first_run, layer.n_runs, areas.images, begin, begin + n, areas.padded)
+    return areas.padded
 
 
 cdef void forward_band(const Network* network, const Layer* layer, Py_ssize_t sample, Py_ssize_t first,
@@ -109,25 +109,26 @@ cdef void forward_band(const Network* network, const Layer* layer, Py_ssize_t sa
     cdef Group group
     cdef Layer band = layer_of_band(layer, first, last)
     cdef Factors factors
-    cdef const real* inputs
-    cdef real* outputs
+    cdef Areas areas
     # What a normalisation leaves in a scratch is found there by all threads: there are more scratches than samples.
     group.first, group.last, group.scratch = sample, sample + 1, scratch_at(network, sample)
     if layer.kind == LOCAL or layer.kind == DROPOUT:
         forward_layer(network, layer, &group)
         return
-    inputs = padded_band(layer, &band, network.runs, first, inputs_in(network, layer, &group, sample), scratch_of(network))
-    outputs = outputs_in(network, layer, &group, sample) + first * layer.out_columns * layer.filters
+    areas = areas_of(network, layer, &group, sample, 1)
+    point_into_scratch(network, layer, scratch_of(network), &areas)
+    areas.images = padded_band(layer, &band, network.runs, first, &areas)
+    areas.outputs += first * output_row_size(layer)
+    areas.maps, areas.positions = NULL, NULL
     if layer.kind == POOLING:
-        pool_map(&band, inputs, outputs, NULL)
+        pool_map(&band, areas.images, areas.outputs, NULL)
     elif layer.kind == NORMALISATION:
         factors = factors_of(network, layer)
-        normalise(&band, network.parameters, &factors, inputs, outputs)
+        normalise(&band, network.parameters, &factors, areas.images, areas.outputs)
     elif is_winograd(layer):
-        winograd_convolution(&band, network.runs, network.parameters, transformed_of(network, layer), inputs, NULL, outputs,
-                             NULL, scratch_of(network), 1)
+        winograd_convolution(&band, network.runs, network.parameters, transformed_of(network, layer), &areas)
     else:
-        direct_convolution(&band, network.runs, network.parameters, inputs, NULL, outputs, NULL, scratch_of(network))
+        direct_convolution(&band, network.runs, network.parameters, &areas)
 
 
 cdef void forward_share(const Network* network, const Layer* layer, Py_ssize_t share, Py_ssize_t n_shares) noexcept nogil:

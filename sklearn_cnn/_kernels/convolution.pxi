@@ -10,14 +10,10 @@
 #
 # d_map stands in a frame of zeros (lead_rows above, lead_columns to the left) so that the last sum never leaves it.
 
-cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
-    return layer.pool_rows * layer.pool_columns > 256
-
-
 cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* window, real* output, void* positions) noexcept nogil:
     """window: the first map row of the pooled row; output, positions: the whole pooled map."""
-    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
-    cdef Py_ssize_t n = layer.out_columns * layer.filters
+    cdef Py_ssize_t map_row = map_row_size(layer)
+    cdef Py_ssize_t n = output_row_size(layer)
     if positions == NULL:
         pool_row[uint8_t](layer, window, map_row, output + out_row * n, NULL)
     elif has_wide_positions(layer):
@@ -34,11 +30,11 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
     """Pixels of a map row as rows of the product."""
     cdef Product shape
     shape.n_outer = layer.kernel_rows
-    shape.n_inner = layer.kernel_columns * layer.channels
+    shape.n_inner = kernel_row_size(layer)
     shape.a_row = layer.stride_columns * layer.channels
-    shape.a_outer = layer.padded_columns * layer.channels
+    shape.a_outer = padded_row_size(layer)
     shape.a_inner = 1
-    shape.b_outer = layer.kernel_columns * layer.channels * layer.filters
+    shape.b_outer = kernel_row_size(layer) * layer.filters
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
@@ -62,14 +58,14 @@ cdef void convolve_filters(const Layer* layer, Py_ssize_t first, Py_ssize_t n_ro
     cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
     content.first -= first * layer.stride_rows
     content.beyond -= first * layer.stride_rows
-    product_of_map(n_rows, n_columns, n_filters, &shape, &content, a_jump, layer.map_columns * layer.filters,
+    product_of_map(n_rows, n_columns, n_filters, &shape, &content, a_jump, map_row_size(layer),
                    padded + first * a_jump, parameters + layer.weights_at, parameters + layer.bias_at, target)
 
 
 cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, const real* parameters,
                         const real* padded, real* target) noexcept nogil:
     """The first n_columns of n_rows rows of the map, bias and (unless maximum pooling follows) activation included."""
-    cdef Py_ssize_t c_jump = layer.map_columns * layer.filters
+    cdef Py_ssize_t c_jump = map_row_size(layer)
     cdef Py_ssize_t r
     convolve_filters(layer, first, n_rows, n_columns, layer.filters, parameters, padded, target)
     if layer.pooling != MAXIMUM:
@@ -80,81 +76,75 @@ cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows,
 cdef void pool_map(const Layer* layer, const real* map, real* output, void* positions) noexcept nogil:
     cdef Py_ssize_t r
     for r in range(layer.out_rows):
-        pool_one_row(layer, r, map + r * layer.pool_stride_rows * layer.map_columns * layer.filters, output, positions)
+        pool_one_row(layer, r, map + r * layer.pool_stride_rows * map_row_size(layer), output, positions)
 
 
-cdef void finish_maps(const Layer* layer, real* maps, real* outputs, void* positions, Py_ssize_t n_samples) noexcept nogil:
-    """Activation and pooling of whole maps. Where nothing is pooled, maps are the outputs."""
-    cdef Py_ssize_t map_size = layer.map_rows * layer.map_columns * layer.filters
-    cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
-    cdef Py_ssize_t position_bytes = output_size * (4 if has_wide_positions(layer) else 1)
+cdef inline real* whole_maps(const Layer* layer, const Areas* areas) noexcept nogil:
+    """Where whole maps are written: in the outputs if nothing is pooled, else where they are kept or else in the band."""
+    if layer.pooling == NO_POOLING:
+        return areas.outputs
+    return areas.maps if areas.maps != NULL else areas.band + layer.n_band
+
+
+cdef void finish_maps(const Layer* layer, real* maps, const Areas* areas) noexcept nogil:
+    """Activation and pooling of whole maps."""
     cdef Py_ssize_t i
     if layer.pooling != MAXIMUM:
-        activate(layer.activation, maps, n_samples * map_size)
+        activate(layer.activation, maps, areas.n_samples * map_size(layer))
     if layer.pooling != NO_POOLING:
-        for i in range(n_samples):
-            pool_map(layer, maps + i * map_size, outputs + i * output_size,
-                     <char*> positions + i * position_bytes if positions != NULL else NULL)
+        for i in range(areas.n_samples):
+            pool_map(layer, maps + i * map_size(layer), areas.outputs + i * output_size(layer),
+                     areas.positions + i * position_bytes(layer) if areas.positions != NULL else NULL)
 
 
-cdef void direct_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* image, real* kept_map,
-                             real* output, void* positions, real* scratch) noexcept nogil:
-    """image -> output (and positions) of one sample; kept_map may be NULL."""
-    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
-    cdef real* map = output if layer.pooling == NO_POOLING else kept_map
+cdef void direct_convolution(const Layer* layer, const Run* runs, const real* parameters, const Areas* areas) noexcept nogil:
+    """images -> outputs, and where they are wanted maps and positions; of one sample."""
+    cdef const real* padded = padded_images(layer, runs, areas)
+    cdef real* map = whole_maps(layer, areas)
     if layer.plane > 0 and leaves_lanes_empty(layer.filters):
-        map = scratch + layer.band_at + layer.n_band if map == NULL else map
         if layer.plane_first > 0:
             convolve_filters(layer, 0, layer.map_rows, layer.map_columns, layer.plane_first, parameters, padded, map)
-        planar_map(layer, parameters, padded, map, scratch + layer.band_at)
-        finish_maps(layer, map, output, positions, 1)
+        planar_map(layer, parameters, padded, map, areas.band)
+        finish_maps(layer, map, areas)
     elif pools_in_registers(layer):
-        convolve_and_pool_in_registers(layer, parameters, padded, kept_map, output, <uint8_t*> positions)
-    elif map == NULL:
-        convolve_and_pool(layer, parameters, padded, output, positions, scratch + layer.band_at)
+        convolve_and_pool_in_registers(layer, parameters, padded, areas)
+    elif layer.pooling != NO_POOLING and areas.maps == NULL:
+        convolve_and_pool(layer, parameters, padded, areas)
     else:
         convolve_rows(layer, 0, layer.map_rows, layer.map_columns, parameters, padded, map)
         if layer.pooling != NO_POOLING:
-            pool_map(layer, map, output, positions)
+            pool_map(layer, map, areas.outputs, areas.positions)
 
 
 cdef void winograd_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
-                               const real* images, real* kept_maps, real* outputs, void* positions, real* scratch,
-                               Py_ssize_t n_samples) noexcept nogil:
+                               const Areas* areas) noexcept nogil:
     """The same for a group of samples, by Winograd's algorithm: a small map alone would not fill the product's tiles."""
-    cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
+    cdef const real* padded = padded_images(layer, runs, areas)
     cdef const real* bias = parameters + layer.bias_at
-    cdef Py_ssize_t output_size = layer.out_rows * layer.out_columns * layer.filters
     cdef real* maps
     if pools_in_registers(layer):
-        winograd_maps(layer, transformed, bias, padded, kept_maps, outputs, <uint8_t*> positions, scratch + layer.band_at,
-                      n_samples)
+        winograd_maps(layer, transformed, bias, padded, areas.maps, areas.outputs, areas)
         if layer.pooling == MAXIMUM and layer.activation != RELU:
-            activate(layer.activation, outputs, n_samples * output_size)
-        return
-    if layer.pooling == NO_POOLING:
-        maps = outputs
-    elif kept_maps != NULL:
-        maps = kept_maps
+            activate(layer.activation, areas.outputs, areas.n_samples * output_size(layer))
     else:
-        maps = scratch + layer.band_at + layer.n_band
-    winograd_maps(layer, transformed, bias, padded, maps, NULL, NULL, scratch + layer.band_at, n_samples)
-    finish_maps(layer, maps, outputs, positions, n_samples)
+        maps = whole_maps(layer, areas)
+        winograd_maps(layer, transformed, bias, padded, maps, NULL, areas)
+        finish_maps(layer, maps, areas)
 
 
-cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, real* output, void* positions,
-                            real* band) noexcept nogil:
-    """Pool rows as soon as their window is complete; band holds pool_rows rows of the map and stays in the first-level cache.
+cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, const Areas* areas) noexcept nogil:
+    """Pool rows as soon as their window is complete; the band holds pool_rows rows of the map and stays in the first-level cache.
 
     Rows of overlapping windows move up in it; rows and columns that no window covers are not computed."""
-    cdef Py_ssize_t row_size = layer.map_columns * layer.filters
+    cdef real* band = areas.band
+    cdef Py_ssize_t row_size = map_row_size(layer)
     cdef Py_ssize_t n_columns = (layer.out_columns - 1) * layer.pool_stride_columns + layer.pool_columns
     cdef Py_ssize_t n_kept = max(0, layer.pool_rows - layer.pool_stride_rows)
     cdef Py_ssize_t out_row, first = 0
     for out_row in range(layer.out_rows):
         convolve_rows(layer, out_row * layer.pool_stride_rows + first, layer.pool_rows - first, n_columns, parameters, padded,
                       band + first * row_size)
-        pool_one_row(layer, out_row, band, output, positions)
+        pool_one_row(layer, out_row, band, areas.outputs, areas.positions)
         first = n_kept
         if n_kept > 0:
             memmove(band, band + layer.pool_stride_rows * row_size, <size_t> (n_kept * row_size) * sizeof(real))
@@ -164,9 +154,9 @@ cdef void map_gradient(const Layer* layer, const real* kept_map, const real* out
                        real* d_output, real* d_map, Py_ssize_t d_map_row) noexcept nogil:
     """d_output -> d_map (rows d_map_row apart, zero on entry where pooling will not write all of it); d_output is used up."""
     cdef Py_ssize_t r
-    cdef Py_ssize_t n = layer.map_columns * layer.filters
+    cdef Py_ssize_t n = map_row_size(layer)
     if layer.pooling == MAXIMUM:
-        activate_backward(layer.activation, output, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        activate_backward(layer.activation, output, d_output, d_output, output_size(layer))
         if has_wide_positions(layer):
             maximum_backward[int32_t](layer, d_output, <const int32_t*> positions, d_map, d_map_row)
         else:
@@ -208,8 +198,8 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
     cdef const real* d_rows
     cdef Content content = content_of(layer)
     cdef Py_ssize_t i, first, beyond
-    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
+    cdef Py_ssize_t padded_row = padded_row_size(layer)
     shape.n_inner = layer.map_columns
     shape.a_row = 1
     shape.a_outer = layer.stride_rows * padded_row
@@ -236,7 +226,7 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
 
 cdef void gradient_from_rows(const Layer* layer, const real* by_row, real* gradient) noexcept nogil:
     """[kernel row, filter, column and channel] -> [kernel row, column and channel, filter]"""
-    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t i
     for i in range(layer.kernel_rows):
         transpose(layer.filters, kernel_row, by_row + i * layer.filters * kernel_row, kernel_row,
@@ -302,42 +292,40 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
         n += N_ZEROS
 
 
-cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const real* frame, real* d_image,
-                         real* scratch) noexcept nogil:
-    """d_image <- gradient. Zero padding computes the crop that is the image; other modes fold the frame back."""
+cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
+    """frame -> d_images. Zero padding computes the crop that is the image; other modes fold the frame back."""
     cdef bint folds = copies_pixels(layer)
-    cdef real* d_target = scratch + layer.padded_gradient_at if folds else d_image
+    cdef real* d_target = areas.d_padded if folds else areas.d_images
     cdef Py_ssize_t row_phase, column_phase
     if layer.gradient_plane > 0 and leaves_lanes_empty(layer.channels):
         if layer.gradient_plane_first > 0:
-            phase_gradient(layer, 0, 0, layer.gradient_plane_first, flipped, frame, d_target)
-        planar_gradient(layer, flipped, frame, d_target, scratch + layer.entries_at)
+            phase_gradient(layer, 0, 0, layer.gradient_plane_first, flipped, areas.frame, d_target)
+        planar_gradient(layer, flipped, areas.frame, d_target, areas.entries)
     else:
         for row_phase in range(layer.stride_rows):
             for column_phase in range(layer.stride_columns):
-                phase_gradient(layer, row_phase, column_phase, layer.channels, flipped, frame, d_target)
+                phase_gradient(layer, row_phase, column_phase, layer.channels, flipped, areas.frame, d_target)
                 flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
                             * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
                             * layer.filters * layer.channels)
     if folds:
-        unpad(layer, runs, d_target, d_image)
+        unpad(layer, runs, d_target, areas.d_images)
 
 
-cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const real* image,
-                               const real* kept_map, const real* output, const void* positions, real* d_output,
-                               real* d_image, real* d_weights, real* d_bias, real* scratch) noexcept nogil:
-    """d_weights, d_bias += gradients of one sample; d_image <- gradient (unless NULL); d_output is used up."""
-    cdef const real* padded = padded_images(layer, runs, image, scratch, 1)
-    cdef real* frame = scratch + layer.map_gradient_at
+cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas, real* d_weights,
+                               real* d_bias) noexcept nogil:
+    """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
+    cdef const real* padded = padded_images(layer, runs, areas)
+    cdef real* frame = areas.frame
     cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
     cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters
     if layer.pooling != NO_POOLING and not writes_whole_map(layer):
         memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
-    map_gradient(layer, kept_map, output, positions, d_output, d_map, frame_row)
+    map_gradient(layer, areas.maps, areas.outputs, areas.positions, areas.d_outputs, d_map, frame_row)
     weight_gradient(layer, padded, d_map, frame_row, d_weights)
     if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
-        bias_gradient(d_output, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
+        bias_gradient(areas.d_outputs, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
     elif layer.n_bias > 0:
         bias_gradient(d_map, layer.map_rows, frame_row, layer.map_columns, layer.filters, d_bias)
-    if d_image != NULL:
-        input_gradient(layer, runs, flipped, frame, d_image, scratch)
+    if areas.d_images != NULL:
+        input_gradient(layer, runs, flipped, areas)

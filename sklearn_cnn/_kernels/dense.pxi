@@ -35,7 +35,7 @@ cdef inline Py_ssize_t dense_backward_samples(const Layer* layer) noexcept nogil
 cdef void dense_forward_block(const Layer* layer, const real* parameters, const real* inputs, real* outputs,
                               Py_ssize_t n_samples, Py_ssize_t block) noexcept nogil:
     cdef Product shape
-    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t n_inputs = input_size(layer)
     cdef Py_ssize_t block_columns = forward_columns(n_samples)
     # Blocks of the same columns follow each other, so that a panel of weights comes from memory once for all rows.
     cdef Py_ssize_t row_blocks = n_blocks(n_samples, DENSE_ROWS)
@@ -65,7 +65,7 @@ cdef void dense_input_gradient_block(const Layer* layer, const real* weights, co
                                      Py_ssize_t n_samples, Py_ssize_t block, real* panel) noexcept nogil:
     """d_inputs[:, block of columns] = d_outputs weights^T; the panel of weights^T is laid out once per block."""
     cdef Product shape
-    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t n_inputs = input_size(layer)
     cdef Py_ssize_t column = block * DENSE_COLUMNS
     cdef Py_ssize_t n_columns = min(DENSE_COLUMNS, n_inputs - column)
     transpose(n_columns, layer.filters, weights + column * layer.filters, layer.filters, panel, n_columns)
@@ -85,7 +85,7 @@ cdef void dense_weight_gradient_block(const Layer* layer, const real* inputs, co
                                       Py_ssize_t n_samples, Py_ssize_t block, bint goes_on) noexcept nogil:
     """d_weights[block of rows] = inputs^T d_outputs, a sum over samples in their order; goes_on: from the sum there is."""
     cdef Product shape
-    cdef Py_ssize_t n_inputs = layer.rows * layer.columns * layer.channels
+    cdef Py_ssize_t n_inputs = input_size(layer)
     cdef Py_ssize_t row = block * DENSE_ROWS
     cdef Py_ssize_t n_rows = min(DENSE_ROWS, n_inputs - row)
     cdef real* target = d_weights + row * layer.filters

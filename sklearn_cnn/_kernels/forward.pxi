@@ -27,29 +27,23 @@ cdef void forward_layer(const Network* network, const Layer* layer, const Group*
     """A convolution, locally connected, pooling, normalised or dropout layer."""
     cdef Py_ssize_t i = group.first
     cdef Factors factors
-    cdef real* maps
+    cdef Areas areas
     cdef real* padded
-    cdef real* outputs
     if layer.kind == LOCAL:
-        maps = map_of(network, layer, i)
+        areas = areas_of(network, layer, group, i, group.last - i)
         padded = local_inputs_of(network, layer, i)
         if not layer.input_is_padded:
-            pad_kept(layer, network.runs, inputs_in(network, layer, group, i), padded, group.last - i)
-        outputs = outputs_in(network, layer, group, i)
-        local_forward(layer, network.parameters, padded, maps if maps != NULL else outputs, outputs,
-                      positions_of(network, layer, i), group.last - i)
+            pad_kept(layer, network.runs, areas.images, padded, areas.n_samples)
+        local_forward(layer, network.parameters, padded, &areas)
     elif layer.kind == CONVOLUTION and is_winograd(layer):
         while i < group.last:
-            winograd_convolution(layer, network.runs, network.parameters,
-                                 transformed_of(network, layer), inputs_in(network, layer, group, i),
-                                 map_of(network, layer, i), outputs_in(network, layer, group, i),
-                                 positions_of(network, layer, i), group.scratch, min(layer.group, group.last - i))
+            areas = areas_of(network, layer, group, i, min(layer.group, group.last - i))
+            winograd_convolution(layer, network.runs, network.parameters, transformed_of(network, layer), &areas)
             i += layer.group
     elif layer.kind == CONVOLUTION:
         for i in range(group.first, group.last):
-            direct_convolution(layer, network.runs, network.parameters, inputs_in(network, layer, group, i),
-                               map_of(network, layer, i), outputs_in(network, layer, group, i), positions_of(network, layer, i),
-                               group.scratch)
+            areas = areas_of(network, layer, group, i, 1)
+            direct_convolution(layer, network.runs, network.parameters, &areas)
     elif layer.kind == POOLING:
         for i in range(group.first, group.last):
             pool_map(layer, inputs_in(network, layer, group, i), outputs_in(network, layer, group, i),
@@ -94,8 +88,8 @@ cdef inline void gather_sample(const Network* network, const Batch* batch, Py_ss
     cdef real* image = inputs_of(network, network.layers, sample)
     if batch.augmentation == NULL:
         gather(batch, network.layers, network.runs, sample, image)
-    else:  # the scratch after the padded images belongs to nobody now
-        gather_augmented(batch, network.layers, network.runs, sample, image, scratch + network.arena.n_padded)
+    else:  # the band belongs to nobody now
+        gather_augmented(batch, network.layers, network.runs, sample, image, scratch + network.arena.band_at)
 
 
 cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first_layer, Py_ssize_t last_layer,
@@ -103,7 +97,7 @@ cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t f
     """A stage, layers first_layer to last_layer - 1, of a portion of one chunk; without any, only the sums."""
     cdef Group group = first_group(network, chunk, portion)
     cdef Py_ssize_t i, k
-    memset(group.scratch, 0, <size_t> network.arena.n_padded * sizeof(real))
+    memset(group.scratch, 0, <size_t> network.arena.band_at * sizeof(real))
     while group.first < group.last:
         if first_layer == 0:
             for i in range(group.first, group.last):

@@ -111,10 +111,10 @@ cdef inline void gather_image(int64_t number_type, const Batch* batch, const Lay
     cdef Py_ssize_t i
     cdef const Run* run = runs + layer.first_run
     if not layer.input_is_padded or not is_padded(layer):
-        gather_numbers(number_type, batch, row, layer.rows * layer.columns * layer.channels, image)
+        gather_numbers(number_type, batch, row, input_size(layer), image)
         return
     if not copies_pixels(layer):
-        memset(image, 0, <size_t> (layer.padded_rows * layer.padded_columns * layer.channels) * sizeof(real))
+        memset(image, 0, <size_t> padded_size(layer) * sizeof(real))
     for i in range(layer.n_runs):
         gather_numbers(number_type, batch, row + run[i].source * size, run[i].length, image + run[i].target)
 

@@ -86,6 +86,7 @@ cpdef enum:
 cdef real[N_ZEROS] ZEROS
 
 include "records.pxi"
+include "areas.pxi"
 include "regions.pxi"
 include "interruption.pxi"
 include "product.pxi"
@@ -174,7 +175,7 @@ cdef const Arena* arena_in(Table table) except NULL:
 
 
 cdef int connect(Network* network, Interruption* interruption, Table layers, Table arena, Table runs,
-                 const real[::1] parameters, const real[::1] statistics, real[::1] numbers, uint8_t[::1] positions,
+                 const real[::1] parameters, const real[::1] statistics, real[::1] workspace, uint8_t[::1] positions,
                  Py_ssize_t n_samples, int n_threads) except -1:
     """Check the sizes of the blocks against the plan and take their addresses."""
     cdef const Arena* sizes
@@ -186,7 +187,7 @@ cdef int connect(Network* network, Interruption* interruption, Table layers, Tab
         raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {sizes.n_parameters}")
     if statistics.shape[0] != sizes.n_statistics:
         raise ValueError(f"statistics has {statistics.shape[0]} numbers, the network has {sizes.n_statistics}")
-    if numbers.shape[0] < sizes.n_numbers or n_samples > sizes.capacity or n_samples < 0:
+    if workspace.shape[0] < sizes.n_numbers or n_samples > sizes.capacity or n_samples < 0:
         raise ValueError(f"the workspace has room for {sizes.capacity} samples, not {n_samples}")
     if positions is not None and positions.shape[0] < sizes.n_positions * sizes.capacity:
         raise ValueError("the workspace has no room for the positions of the maxima")
@@ -197,7 +198,7 @@ cdef int connect(Network* network, Interruption* interruption, Table layers, Tab
     network.arena = sizes
     network.runs = runs_in(runs)
     network.parameters = &parameters[0] if parameters.shape[0] > 0 else NULL
-    network.numbers = &numbers[0]
+    network.workspace = &workspace[0]
     network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
     network.n_samples = n_samples
     network.n_threads = min(n_threads, <int> sizes.n_threads)
@@ -244,14 +245,14 @@ cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, :
     return 0
 
 
-def predict(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics, real[::1] numbers,
+def predict(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics, real[::1] workspace,
             uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
             const real[::1] shift, const real[::1] factor, int n_threads):
-    """Run the samples X[order] through the network; results are in the workspace `numbers`."""
+    """Run the samples X[order] through the network; results are in the workspace."""
     cdef Network network
     cdef Batch batch
     cdef Interruption interruption
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if order.shape[0] == 0:
         return
@@ -263,14 +264,14 @@ def predict(Table layers, Table arena, Table runs, const real[::1] parameters, c
 
 
 def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
-                  real[::1] numbers, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
+                  real[::1] workspace, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
     """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs.
 
     The workspace must be that of the call of `predict` before."""
     cdef Network network
     cdef Interruption interruption
     cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, positions, n_samples, n_threads)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, n_samples, n_threads)
     if gradient.shape[0] != parameters.shape[0] or network.arena.gradients_at < 0:
         raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
     if network.positions == NULL and network.arena.n_positions > 0:
@@ -289,15 +290,15 @@ include "training.pxi"
 
 
 def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
-                   real[::1] numbers, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
+                   real[::1] workspace, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
                    const real[::1] shift, const real[::1] factor, dict augmentation_settings):
-    """Gather the samples X[order] as `train` does; they are in the workspace `numbers` as the first layer's input."""
+    """Gather the samples X[order] as `train` does; they are in the workspace as the first layer's input."""
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
     cdef Interruption interruption
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, None, order.shape[0], 1)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, None, order.shape[0], 1)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if network.arena.gradients_at < 0:
         raise ValueError("this workspace was made for prediction only")

@@ -1,11 +1,11 @@
-# A network and one mini-batch, as the passes see them: where everything stands in the block of numbers, and what is asked of it.
+# A network and one mini-batch, as the passes see them: where everything stands in the workspace, and what is asked of it.
 
 ctypedef struct Network:
     const Layer* layers
     const Arena* arena
     const Run* runs
     const real* parameters
-    real* numbers               # the block that `arena` divides
+    real* workspace             # the block of numbers that `arena` divides
     char* positions
     Py_ssize_t n_samples
     Py_ssize_t first_place      # of the first sample in its mini-batch, of which the samples may be a slice
@@ -25,31 +25,19 @@ ctypedef struct Network:
 
 
 cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
-    return network.numbers + network.arena.values_at + at * network.arena.capacity + sample * size
+    return network.workspace + network.arena.values_at + at * network.arena.capacity + sample * size
 
 
 cdef inline real* gradients_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
-    return network.numbers + network.arena.gradients_at + at * network.arena.capacity + sample * size
+    return network.workspace + network.arena.gradients_at + at * network.arena.capacity + sample * size
 
 
 cdef inline real* kept_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
-    return network.numbers + network.arena.kept_at + at * network.arena.capacity + sample * size
+    return network.workspace + network.arena.kept_at + at * network.arena.capacity + sample * size
 
 
-cdef inline Py_ssize_t input_size(const Layer* layer) noexcept nogil:
-    return layer.rows * layer.columns * layer.channels
-
-
-cdef inline Py_ssize_t map_size(const Layer* layer) noexcept nogil:
-    return layer.map_rows * layer.map_columns * layer.filters
-
-
-cdef inline Py_ssize_t output_size(const Layer* layer) noexcept nogil:
-    return layer.out_rows * layer.out_columns * layer.filters
-
-
-cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
-    return layer.padded_rows * layer.padded_columns * layer.channels
+cdef inline real* kept_gradients_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
+    return network.workspace + network.arena.kept_gradients_at + at * network.arena.capacity + sample * size
 
 
 cdef inline real* inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
@@ -64,10 +52,9 @@ cdef inline real* local_inputs_of(const Network* network, const Layer* layer, Py
 
 
 cdef inline char* positions_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
-    cdef Py_ssize_t width = 4 if has_wide_positions(layer) else 1
     if network.positions == NULL or layer.pooling != MAXIMUM:
         return NULL
-    return network.positions + layer.positions_at * network.arena.capacity + sample * output_size(layer) * width
+    return network.positions + layer.positions_at * network.arena.capacity + sample * position_bytes(layer)
 
 
 cdef inline real* map_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
@@ -96,33 +83,55 @@ cdef inline real* outputs_in(const Network* network, const Layer* layer, const G
     return values_of(network, layer.output_at, output_size(layer), sample)
 
 
-cdef inline real* d_inputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
-    return gradients_of(network, layer.input_at, input_size(layer), sample) if layer.input_gradient_wanted else NULL
-
-
-cdef inline real* d_outputs_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
-    return gradients_of(network, layer.output_at, output_size(layer), sample)
-
-
 cdef inline real* scratch_at(const Network* network, Py_ssize_t thread) noexcept nogil:
-    return network.numbers + network.arena.scratch_at + thread * network.arena.n_scratch
+    return network.workspace + network.arena.scratch_at + thread * network.arena.n_scratch
 
 
 cdef inline real* scratch_of(const Network* network) noexcept nogil:
     return scratch_at(network, threadid())
 
 
+cdef inline void point_into_scratch(const Network* network, const Layer* layer, real* scratch, Areas* areas) noexcept nogil:
+    areas.padded = scratch + layer.padded_at
+    areas.band = scratch + network.arena.band_at
+    areas.frame = areas.d_padded = areas.entries = NULL
+    if network.arena.gradients_at >= 0:
+        areas.frame = scratch + network.arena.frames_at + layer.frame_at
+        areas.d_padded = scratch + network.arena.d_padded_at
+        areas.entries = scratch + network.arena.entries_at
+
+
+cdef inline Areas areas_of(const Network* network, const Layer* layer, const Group* group, Py_ssize_t first,
+                           Py_ssize_t n_samples) noexcept nogil:
+    """Where a layer computes samples first to first + n_samples - 1 of a group."""
+    cdef Areas areas
+    areas.n_samples = n_samples
+    areas.images, areas.outputs = inputs_in(network, layer, group, first), outputs_in(network, layer, group, first)
+    areas.maps, areas.positions = map_of(network, layer, first), positions_of(network, layer, first)
+    areas.d_images = areas.d_outputs = NULL
+    if network.arena.gradients_at >= 0:
+        areas.d_outputs = gradients_of(network, layer.output_at, output_size(layer), first)
+        if layer.input_gradient_wanted:
+            areas.d_images = gradients_of(network, layer.input_at, input_size(layer), first)
+    point_into_scratch(network, layer, group.scratch, &areas)
+    return areas
+
+
+cdef inline real* flipped_of(const Network* network, const Layer* layer) noexcept nogil:
+    return network.workspace + network.arena.flipped_at + layer.flipped_at
+
+
 cdef inline real* transformed_of(const Network* network, const Layer* layer) noexcept nogil:
-    return network.numbers + network.arena.transformed_at + layer.transformed_at
+    return network.workspace + network.arena.transformed_at + layer.transformed_at
 
 
 cdef inline Factors factors_of(const Network* network, const Layer* layer) noexcept nogil:
-    return factors_at(layer, network.numbers + network.arena.factors_at + layer.factors_at)
+    return factors_at(layer, network.workspace + network.arena.factors_at + layer.factors_at)
 
 
 cdef inline double* chunk_sums_of(const Network* network, Py_ssize_t chunk) noexcept nogil:
-    # An area of double-precision numbers, with room for two of the block's for each.
-    return <double*> (network.numbers + network.arena.sums_at) + chunk * network.arena.n_sums
+    # An area of double-precision numbers, with room for two of the workspace's for each.
+    return <double*> (network.workspace + network.arena.sums_at) + chunk * network.arena.n_sums
 
 
 cdef inline double weight_of(const Network* network, Py_ssize_t sample) noexcept nogil:

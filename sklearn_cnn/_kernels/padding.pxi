@@ -41,7 +41,7 @@ cdef void unpad(const Layer* layer, const Run* runs, const real* d_padded, real*
     cdef Py_ssize_t i
     cdef const Run* run = runs + layer.first_run
     if copies_pixels(layer):
-        memset(d_image, 0, <size_t> (layer.rows * layer.columns * layer.channels) * sizeof(real))
+        memset(d_image, 0, <size_t> input_size(layer) * sizeof(real))
         pad_backward(run, layer.n_runs, d_padded, d_image)
         return
     for i in range(layer.n_runs):
@@ -52,13 +52,11 @@ cdef inline bint is_padded(const Layer* layer) noexcept nogil:
     return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
 
 
-cdef inline const real* padded_images(const Layer* layer, const Run* runs, const real* images, real* scratch,
-                                      Py_ssize_t n_samples) noexcept nogil:
+cdef inline const real* padded_images(const Layer* layer, const Run* runs, const Areas* areas) noexcept nogil:
     """Images as the kernels read them: padded, in the scratch, or where they stand if they are padded or need not be."""
     cdef Py_ssize_t i
     if layer.input_is_padded or not is_padded(layer):
-        return images
-    for i in range(n_samples):
-        pad(runs + layer.first_run, layer.n_runs, images + i * layer.rows * layer.columns * layer.channels,
-            scratch + layer.padded_at + i * layer.padded_rows * layer.padded_columns * layer.channels)
-    return scratch + layer.padded_at
+        return areas.images
+    for i in range(areas.n_samples):
+        pad(runs + layer.first_run, layer.n_runs, areas.images + i * input_size(layer), areas.padded + i * padded_size(layer))
+    return areas.padded

@@ -4,7 +4,7 @@
 cdef void copy_patches(const Layer* layer, const real* padded, real* columns) noexcept nogil:
     """Every patch of a padded image, position by position."""
     cdef Py_ssize_t r, q, c, i, j
-    cdef Py_ssize_t row_size = layer.padded_columns * layer.channels
+    cdef Py_ssize_t row_size = padded_row_size(layer)
     cdef const real* patch
     for r in range(layer.map_rows):
         for q in range(layer.map_columns):
@@ -19,7 +19,7 @@ cdef void copy_patches(const Layer* layer, const real* padded, real* columns) no
 cdef void add_patches(const Layer* layer, const real* columns, real* padded) noexcept nogil:
     """The adjoint: add every patch to the pixels it was copied from."""
     cdef Py_ssize_t r, q, c, i, j
-    cdef Py_ssize_t row_size = layer.padded_columns * layer.channels
+    cdef Py_ssize_t row_size = padded_row_size(layer)
     cdef real* patch
     for r in range(layer.map_rows):
         for q in range(layer.map_columns):

@@ -70,17 +70,17 @@ cdef void planar_convolution(const Planar* planar, const real* weights, const re
         row += planar.band_rows
 
 
-cdef void planar_map(const Layer* layer, const real* parameters, const real* padded, real* map, real* scratch) noexcept nogil:
+cdef void planar_map(const Layer* layer, const real* parameters, const real* padded, real* map, real* band) noexcept nogil:
     cdef Planar planar
     planar.kernel_rows, planar.kernel_columns = layer.kernel_rows, layer.kernel_columns
     planar.channels, planar.filters = layer.channels, layer.filters
     planar.columns, planar.map_rows, planar.map_columns = layer.padded_columns, layer.map_rows, layer.map_columns
     planar.band_rows, planar.plane, planar.first = layer.plane_rows, layer.plane, layer.plane_first
-    planar_convolution(&planar, parameters + layer.weights_at, parameters + layer.bias_at, padded, map, scratch)
+    planar_convolution(&planar, parameters + layer.weights_at, parameters + layer.bias_at, padded, map, band)
 
 
 cdef void planar_gradient(const Layer* layer, const real* flipped, const real* frame, real* d_target,
-                          real* scratch) noexcept nogil:
+                          real* entries) noexcept nogil:
     cdef Planar planar
     planar.kernel_rows, planar.kernel_columns = layer.kernel_rows, layer.kernel_columns
     planar.channels, planar.filters = layer.filters, layer.channels
@@ -88,4 +88,4 @@ cdef void planar_gradient(const Layer* layer, const real* flipped, const real* f
     planar.band_rows, planar.plane = layer.gradient_plane_rows, layer.gradient_plane
     planar.first = layer.gradient_plane_first
     frame += (layer.crop_row * layer.gradient_columns + layer.crop_column) * layer.filters
-    planar_convolution(&planar, flipped, NULL, frame, d_target, scratch)
+    planar_convolution(&planar, flipped, NULL, frame, d_target, entries)

@@ -181,12 +181,12 @@ cdef void pooled_row(const Layer* layer, const Product* shape, Py_ssize_t below,
         averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
 
 
-cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded, real* kept_map,
-                                         real* output, uint8_t* positions) noexcept nogil:
-    """One sample: padded -> output, and kept_map or positions (or NULL)."""
+cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded,
+                                         const Areas* areas) noexcept nogil:
+    """One sample: padded -> outputs, and where they are wanted maps or positions."""
     cdef Product shape = convolution_product(layer)
     cdef Py_ssize_t below = layer.stride_rows * shape.a_outer
-    cdef Py_ssize_t n = layer.out_columns * layer.filters
+    cdef Py_ssize_t n = output_row_size(layer)
     cdef const real* weights = parameters + layer.weights_at
     cdef const real* bias = parameters + layer.bias_at
     cdef const real* patches
@@ -195,7 +195,7 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
     cdef Product part = shape
     cdef Pooled row
     cdef Py_ssize_t r, first
-    row.output, row.map, row.positions = output, kept_map, positions
+    row.output, row.map, row.positions = areas.outputs, areas.maps, <uint8_t*> areas.positions
     for r in range(layer.out_rows):
         first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
         patches = padded + 2 * r * below + first * shape.a_outer
@@ -204,5 +204,5 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
         if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, row.output, n)
         row.output += n
-        row.map = row.map + 2 * layer.map_columns * layer.filters if row.map != NULL else NULL
+        row.map = row.map + 2 * map_row_size(layer) if row.map != NULL else NULL
         row.positions = row.positions + n if row.positions != NULL else NULL

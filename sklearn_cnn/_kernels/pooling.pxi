@@ -244,9 +244,9 @@ cdef inline void spread_rows(int64_t pooling, const Layer* layer, const real* d_
         else:
             window.adds, window.rows, window.columns = True, layer.pool_rows, layer.pool_columns
             spread_row(&window, layer, d_output, share, positions, d_map, map_row)
-        d_output += layer.out_columns * layer.filters
+        d_output += output_row_size(layer)
         d_map += layer.pool_stride_rows * map_row
-        positions = positions + layer.out_columns * layer.filters if pooling == MAXIMUM else NULL
+        positions = positions + output_row_size(layer) if pooling == MAXIMUM else NULL
 
 
 cdef void add_maxima(const Layer* layer, const real* d_output, const position_t* positions, real* window,

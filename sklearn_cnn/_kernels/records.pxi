@@ -2,8 +2,8 @@
 # `arena_format`), fills them in `_network/records.py`, and nothing else describes a layer. All fields are 64-bit integers.
 #
 # Legend: sizes count numbers (not bytes) of one sample; an image is rows x columns x channels, channels fastest;
-# `*_at` is an offset into a flat block. In a block kept for a mini-batch, sample i of something at offset `at` of size `n`
-# stands at `at * capacity + i * n`.
+# `*_at` is an offset into a flat block or into an area of it, and -1 for what the layer does not have. In an area kept for a
+# mini-batch, sample i of something at offset `at` of size `n` stands at `at * capacity + i * n`.
 
 ctypedef struct Layer:
     int64_t kind                # CONVOLUTION, LOCAL, POOLING, DENSE, NORMALISATION or DROPOUT
@@ -61,14 +61,14 @@ ctypedef struct Layer:
     int64_t output_at
     int64_t input_in_scratch    # values of samples that go together: normalised in front of the next layer, again on the way back
     int64_t output_in_scratch
-    int64_t map_at              # -1 where backward does not need the map
+    int64_t map_at              # where backward needs the map
     int64_t positions_at
     int64_t kept_padded_at
-    int64_t kept_gradient_at
+    int64_t kept_gradient_at    # these two in the area of kept gradients
     int64_t kept_padded_gradient_at
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
-    # weights transformed for Winograd's algorithm, -1 where the product is direct
+    # weights transformed for Winograd's algorithm, where it computes the map
     int64_t transformed_at
     # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, rows taken up at once, and the
     # first filter of which this is true; the same for the input gradient, where they replace channels
@@ -78,13 +78,10 @@ ctypedef struct Layer:
     int64_t gradient_plane
     int64_t gradient_plane_rows
     int64_t gradient_plane_first
-    # one thread's scratch
-    int64_t padded_at
-    int64_t band_at             # rows of the map to be pooled; or n_band numbers of Winograd's algorithm or of planes, then maps
-    int64_t n_band
-    int64_t map_gradient_at
-    int64_t padded_gradient_at
-    int64_t entries_at          # lists of a LISTED backward pass, planes of an input gradient
+    # one thread's scratch: `Areas` says what stands there
+    int64_t padded_at           # among the padded images of all layers
+    int64_t n_band              # numbers of Winograd's algorithm or of planes at the beginning of the band; maps follow
+    int64_t frame_at            # among the frames of all layers
     int64_t n_entries           # of all lists made at once, with the room they leave
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
@@ -104,12 +101,15 @@ ctypedef struct Arena:
     int64_t n_parameters
     int64_t n_statistics
     int64_t n_values            # numbers per sample in `values`
-    int64_t n_kept              # numbers per sample in `kept`
+    int64_t n_kept              # numbers per sample in `kept`, and in training in `kept_gradients`
     int64_t n_positions         # positions per sample
     int64_t n_scratch           # numbers of scratch per thread
-    int64_t in_scratch_at       # there: values of the samples that go together
-    int64_t n_padded            # the first of them: padded images, whose borders stay zero
-    int64_t n_zeroed            # then the frames of map gradients, likewise
+    # in the scratch, whose beginning are the padded images of all layers: their borders stay zero
+    int64_t band_at             # forward
+    int64_t frames_at           # backward, in the same place: frames of all layers, whose borders stay zero, too
+    int64_t d_padded_at
+    int64_t entries_at
+    int64_t in_scratch_at       # values of the samples that go together
     int64_t n_flipped
     int64_t n_sums              # double-precision numbers of one chunk's sums over a layer to be normalised
     int64_t n_inputs
@@ -119,6 +119,7 @@ ctypedef struct Arena:
     int64_t values_at
     int64_t gradients_at        # -1 in an arena that only predicts
     int64_t kept_at
+    int64_t kept_gradients_at
     int64_t scratch_at
     int64_t flipped_at
     int64_t transformed_at

@@ -48,7 +48,7 @@ cdef Box largest_box(const Layer* layer) noexcept nogil:
 cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns, const Layer* layer, const Box* box,
                               Places* places) noexcept nogil:
     cdef Py_ssize_t place_column = layer.stride_columns * layer.channels
-    cdef Py_ssize_t place_row = layer.stride_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t place_row = layer.stride_rows * padded_row_size(layer)
     cdef Py_ssize_t row, column, i, j, window, n = 0
     for row in range(box.rows):
         for column in range(box.columns):
@@ -70,7 +70,7 @@ cdef inline void spread_box(vector* kind, Py_ssize_t lanes, int64_t pooling, Py_
     cdef bint is_average = pooling == AVERAGE
     cdef bint is_pooled = window_rows * window_columns > 1
     cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
-    cdef Py_ssize_t map_row = layer.map_columns * layer.filters
+    cdef Py_ssize_t map_row = map_row_size(layer)
     cdef Py_ssize_t row, column, i, j, at, map_at
     for row in range(box.rows):
         for column in range(box.columns):
@@ -122,8 +122,8 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, P
     # row and tap.
     cdef vector sums[3][6]
     cdef vector g
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t weights_row = layer.kernel_columns * layer.channels * layer.filters
+    cdef Py_ssize_t padded_row = padded_row_size(layer)
+    cdef Py_ssize_t weights_row = kernel_row_size(layer) * layer.filters
     cdef Py_ssize_t r, k, n
     cdef const real* patch
     for r in range(rows):
@@ -160,8 +160,8 @@ cdef inline void shallow_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, P
 cdef void shallow_slices(vector* kind, Py_ssize_t lanes, const Layer* layer, const Places* places, const real* padded,
                          real* d_weights) noexcept nogil:
     """All taps of one vector of filters, in slices of at most three kernel rows that fit the registers."""
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t padded_row = padded_row_size(layer)
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
     cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
     cdef Py_ssize_t largest_taps = min(6, SHALLOW_TAPS // largest_rows)
@@ -237,20 +237,19 @@ cdef Corner corner_at(const Layer* layer, const Corner* first, Py_ssize_t row, P
     return corner
 
 
-cdef void shallow_backward(const Layer* layer, const Run* runs, const real* image, const real* kept_map, const real* outputs,
-                           const uint8_t* positions, real* d_output, real* d_weights, real* d_bias,
-                           real* scratch) noexcept nogil:
-    """d_weights, d_bias += gradients of one sample; d_output is used up. kept_map: of average pooling after ReLU."""
+cdef void shallow_backward(const Layer* layer, const Run* runs, const Areas* areas, real* d_weights,
+                           real* d_bias) noexcept nogil:
+    """d_weights, d_bias += gradients of one sample; d_outputs are used up. There are maps of average pooling after ReLU."""
     cdef Box largest = largest_box(layer)
     cdef Box box
     cdef Corner first
     cdef Py_ssize_t row = 0, column, i, j
-    first.padded, first.d_output = padded_images(layer, runs, image, scratch, 1), d_output
-    first.outputs, first.positions = outputs, positions
+    first.padded, first.d_output = padded_images(layer, runs, areas), areas.d_outputs
+    first.outputs, first.positions = areas.outputs, <const uint8_t*> areas.positions
     if layer.pooling == AVERAGE:
-        first.outputs = kept_map
+        first.outputs = areas.maps
     elif layer.activation != RELU:
-        activate_backward(layer.activation, outputs, d_output, d_output, layer.out_rows * layer.out_columns * layer.filters)
+        activate_backward(layer.activation, areas.outputs, areas.d_outputs, areas.d_outputs, output_size(layer))
         first.outputs = NULL
     while row < layer.out_rows:
         box.rows = min(largest.rows, layer.out_rows - row)

@@ -31,7 +31,7 @@ cdef enum:
 
 
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
-    return (layer.kernel_columns * layer.channels + 15) // 16 * 16
+    return (kernel_row_size(layer) + 15) // 16 * 16
 
 
 # How a patch is cut so that the sums of a slice fit the registers.
@@ -51,7 +51,7 @@ cdef Slices slices_of(const Layer* layer, Py_ssize_t n_factors) noexcept nogil:
     """n_factors: patches that the factors of all lists come from, where their slice had better stay in the first-level cache; 0
     where it need not."""
     cdef Slices slices
-    slices.n_vectors = (layer.kernel_columns * layer.channels + LANES_WIDE - 1) // LANES_WIDE
+    slices.n_vectors = (kernel_row_size(layer) + LANES_WIDE - 1) // LANES_WIDE
     slices.rows = evenly(layer.kernel_rows, 3)
     slices.vectors = evenly(slices.n_vectors, min(8, SPARSE_VECTORS // slices.rows))
     if n_factors * slices.rows * slices.vectors * VECTOR_BYTES > CACHED_BYTES:
@@ -140,8 +140,7 @@ cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windo
     """Where in the padded images each pooled pixel's window begins, and each position within a window."""
     cdef Py_ssize_t i, r, c, n = 0
     cdef Py_ssize_t column = layer.stride_columns * layer.channels
-    cdef Py_ssize_t row = layer.stride_rows * layer.padded_columns * layer.channels
-    cdef Py_ssize_t padded_size = layer.padded_rows * layer.padded_columns * layer.channels
+    cdef Py_ssize_t row = layer.stride_rows * padded_row_size(layer)
     for r in range(layer.pool_rows):
         for c in range(layer.pool_columns):
             offset_in_window[r * layer.pool_columns + c] = <int32_t> (r * row + c * column)
@@ -149,7 +148,7 @@ cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windo
         for r in range(layer.out_rows):
             for c in range(layer.out_columns):
                 windows[n] = <int32_t> (
-                    i * padded_size + r * layer.pool_stride_rows * row + c * layer.pool_stride_columns * column)
+                    i * padded_size(layer) + r * layer.pool_stride_rows * row + c * layer.pool_stride_columns * column)
                 n += 1
 
 
@@ -212,29 +211,27 @@ cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_
         at += n_positions
 
 
-cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const real* images, const real* outputs,
-                          const uint8_t* positions, real* d_outputs, real* d_images, real* d_by_filter, real* d_bias,
-                          real* scratch, Py_ssize_t n_samples) noexcept nogil:
+cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, real* d_by_filter,
+                          real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
     cdef int32_t[MOST_LISTS] offset_in_window
-    cdef const real* padded = padded_images(layer, runs, images, scratch, n_samples)
-    cdef real* d_padded = scratch + layer.padded_gradient_at
-    cdef Py_ssize_t n_pixels = n_samples * layer.out_rows * layer.out_columns
-    cdef Py_ssize_t image_size = layer.rows * layer.columns * layer.channels
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
-    cdef Py_ssize_t padded_size = layer.padded_rows * padded_row
+    cdef const real* padded = padded_images(layer, runs, areas)
+    cdef const uint8_t* positions = <const uint8_t*> areas.positions
+    cdef real* d_outputs = areas.d_outputs
+    cdef Py_ssize_t n_pixels = areas.n_samples * layer.out_rows * layer.out_columns
+    cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool_rows * layer.pool_columns)
     # Slices of rows change the order in which patches that overlap are added: layers without normalisation keep theirs.
     cdef Py_ssize_t n_factors = layer.filters if layer.n_bias == 0 else 0
     cdef Py_ssize_t first = 0, last, i
     cdef Lists lists
     cdef int32_t* windows
-    lists.values = scratch + layer.entries_at
+    lists.values = areas.entries
     lists.offsets = <int32_t*> (lists.values + layer.n_entries)
     windows = lists.offsets + layer.n_entries
-    place_windows(layer, n_samples, windows, offset_in_window)
-    activate_backward(layer.activation, outputs, d_outputs, d_outputs, n_pixels * layer.filters)
+    place_windows(layer, areas.n_samples, windows, offset_in_window)
+    activate_backward(layer.activation, areas.outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     if layer.n_bias > 0:
         bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
     while first < layer.filters:
@@ -242,22 +239,22 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, 
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
         sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
-    if d_images == NULL:
+    if areas.d_images == NULL:
         return
-    memset(d_padded, 0, <size_t> (n_samples * padded_size) * sizeof(real))
+    memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0
     while first < n_pixels:
         last = min(first + at_once, n_pixels)
         list_by_pixel(layer, windows, offset_in_window, positions, d_outputs, first, last, &lists)
-        sum_lists(layer, &lists, by_filter, stretch_of(layer), n_factors, d_padded, padded_row)
+        sum_lists(layer, &lists, by_filter, stretch_of(layer), n_factors, areas.d_padded, padded_row)
         first = last
-    for i in range(n_samples):
-        unpad(layer, runs, d_padded + i * padded_size, d_images + i * image_size)
+    for i in range(areas.n_samples):
+        unpad(layer, runs, areas.d_padded + i * padded_size(layer), areas.d_images + i * input_size(layer))
 
 
 cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:
     """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]."""
-    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t stretch = stretch_of(layer)
     cdef Py_ssize_t f, r, k
     for r in range(layer.kernel_rows):
@@ -270,7 +267,7 @@ cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_fi
 
 cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real* gradient) noexcept nogil:
     """[filter, kernel row, stretch] -> [kernel row, column and channel, filter]"""
-    cdef Py_ssize_t kernel_row = layer.kernel_columns * layer.channels
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t stretch = stretch_of(layer)
     cdef Py_ssize_t r
     for r in range(layer.kernel_rows):

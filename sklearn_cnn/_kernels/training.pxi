@@ -30,7 +30,7 @@ def sum_of_weights(const real[::1] sample_weight, const int64_t[::1] order):
     return total
 
 
-def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] numbers,
+def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] workspace,
           uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
           const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const int32_t[::1] codes,
           const real[::1] sample_weight, int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment,
@@ -54,7 +54,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef real* sum_of_slices = NULL
     cdef double value = 0.0
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, positions, order.shape[0], n_threads)
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, order.shape[0], n_threads)
     describe_batch(&batch, &network, X, number_type, order, shift, factor)
     if augmentation_settings is not None:
         describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
@@ -107,7 +107,7 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     return value
 
 
-def update(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] numbers,
+def update(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] workspace,
            const double[::1] losses, double weight_sum, double alpha, real[::1] gradient, real[::1] first_moment,
            real[::1] second_moment, dict solver_settings, int n_threads):
     """What ends a mini-batch that came in slices: penalty and (unless solver_settings is None) update.
@@ -119,7 +119,7 @@ def update(Table layers, Table arena, Table runs, real[::1] parameters, real[::1
     cdef Solver* chosen = NULL
     cdef double value = 0.0
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, numbers, None,
+    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, None,
             <Py_ssize_t> arena_in(arena).capacity, n_threads)
     if gradient.shape[0] != parameters.shape[0] or not weight_sum > 0.0:
         raise ValueError("gradient needs as many numbers as parameters, and the weights a sum")

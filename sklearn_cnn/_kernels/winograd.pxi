@@ -135,17 +135,18 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
 
 
 cdef void winograd_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
-                         Py_ssize_t last, real* maps, real* outputs, uint8_t* positions, real* scratch) noexcept nogil:
+                         Py_ssize_t last, real* maps, real* outputs, const Areas* areas) noexcept nogil:
     """Tile rows first to last - 1, counted through all images."""
+    cdef uint8_t* positions = <uint8_t*> areas.positions
     cdef Product shape
     cdef Py_ssize_t tile_rows = layer.map_rows // 2
     cdef Py_ssize_t tile_columns = layer.map_columns // 2
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns
-    cdef Py_ssize_t padded_row = layer.padded_columns * layer.channels
+    cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t image_place = n_tiles * layer.channels
     cdef Py_ssize_t product_place = n_tiles * layer.filters
-    cdef real* images = scratch
-    cdef real* products = scratch + 16 * image_place
+    cdef real* images = areas.band
+    cdef real* products = areas.band + 16 * image_place
     cdef Py_ssize_t row, c, k
     cdef const real* source
     for row in range(first, last):
@@ -156,7 +157,7 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
                                             image_place)
             source += 2 * layer.channels
             images += layer.channels
-    images = scratch
+    images = areas.band
     shape.n_outer = 1
     shape.n_inner = layer.channels
     shape.a_row = layer.channels
@@ -183,12 +184,11 @@ cdef inline Py_ssize_t tile_rows_together(const Layer* layer) noexcept nogil:
 
 
 cdef void winograd_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
-                        real* outputs, uint8_t* positions, real* scratch, Py_ssize_t n_samples) noexcept nogil:
-    """Whole maps, bias included, or (where that is done in registers) what pooling makes of them, in groups of tile rows."""
-    cdef Py_ssize_t n_rows = n_samples * (layer.map_rows // 2)
+                        real* outputs, const Areas* areas) noexcept nogil:
+    """Whole maps, bias included, or with outputs what pooling in registers makes of them, in groups of tile rows."""
+    cdef Py_ssize_t n_rows = areas.n_samples * (layer.map_rows // 2)
     cdef Py_ssize_t group = min(n_rows, tile_rows_together(layer))
     cdef Py_ssize_t first = 0
     while first < n_rows:
-        winograd_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, positions,
-                       scratch)
+        winograd_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, areas)
         first += group

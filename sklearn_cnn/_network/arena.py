@@ -41,7 +41,7 @@ def slice_size(plan, n_samples):
     bounded, unless a single sample takes more.
     """
     totals = plan.totals
-    numbers = 2 * totals["values"] + totals["kept"] + totals["kept_training"] + totals["positions"] // 4
+    numbers = 2 * totals["values"] + totals["kept"] + totals["kept_gradients"] + totals["positions"] // 4
     n_slices = -(-n_samples // max(1, SLICE_NUMBERS // numbers))
     return -(-n_samples // max(1, n_slices))
 
@@ -74,10 +74,10 @@ def build_arena(plan, capacity, n_threads, training):
         ``n_numbers`` is the size of the block, ``n_positions * capacity`` the bytes for positions of maxima.
     """
     totals = plan.totals
-    kept = totals["kept"] + (totals["kept_training"] if training else 0)
-    in_scratch_at = aligned(_n_scratch(plan, training) + ALIGNMENT)
+    kept_gradients = totals["kept_gradients"] if training else 0
     n_together = _n_together(plan, capacity)
-    scratch = in_scratch_at + aligned(n_together * totals["in_scratch"])
+    in_scratch = _areas_of_scratch(plan, training)
+    scratch = in_scratch["in_scratch_at"] + aligned(n_together * totals["in_scratch"])
     arena = np.zeros(1, dtype=dtype_of("arena"))
     fields = {
         "capacity": capacity,
@@ -89,12 +89,10 @@ def build_arena(plan, capacity, n_threads, training):
         "n_parameters": plan.parameter_size,
         "n_statistics": plan.statistics_size,
         "n_values": totals["values"],
-        "n_kept": kept,
+        "n_kept": totals["kept"] + kept_gradients,
         "n_positions": totals["positions"],
         "n_scratch": scratch,
-        "in_scratch_at": in_scratch_at,
-        "n_padded": totals["padded"],
-        "n_zeroed": totals["padded"] + totals["frames"],
+        **in_scratch,
         "n_flipped": totals["flipped"],
         "n_sums": totals["sums"],
         "n_inputs": plan.n_inputs,
@@ -105,7 +103,8 @@ def build_arena(plan, capacity, n_threads, training):
     for name, size in (
         ("values_at", totals["values"] * capacity),
         ("gradients_at", totals["values"] * capacity if training else 0),
-        ("kept_at", kept * capacity),
+        ("kept_at", totals["kept"] * capacity),
+        ("kept_gradients_at", kept_gradients * capacity),
         ("scratch_at", scratch * n_threads),
         ("flipped_at", totals["flipped"] if training else 0),
         ("transformed_at", totals["transformed"]),
@@ -142,15 +141,26 @@ def training_memory(plan, batch_size, n_threads, itemsize):
     }
 
 
-def _n_scratch(plan, training):
-    """Numbers of one thread's scratch, without the values that go from layer to layer together."""
+def _areas_of_scratch(plan, training):
+    """Where the areas of one thread's scratch begin, but for the padded images, which are its beginning.
+
+    Forward's maps and backward's frames are never needed at once. The values that go from layer to layer together come last.
+    """
     totals = plan.totals
-    forward = totals["padded"] + totals["band"]
-    if not training:
-        return forward
-    backward = totals["padded"] + totals["frames"] + totals["padded_gradient"] + totals["entries"]
-    augmented = totals["padded"] + 2 * plan.n_inputs + plan.input_shape[2]
-    return max(forward, backward, totals["panel"], augmented)
+    band_at = frames_at = totals["padded"]
+    d_padded_at = frames_at + totals["frames"]
+    entries_at = d_padded_at + totals["d_padded"]
+    size = band_at + totals["band"]
+    if training:
+        augmented = 2 * plan.n_inputs + plan.input_shape[2]
+        size = max(size, entries_at + totals["entries"], totals["panel"], band_at + augmented)
+    return {
+        "band_at": band_at,
+        "frames_at": frames_at if training else -1,
+        "d_padded_at": d_padded_at if training else -1,
+        "entries_at": entries_at if training else -1,
+        "in_scratch_at": aligned(size + ALIGNMENT),
+    }
 
 
 def _n_together(plan, capacity):

@@ -77,10 +77,10 @@ class RecordBuilder:
         self.statistics, self.statistics_size = [], 0
         self.n_runs = 0
         self.output_at = 0
-        self.totals = dict.fromkeys(("kept", "kept_training", "positions", "flipped", "transformed", "shared", "work"), 0)
+        self.totals = dict.fromkeys(("kept", "kept_gradients", "positions", "flipped", "transformed", "shared", "work"), 0)
         self.totals.update(values=math.prod(input_shape), factors=0, sums=0, in_scratch=0)
         # scratch: frames whose borders stay zero, and areas that are written before they are read
-        self.totals.update(padded=0, frames=0, band=0, padded_gradient=0, entries=0, panel=0)
+        self.totals.update(padded=0, frames=0, band=0, d_padded=0, entries=0, panel=0)
 
     @property
     def n_layers(self):
@@ -97,9 +97,9 @@ class RecordBuilder:
         self.output_shapes.append(self.shape)
 
     def _add_part(self, layer):
-        record = dict.fromkeys(dtype_of("layer").names, 0)
+        record = {name: -1 if name.endswith("_at") else 0 for name in dtype_of("layer").names}
         rows, columns, channels = self.shape
-        record.update(rows=rows, columns=columns, channels=channels, map_at=-1, transformed_at=-1)
+        record.update(rows=rows, columns=columns, channels=channels)
         if self.records and isinstance(layer, (ConvolutionBlock, PoolingLayer)) and not self.is_local:
             record["input_in_scratch"] = self._leave_in_scratch(self.records[-1])
         record["input_at"] = self.output_at
@@ -243,13 +243,13 @@ class RecordBuilder:
         padded = padded_size(record) * (record["group"] if in_groups else 1)
         if not record["input_is_padded"]:
             record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
-        # offsets from here on are completed in `finish`, when the sizes of the areas before them are known
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
-        record["map_gradient_at"] = self._take("frames", aligned(frame) if record["backward"] == _kernel_names.WHOLE_MAP else 0)
+        if record["backward"] == _kernel_names.WHOLE_MAP:
+            record["frame_at"] = self._take("frames", aligned(frame))
         self._add_gradient_planes(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
-            self.totals["padded_gradient"] = max(self.totals["padded_gradient"], aligned(padded) + ALIGNMENT)
+            self.totals["d_padded"] = max(self.totals["d_padded"], aligned(padded) + ALIGNMENT)
 
     def _add_gradient_planes(self, record):
         columns, channels, filters = (record[name] for name in ("gradient_columns", "channels", "filters"))
@@ -281,10 +281,11 @@ class RecordBuilder:
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""
         padded = padded_size(record)
-        record["kept_padded_at"] = self._take("kept", 0 if record["input_is_padded"] else padded)
+        if not record["input_is_padded"]:
+            record["kept_padded_at"] = self._take("kept", padded)
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
-        record["kept_gradient_at"] = self._take("kept_training", n_map)
-        record["kept_padded_gradient_at"] = self._take("kept_training", padded)
+        record["kept_gradient_at"] = self._take("kept_gradients", n_map)
+        record["kept_padded_gradient_at"] = self._take("kept_gradients", padded)
 
     def _take(self, area, n):
         at = self.totals[area]
@@ -345,17 +346,6 @@ class RecordBuilder:
 
     def finish(self):
         """Return the fields of a `Plan`, but for its layers."""
-        totals = self.totals
-        # kept: areas that prediction needs too come first, so that both kinds of arena agree on their offsets
-        for record in self.records:
-            if record["kind"] == _kernel_names.LOCAL:
-                record["kept_gradient_at"] += totals["kept"]
-                record["kept_padded_gradient_at"] += totals["kept"]
-            record["map_gradient_at"] += totals["padded"]
-            # forward's map and backward's frames are never needed at once
-            record["band_at"] = totals["padded"]
-            record["padded_gradient_at"] = totals["padded"] + totals["frames"]
-            record["entries_at"] = record["padded_gradient_at"] + totals["padded_gradient"]
         records = np.array([tuple(record.values()) for record in self.records], dtype=dtype_of("layer"))
         runs = np.concatenate([np.empty((0, 3), dtype=np.int64), *self.runs])
         for array in (records, runs):
@@ -366,7 +356,7 @@ class RecordBuilder:
             "n_outputs": math.prod(self.shape), "n_parameters": sum(math.prod(block.shape) for block in self.blocks),
             "parameter_size": self.parameters, "statistics": tuple(self.statistics),
             "statistics_size": self.statistics_size, "records": records,
-            "runs": np.ascontiguousarray(runs).view(dtype_of("run")).reshape(-1), "totals": totals,
+            "runs": np.ascontiguousarray(runs).view(dtype_of("run")).reshape(-1), "totals": self.totals,
         }  # fmt: skip
 
 
