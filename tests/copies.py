@@ -4,6 +4,7 @@ A copy is a folder to put in front of PYTHONPATH. What is installed and what is 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,8 @@ class Mistake:
         elif indent.isspace() and after[:1] in ("", "\n"):
             choice = f"if planted == {number}:", f"    {new}", "else:", f"    {old}"
             both = head + newline + "\n".join(indent + line for line in choice)
+        elif re.search(r"\w [-+*]?= ", old):
+            raise SystemExit(f"{self.file}: a statement begins its line, and its indentation is part of the text:\n{old}")
         else:
             both = f"{before}(({new}) if planted == {number} else ({old}))"
         return Change(self.file, before + old + after, both + after)
@@ -148,7 +151,10 @@ def build(folder, *, mistakes=(), changes=(), options=(), levels, compiler=None)
         raise SystemExit(f"the build knows {wanted}, and {modules} were asked for")
     print(f"building {', '.join(modules)} in {folder}", flush=True)
     jobs = ["-j", os.environ["JOBS"]] if "JOBS" in os.environ else []
-    subprocess.run(["ninja", "-C", str(objects), *jobs, *wanted], env=environment, check=True, stdout=subprocess.DEVNULL)
+    built = subprocess.run(["ninja", "-C", str(objects), *jobs, *wanted],
+                           env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    if built.returncode != 0:
+        raise SystemExit(f"the kernels could not be built:\n{built.stdout}")
     for path in (source / "sklearn_cnn/_kernels").glob("*.so"):
         path.unlink()
     for name in wanted:

@@ -53,6 +53,8 @@ def check_texts(mistakes):
             gone.append(f"{change.file} has the text of {mistake.name!r} {n} times instead of once:\n{change.old}")
     names = [mistake.name for mistake in mistakes]
     gone += [f"the name {name!r} stands twice" for name in {name for name in names if names.count(name) > 1}]
+    for number, mistake in enumerate(in_kernels(), 1):
+        mistake.switched(number)
     gone += [f"{path} is no file" for mistake in mistakes for path in mistake.test_files() if not path.is_file()]
     if gone:
         raise SystemExit("\n\n".join(gone))
