@@ -468,3 +468,20 @@ def test_padding_mode_is_given_per_block():
         small_network(n_filters=(3, 4), padding_mode=["zeros"] * 3).fit(X, y)
     with pytest.raises(ValueError, match=r"padding_mode=\['wrap'\] is not valid.*'zeros' or 'reflect', or a sequence of those"):
         small_network(padding_mode=["wrap"]).fit(X, y)
+
+
+def test_predictions_follow_the_fitted_state_whoever_changes_it():
+    X, y = bars()
+    network = small_network(random_state=0).fit(X, y)
+    before = network.predict_proba(X)
+    network.coefs_[-1][...] = 0  # in place
+    network.intercepts_[-1][...] = 0
+    np.testing.assert_allclose(network.predict_proba(X), 1 / len(network.classes_))
+    earlier = network._fitted
+    np.testing.assert_array_equal(network.fit(X, y).predict_proba(X), before)
+    network._fitted = earlier  # as a whole
+    np.testing.assert_allclose(network.predict_proba(X), 1 / len(network.classes_))
+    shifted = ConvNetClassifier(n_filters=4, random_state=0, max_iter=1).fit(X, y)
+    before = shifted.decision_function(X)
+    shifted._fitted["shift"] = shifted._fitted["shift"] + 1  # one entry
+    assert not np.array_equal(shifted.decision_function(X), before)

@@ -24,7 +24,7 @@ from sklearn_cnn._estimator.annotations import (
 from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.callbacks import CallbackSupportMixin, callback_listeners, callbacks_of, with_callbacks
 from sklearn_cnn._estimator.diagram import NetworkDiagram
-from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted
+from sklearn_cnn._estimator.fitted import n_threads_of, refuse_tainted
 from sklearn_cnn._estimator.fitting import Problem, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
 from sklearn_cnn._estimator.parameters import check_parameters, is_one_of
@@ -481,9 +481,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
 
     def _scores(self, X):
         """Compute the scores of X; return them and the one state they were computed with."""
-        fitted = self._check_fitted()
+        fitted, network, scaling = self._checked_network()
         X = check_X_predict(self, X, fitted)
-        network, scaling = fitted_network(fitted)
         scores = network.scores(X, **scaling, n_threads=n_threads_of(self))
         refuse_tainted(scores, fitted)
         return scores, fitted
@@ -521,9 +520,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
 
     def _values(self, X, choose_layers):
         """Compute what the last of some layers hands on; the layers are chosen from the fitted plan."""
-        fitted = self._check_fitted()
+        fitted, network, scaling = self._checked_network()
         X = check_X_predict(self, X, fitted)
-        network, scaling = fitted_network(fitted)
         network = network.up_to(choose_layers(network.plan))
         values = network.scores(X, **scaling, n_threads=n_threads_of(self))
         refuse_tainted(values, fitted)

@@ -47,7 +47,7 @@ def fitted_network(fitted):
 
 def n_threads_of(estimator):
     """Return the number of threads that an estimator computes on; `n_jobs` is checked, which nobody may have done before."""
-    if not RULES["n_jobs"].accepts(estimator.n_jobs):
+    if estimator.n_jobs is not None and not RULES["n_jobs"].accepts(estimator.n_jobs):
         check_rules(estimator, {"n_jobs": RULES["n_jobs"]})
     return effective_n_threads(estimator.n_jobs)
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT
-from sklearn_cnn._estimator.fitted import restored
+from sklearn_cnn._estimator.fitted import fitted_network, restored
 from sklearn_cnn._estimator.fitting import advance_random_state
 from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, entries_read, is_exported
 from sklearn_cnn._estimator.validation import unpublished_twin
@@ -21,8 +21,8 @@ from sklearn_cnn._version import __version__
 # parameter -> what estimators did before it existed, where that is not its default
 DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
 
-# estimator -> the entries of its fitted state that were checked last: to look whether they are still the same objects is all that
-# the prediction of a single image has the time for
+# estimator -> the entries of its fitted state that were checked last, and the network that they make: to look whether they are
+# still the same objects is all that the prediction of a single image has the time for
 _CHECKED: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -79,6 +79,10 @@ class FittedState(BaseEstimator):
 
     def _check_fitted(self):
         """Return the fitted state, which one call reads only once; what is read of it has been checked."""
+        return self._checked_network()[0]
+
+    def _checked_network(self):
+        """Return the fitted state likewise, and what `fitted_network` makes of it."""
         fitted = vars(self).get("_fitted")
         if fitted is None:
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
@@ -86,8 +90,8 @@ class FittedState(BaseEstimator):
         checked = _CHECKED.get(self)
         if checked is None or any(map(is_not, entries, checked)):
             check_reading(fitted, self._of_target)
-            _CHECKED[self] = entries
-        return fitted
+            checked = _CHECKED[self] = (*entries, *fitted_network(fitted))
+        return fitted, *checked[-2:]
 
     def __sklearn_is_fitted__(self):
         """Say whether fit or partial_fit has succeeded."""

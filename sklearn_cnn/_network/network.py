@@ -78,9 +78,10 @@ def _borrow_workspace(plan, capacity, n_threads, dtype, level):
 def readable_rows(X):
     """Return (bytes of the rows, number type) if the kernels can read X in place, else None."""
     number_type = _NUMBER_TYPES.get(X.dtype)
-    if number_type is None or not X.dtype.isnative or not (X.flags.c_contiguous and X.flags.aligned):
+    flags = X.flags
+    if number_type is None or not X.dtype.isnative or not (flags.c_contiguous and flags.aligned):
         return None
-    return np.asarray(X).view(np.uint8).reshape(X.shape[0], X.shape[1] * X.itemsize), number_type
+    return np.asarray(X).view(np.uint8), number_type
 
 
 def converted_rows(X, rows, dtype):
