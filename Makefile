@@ -217,6 +217,7 @@ bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py --smoke $(ARGS)
 	cd .venv-test && bin/python ../benchmarks/run.py photograph_sizes --sides 28 --images 16 --epochs 1
 	cd .venv-test && bin/python ../benchmarks/run.py features_cost --images 100 --rounds 1
+	cd .venv-test && bin/python ../benchmarks/run.py serial_share --images 128 --rounds 1 --networks A-32 C-32
 	cd .venv-test && bin/python ../benchmarks/run.py accuracy.optimisers --data digits --samples 500 --epochs 1 --seeds 1
 
 wheel: .venv-wheel/installed.stamp

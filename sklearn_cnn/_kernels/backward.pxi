@@ -148,16 +148,31 @@ cdef void local_weights_chunk(const Network* network, const Layer* layer, real* 
                               gradient + layer.bias_at, network.n_samples)
 
 
-cdef void sum_chunks(const Network* network, const Layer* layer, Py_ssize_t n_chunks, real* gradient) noexcept nogil:
-    """The gradient of a layer's weights and biases: the sum over chunks, in their order, in the first chunk's place."""
-    cdef real* total = network.workspace + network.arena.chunk_gradients_at + layer.chunk_at
+cdef void sum_chunks(const Network* network, real* total, Py_ssize_t n) noexcept nogil:
+    """n numbers of the gradients of all chunks, added up in their order in the first chunk's place."""
     cdef const real* of_chunk = total
-    cdef Py_ssize_t n = layer.n_chunk_weights + layer.n_bias
     cdef Py_ssize_t chunk, i
-    for chunk in range(1, n_chunks):
+    for chunk in range(1, network.n_chunks):
         of_chunk += network.arena.n_shared
         for i in range(n):
             total[i] += of_chunk[i]
+
+
+cdef void gradient_of_chunks(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
+    """The gradient of a layer's weights and biases: the sum over chunks."""
+    cdef real* total = network.workspace + network.arena.chunk_gradients_at + layer.chunk_at
+    cdef Py_ssize_t n = layer.n_chunk_weights + layer.n_bias
+    cdef Py_ssize_t n_pieces = n_blocks(n, SUMMED_NUMBERS)
+    cdef Py_ssize_t piece
+    cdef uint64_t mode = 0
+    if 16 * network.n_chunks * n < SERIAL_WORK:
+        sum_chunks(network, total, n)
+    else:
+        with parallel(num_threads=network.n_threads):
+            mode = begin_region(CHUNK_SUMS, n_pieces)
+            for piece in prange(n_pieces, schedule="static"):
+                sum_chunks(network, total + piece * SUMMED_NUMBERS, min(<Py_ssize_t> SUMMED_NUMBERS, n - piece * SUMMED_NUMBERS))
+            end_region(mode)
     if layer.backward == LISTED:
         gradient_from_filters(layer, total, gradient + layer.weights_at)
     elif layer.filters_are_rows:
@@ -206,7 +221,7 @@ cdef void backward(Network* network, real* gradient) noexcept nogil:
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION:
-            sum_chunks(network, layer, network.n_chunks, gradient)
+            gradient_of_chunks(network, layer, gradient)
         elif layer.kind == LOCAL:
             with parallel(num_threads=network.n_threads):
                 mode = begin_region(LOCAL_WEIGHTS, layer.map_rows)

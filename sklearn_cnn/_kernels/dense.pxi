@@ -4,6 +4,8 @@
 cpdef enum:
     DENSE_ROWS = 112            # samples of a block: eight tiles of 14, and enough to read a panel of weights for
     DENSE_COLUMNS = 64          # columns of a block
+    FORWARD_ROWS = 42           # forward blocks are small, since there are few: three tiles of samples, and columns of one
+    FORWARD_COLUMNS = 32
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
@@ -12,11 +14,11 @@ cdef inline Py_ssize_t n_blocks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
 
 cdef inline Py_ssize_t forward_columns(Py_ssize_t n_samples) noexcept nogil:
     # The time of a few samples is that of reading the weights: a block is what one tile of one row reads.
-    return 8 * LANES_WIDE if n_samples < 4 else DENSE_COLUMNS
+    return 8 * LANES_WIDE if n_samples < 4 else FORWARD_COLUMNS
 
 
 cdef inline Py_ssize_t dense_forward_blocks(const Layer* layer, Py_ssize_t n_samples, Py_ssize_t columns) noexcept nogil:
-    return n_blocks(n_samples, DENSE_ROWS) * n_blocks(layer.filters, columns)
+    return n_blocks(n_samples, FORWARD_ROWS) * n_blocks(layer.filters, columns)
 
 
 cdef inline Py_ssize_t dense_weight_blocks(const Layer* layer) noexcept nogil:
@@ -38,7 +40,7 @@ cdef void dense_forward_block(const Layer* layer, const real* parameters, const 
     cdef Py_ssize_t n_inputs = input_size(layer)
     cdef Py_ssize_t block_columns = forward_columns(n_samples)
     # Blocks of the same columns follow each other, so that a panel of weights comes from memory once for all rows.
-    cdef Py_ssize_t row_blocks = n_blocks(n_samples, DENSE_ROWS)
+    cdef Py_ssize_t row_blocks = n_blocks(n_samples, FORWARD_ROWS)
     cdef Py_ssize_t row = (block % row_blocks) * n_samples // row_blocks
     cdef Py_ssize_t column = (block // row_blocks) * block_columns
     cdef Py_ssize_t n_rows = (block % row_blocks + 1) * n_samples // row_blocks - row

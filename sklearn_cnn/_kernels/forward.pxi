@@ -165,6 +165,24 @@ cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_
             factors_of_prediction(layer, network.parameters, network.statistics, &factors)
 
 
+cdef void prepare(const Network* network) noexcept nogil:
+    """The same as a whole, by all threads where there is much of it."""
+    cdef Py_ssize_t n_numbers = 0
+    cdef Py_ssize_t k, share
+    cdef uint64_t mode = 0
+    for k in range(network.arena.n_layers):
+        if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
+            n_numbers += network.layers[k].n_weights
+    if 64 * n_numbers < SERIAL_WORK:
+        prepare_layers(network, 0, 1)
+        return
+    with parallel(num_threads=network.n_threads):
+        mode = begin_region(PREPARED_LAYERS, PREPARED_SHARES)
+        for share in prange(PREPARED_SHARES, schedule="static"):
+            prepare_layers(network, share, PREPARED_SHARES)
+        end_region(mode)
+
+
 cdef inline Py_ssize_t end_of_stage(const Network* network, Py_ssize_t first_layer) noexcept nogil:
     cdef Py_ssize_t k = first_layer
     while k < network.arena.n_layers and network.layers[k].kind != DENSE and not (k > first_layer and wants_moments(network, k)):
@@ -177,7 +195,7 @@ cdef void forward(Network* network, const Batch* batch) noexcept nogil:
     if runs_in_bands(network):
         forward_in_bands(network, batch)
         return
-    prepare_layers(network, 0, 1)
+    prepare(network)
     k = end_of_stage(network, 0)
     forward_stage(network, batch, 0, k)
     while k < network.arena.n_layers:

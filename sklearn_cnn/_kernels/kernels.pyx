@@ -79,6 +79,8 @@ cdef enum:
     UPDATE_NUMBERS = 1024       # of four arrays at once: penalty and update meet them in the first-level cache
     PORTION_WORK = 1 << 26      # multiply-adds of a pass forward, up to which a thread is left alone with a chunk
     LOSS_SAMPLES = 64           # after which to ask whether to go on
+    PREPARED_SHARES = 16        # of the weights that an algorithm wants in another form
+    SUMMED_NUMBERS = 4096       # of all chunks: a piece of their sum
 
 cpdef enum:
     SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves

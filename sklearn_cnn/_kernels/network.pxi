@@ -186,7 +186,7 @@ cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
         layer = &network.layers[k]
         pieces = max(pieces, n_blocks(layer.n_weights, update_size(layer)))
         if layer.kind == DENSE:
-            pieces = max(pieces, dense_forward_blocks(layer, network.arena.capacity, DENSE_COLUMNS))
+            pieces = max(pieces, dense_forward_blocks(layer, network.arena.capacity, FORWARD_COLUMNS))
             pieces = max(pieces, dense_weight_blocks(layer) + dense_input_blocks(layer))
         elif layer.kind == LOCAL:
             pieces = max(pieces, layer.map_rows)

@@ -1,10 +1,12 @@
-# What the parallel regions did, so that tests can know that threads ran.
+# What the parallel regions did, so that tests can know that threads ran, and benchmarks how much of the time was spent there.
 
 cdef extern from "regions.h" nogil:
     enum:
+        PREPARED_LAYERS
         FORWARD_CHUNKS
         FORWARD_BANDS
         BACKWARD_CHUNKS
+        CHUNK_SUMS
         LOCAL_WEIGHTS
         DENSE_FORWARD
         DENSE_BACKWARD
@@ -14,12 +16,23 @@ cdef extern from "regions.h" nogil:
         PATCHES_OF_IMAGES
         IMAGES_OF_PATCHES
     ctypedef struct RegionRecord:
+        int64_t calls
         int64_t pieces
         int64_t threads
+        double seconds
+    int regions_are_timed
     void record_region(int region, int64_t pieces)
     uint64_t begin_region(int region, int64_t pieces)
     void end_region(uint64_t callers_mode)
     RegionRecord take_region_record(int region)
+
+
+cdef tuple REGION_NAMES = (
+    ("prepared_layers", PREPARED_LAYERS), ("forward_chunks", FORWARD_CHUNKS), ("forward_bands", FORWARD_BANDS),
+    ("backward_chunks", BACKWARD_CHUNKS), ("chunk_sums", CHUNK_SUMS),
+    ("local_weights", LOCAL_WEIGHTS), ("dense_forward", DENSE_FORWARD), ("dense_backward", DENSE_BACKWARD),
+    ("update", UPDATE_PIECES), ("pad_images", PADDED_IMAGES), ("unpad_images", UNPADDED_IMAGES),
+    ("patches_of_images", PATCHES_OF_IMAGES), ("images_of_patches", IMAGES_OF_PATCHES))
 
 
 def take_region_records():
@@ -27,13 +40,22 @@ def take_region_records():
 
     pieces: into how many the work of all regions of this name was cut. threads: how many shared them, counted inside the region
     that had most; no more than it had pieces."""
+    return {name: (record["pieces"], record["threads"]) for name, record in take_region_times().items() if record["pieces"] > 0}
+
+
+def take_region_times():
+    """The same with more: {name: {"calls", "pieces", "threads", "seconds"}}; there are seconds only after `time_regions`.
+
+    They are those of the calling thread, which does not wait for the others there."""
     records = {}
-    for name, region in (
-            ("forward_chunks", FORWARD_CHUNKS), ("forward_bands", FORWARD_BANDS), ("backward_chunks", BACKWARD_CHUNKS),
-            ("local_weights", LOCAL_WEIGHTS), ("dense_forward", DENSE_FORWARD), ("dense_backward", DENSE_BACKWARD),
-            ("update", UPDATE_PIECES), ("pad_images", PADDED_IMAGES), ("unpad_images", UNPADDED_IMAGES),
-            ("patches_of_images", PATCHES_OF_IMAGES), ("images_of_patches", IMAGES_OF_PATCHES)):
+    for name, region in REGION_NAMES:
         record = take_region_record(region)
-        if record.pieces > 0:
-            records[name] = record.pieces, record.threads
+        if record.calls > 0:
+            records[name] = record
     return records
+
+
+def time_regions(bint are_timed):
+    """Choose whether the parallel regions of all threads are timed."""
+    global regions_are_timed
+    regions_are_timed = are_timed

@@ -120,7 +120,7 @@ MISTAKES = [
      "penalise_piece(network.parameters, gradient, layer.weights_at + «piece * size»,", "max(0, piece - 1) * size", "threads network training"),
     ("gammas are not learnt", "step.pxi", "        if layer.kind == «NORMALISATION»:\n            penalise", "LOCAL", "normalised_networks"),
     # the walk, chunks and stages
-    ("the sum over chunks begins with the third", "backward.pxi", "    for chunk in range(«1», n_chunks):", "2", "network"),
+    ("the sum over chunks begins with the third", "backward.pxi", "    for chunk in range(«1», network.n_chunks):", "2", "network"),
     ("a chunk's gradient is not cleared", "backward.pxi",
      "        if layer.kind == «CONVOLUTION» and portion == 0:\n            memset(gradient + layer.chunk_at", "LOCAL", "network determinism"),
     ("all chunks write the gradient of the first", "backward.pxi",
