@@ -310,6 +310,19 @@ def test_floating_point_modes_are_left_alone(level, dtype):
     assert np.float32(1e-40) * np.float32(1) > 0
 
 
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64", "aarch64"}, reason="no such mode is known there")
+@each_kernel
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_subnormal_numbers_are_zero_on_every_thread(level, dtype, n_threads):
+    """They take a hundred times as long, and would then depend on who computes them."""
+    plan = build_plan((ConvolutionBlock(24, (3, 3), padding="same"),), (40, 40, 3))
+    X = np.full((40, plan.n_inputs), 1000 * np.finfo(dtype).smallest_subnormal, dtype=dtype)
+    parameters = np.ones(plan.parameter_size, dtype=dtype)
+    parameters[plan.blocks[1].offset :] = 0  # beside a bias nothing of them would be seen
+    assert np.all(X > 0)
+    assert not Network(plan, parameters, level=level).scores(X, n_threads=n_threads).any()
+
+
 #: What fesetround takes, by machine.
 ROUNDINGS = {
     "x86_64": {"down": 0x400, "up": 0x800, "to zero": 0xC00},

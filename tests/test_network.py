@@ -291,10 +291,15 @@ def test_updates(level, dtype, solver, options):
 
 
 @each_kernel
-def test_a_step_follows_the_gradient_it_reports(level, dtype):
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [(STACK, STACK_SHAPE), ((DenseLayer(90, "relu"), DenseLayer(3)), (1, 400, 1))],
+    ids=["all kinds", "updates of many pieces"],
+)
+def test_a_step_follows_the_gradient_it_reports(level, dtype, layers, shape):
     # One step of plain descent is arithmetic that can be repeated: parameters - rate * gradient.
     random_state = np.random.default_rng(8)
-    plan = build_plan(STACK, STACK_SHAPE)
+    plan = build_plan(layers, shape)
     parameters = gaussian_parameters(plan, random_state, dtype)
     X = random_state.standard_normal((16, plan.n_inputs)).astype(dtype)
     targets = random_targets("softmax", (16, 3), random_state).astype(dtype)

@@ -289,6 +289,35 @@ def test_an_integer_weight_is_as_many_rows(level, dtype):
     np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=tolerance, atol=tolerance)
 
 
+@each_kernel
+def test_gamma_and_beta_are_learnt(level, dtype):
+    plan = build_plan(STACK, STACK_SHAPE)
+    parameters = gaussian_parameters(plan, np.random.default_rng(11), dtype)
+    X, targets, weight = make_data(plan, 12, dtype)
+    trainer = make_trainer(plan, parameters, solver="sgd", momentum=0.0, nesterov=False, level=level)
+    _, gradient = trainer.loss_gradient(X, np.arange(12), targets, weight)
+    expected = parameters - dtype(0.125) * gradient
+    trainer.step(X, np.arange(12), targets, weight, 0.125)
+    np.testing.assert_allclose(trainer.parameters, expected, rtol=1e-6)
+    for before, after in zip(*(reference.unpack_all(plan, values) for values in (parameters, trainer.parameters)), strict=True):
+        for value, learnt in zip(before[2:], after[2:], strict=True):
+            assert (value is None and learnt is None) or np.any(value != learnt)
+
+
+@each_kernel
+def test_a_row_of_weight_zero_far_away_costs_no_digit_of_the_variance(level, dtype):
+    plan = constant_network()
+    parameters = gaussian_parameters(plan, np.random.default_rng(6), dtype)
+    reference.unpack_all(plan, parameters)[0][0][...] = np.eye(3)
+    X, targets, weight = make_data(plan, 150, dtype)
+    X[::2], weight[::2] = 3e6 if dtype == np.float32 else 1e9, 0
+    trainer = make_trainer(plan, parameters, level=level)
+    trainer.step(X, np.arange(150), targets, weight, 0.0)
+    ((_, variance),) = moments_of(plan, trainer.statistics)
+    exact = reference.moments(X[1::2].astype(np.longdouble), weight[1::2].astype(np.longdouble))[1]
+    np.testing.assert_allclose(variance, exact.astype(np.float64), rtol=2e-6 if dtype == np.float32 else 1e-8)
+
+
 def test_gamma_and_beta_take_no_penalty():
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, np.random.default_rng(10))

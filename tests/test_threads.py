@@ -312,6 +312,9 @@ BANDS = {
     "mirrored, no padding at the sides": ((block(24, kernel_size=(3, 1), padding=((2, 3), (0, 0)), padding_mode="reflect"),),
                                           (90, 91, 32), record_of(crop_rows=95)),
     "behind another": ((block(8), block(24, activation="logistic")), (80, 79, 3), record_of(input_is_padded=0)),
+    # no column of the map is left out of the averages over five
+    "mirrored, behind another": ((block(8), block(24, padding=(2, 1), padding_mode="reflect")), (78, 80, 3),
+                                 record_of(input_is_padded=0, crop_rows=82, map_columns=80)),
     "a map of five columns": ((block(96),), (40, 5, 96), record_of(map_columns=5, transformed_at=-1)),
     "planes": ((block(6),), (130, 101, 24), record_of(plane_first=0, filters=6)),
     "planes of the last filter": ((block(33),), (60, 51, 20), record_of(plane_first=32)),
