@@ -441,3 +441,20 @@ def test_each_calling_thread_has_a_record_of_its_own():
             n_threads = n_threads if WITH_OPENMP else 1
             assert records["forward_chunks"] == (-(-32 // n_threads) * n_threads, n_threads)  # as many chunks for each
     assert KERNELS.take_region_records() == {}
+
+
+def test_regions_are_timed_when_somebody_asks():
+    plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), 200, np.float32)
+    network, seconds = Network(plan, parameters), []
+    for are_timed in (False, True, False):
+        KERNELS.time_regions(are_timed)
+        KERNELS.take_region_times()
+        try:
+            network.scores(X, n_threads=1)
+        finally:
+            KERNELS.time_regions(False)
+        record = KERNELS.take_region_times()["forward_chunks"]
+        assert record["calls"] > 0
+        assert record["pieces"] > record["calls"]
+        seconds.append(record["seconds"])
+    assert seconds[0] == seconds[2] == 0 < seconds[1] < 60
