@@ -184,7 +184,8 @@ def from_onnx(
     TypeError
         If `model` is none of these.
     ValueError
-        If the network cannot be expressed; the message names the node and what is possible.
+        If bytes or a file are damaged, or no ONNX model; if the network cannot be expressed: the message names the node and what
+        is possible.
 
     Examples
     --------
@@ -201,12 +202,25 @@ def from_onnx(
     True
     """
     onnx = require_onnx("from_onnx")
-    if isinstance(model, bytes):
-        model = onnx.load_from_string(model)
-    elif isinstance(model, str | os.PathLike):
-        model = onnx.load(os.fspath(model))
+    if isinstance(model, bytes | str | os.PathLike):
+        model = _read_model(model)
     if not isinstance(model, onnx.ModelProto):
         name = type(model).__name__
         raise TypeError(f"model={name} is no ONNX model: pass an onnx.ModelProto, its bytes or the path of a file.")
     estimators = {"classifier": ConvNetClassifier, "regressor": ConvNetRegressor}
     return assemble(Reader(model.graph).read(), classes, estimators)
+
+
+def _read_model(model):
+    """Read an ONNX model from its bytes, or from the file that a path names."""
+    import onnx
+    from google.protobuf.message import DecodeError  # what onnx is built on
+
+    try:
+        return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(os.fspath(model))
+    except DecodeError as error:
+        what = f"{len(model)} bytes" if isinstance(model, bytes) else f"the file {os.fspath(model)!r}"
+        raise ValueError(
+            f"model: {what} cannot be read as an ONNX model ({error}). Pass a whole copy of the file, its bytes or an "
+            "onnx.ModelProto."
+        ) from error

@@ -302,6 +302,11 @@ def test_sources(tmp_path):
         assert error(from_onnx(source).predict_proba(X), network.predict_proba(X)) < BOUND
     with pytest.raises(TypeError, match="model=ConvNetClassifier is no ONNX model: pass an"):
         from_onnx(network)
+    (tmp_path / "damaged.onnx").write_bytes(model.SerializeToString()[:-7])
+    with pytest.raises(ValueError, match=r"^model: the file .*damaged\.onnx' cannot be read as an ONNX model \(.*a whole copy"):
+        from_onnx(tmp_path / "damaged.onnx")
+    with pytest.raises(ValueError, match=r"^model: 5 bytes cannot be read as an ONNX model"):
+        from_onnx(b"bytes")
 
 
 def test_training_goes_on():
