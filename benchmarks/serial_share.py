@@ -44,14 +44,13 @@ def timed(epoch, n_steps, kernels):
     kernels.time_regions(False)
     regions = kernels.take_region_times()
     return seconds, {
-        name: {"seconds": record["seconds"] / n_steps, "pieces": record["pieces"] / max(1, record["calls"])}
+        name: {"seconds": record["seconds"] / n_steps, "pieces": record["pieces"] / record["calls"]}
         for name, record in regions.items()
     }
 
 
-def reckoned(seconds, regions, n_threads):
-    """Return the seconds of a step on so many threads."""
-    serial = seconds - sum(region["seconds"] for region in regions.values())
+def reckoned(serial, regions, n_threads):
+    """Return the seconds of a step on so many threads, of which some are serial."""
     return serial + sum(
         region["seconds"] * math.ceil(region["pieces"] / n_threads) / max(1.0, region["pieces"]) for region in regions.values()
     )
@@ -77,7 +76,7 @@ def measure(name, batch_size, n_images, n_rounds):
     serial = seconds - sum(region["seconds"] for region in regions.values())
     return {
         "seconds": seconds, "serial": serial, "regions": regions, "two": statistics.median(ratios),
-        **{n: seconds / reckoned(seconds, regions, n) for n in (2, 4, 8, 16)},
+        **{n: seconds / reckoned(serial, regions, n) for n in (2, 4, 8, 16)},
     }  # fmt: skip
 
 

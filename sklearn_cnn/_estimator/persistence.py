@@ -88,10 +88,10 @@ class FittedState(BaseEstimator):
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
         entries = entries_read(fitted, self._of_target)
         checked = _CHECKED.get(self)
-        if checked is None or any(map(is_not, entries, checked)):
+        if checked is None or any(map(is_not, entries, checked[0])):
             check_reading(fitted, self._of_target)
-            checked = _CHECKED[self] = (*entries, *fitted_network(fitted))
-        return fitted, *checked[-2:]
+            checked = _CHECKED[self] = entries, fitted_network(fitted)
+        return fitted, *checked[1]
 
     def __sklearn_is_fitted__(self):
         """Say whether fit or partial_fit has succeeded."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn._estimator.fitted import fitted_network, n_threads_of, refuse_tainted
+from sklearn_cnn._estimator.fitted import n_threads_of, refuse_tainted
 from sklearn_cnn._estimator.validation import check_map
 from sklearn_cnn._network.layers import layers_after_map, layers_of_map
 
@@ -30,8 +30,7 @@ def score_gradient(estimator, X, direction, noise, n_samples, random_state):
     gradient : ndarray of shape (rows, columns, channels), dtype float32
         Per unit of `X`.
     """
-    fitted = estimator._check_fitted()
-    network, scaling = fitted_network(fitted)
+    fitted, network, scaling = estimator._checked_network()
     shape = network.plan.input_shape
     image = X.reshape(shape).astype(np.float64)
     deviation = noise * (image.max() - image.min())
@@ -60,8 +59,7 @@ def class_activation_map(estimator, X, direction, block):
     block : int
         Number of the block, counted from 0.
     """
-    fitted = estimator._check_fitted()
-    network, _ = fitted_network(fitted)
+    fitted, network, _ = estimator._checked_network()
     block = check_map(network.plan, block, "conv")
     maps = estimator.feature_maps(X, block)
     first = network.up_to(layers_of_map(network.plan.layers, block, "conv"))

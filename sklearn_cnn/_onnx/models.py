@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import is_classifier
 
-from sklearn_cnn._estimator.fitted import fitted_network
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._network.layers import layers_up_to
 from sklearn_cnn._network.words import shown
@@ -63,8 +62,7 @@ def write_estimator(graph, estimator, value, dtype, *, with_scaling=True, zipmap
         By the names they usually have.
     """
     estimator, row = own_network(estimator)
-    fitted = estimator._check_fitted()
-    network, scaling = fitted_network(fitted)
+    fitted, network, scaling = estimator._checked_network()
     if row is not None:
         network = network.up_to(layers_up_to(network.plan.layers, row))
     value = write_input(graph, value, np.dtype(dtype), network.plan.input_shape, scaling if with_scaling else {"shift": None})
