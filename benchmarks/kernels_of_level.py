@@ -35,11 +35,11 @@ class Layer:
         workspace = network.Workspace(plan, n_samples, 1, True, np.dtype(np.float32), level)
         parameters = network.aligned_copy(random.normal(0, 0.1, plan.parameter_size).astype(np.float32))
         images = network.aligned_copy(random.normal(0, 1, n_samples * plan.n_inputs).astype(np.float32))
-        rows = network.readable_rows(images.reshape(n_samples, plan.n_inputs))
         self._kernels = workspace.kernels
+        rows = self._kernels.rows_of(images.reshape(n_samples, plan.n_inputs))
         statistics = plans.initial_statistics(plan)
-        self._fixed = *workspace.tables, parameters, statistics, workspace.numbers, workspace.positions
-        self._batch = *rows, np.arange(n_samples), *network.scaling_arrays(None, None, np.dtype(np.float32))
+        self._fixed = workspace.session, parameters, statistics
+        self._batch = rows, None, *network.scaling_arrays(None, None, np.dtype(np.float32)), None
         self._gradient = network.aligned_copy(np.zeros(plan.parameter_size, dtype=np.float32))
         self._n_samples = n_samples
         self.n_inputs, self.n_outputs = plan.n_inputs, plan.n_outputs

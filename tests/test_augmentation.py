@@ -10,7 +10,7 @@ from reference import DRAWS, augment, draw_words, pad
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.augmentation import augmentation_settings, augmented_images
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Workspace, readable_rows, scaling_arrays
+from sklearn_cnn._network.network import Workspace, scaling_arrays
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
 
@@ -91,10 +91,8 @@ def drawn_words(seed, epoch, places, level):
     plan, X, order = plan_of((1, 1, 1)), np.zeros((1, 1)), np.zeros(len(places), dtype=np.int64)
     workspace = Workspace(plan, len(places), 1, True, np.float64, level)
     settings = {**augmentation_settings(seed, epoch, brightness=1.0), "rows": np.array(places, dtype=np.int64)}
-    parameters, (shift, factor) = np.zeros(plan.parameter_size), scaling_arrays(None, None, np.dtype(np.float64))
-    workspace.kernels.augment_images(
-        *workspace.tables, parameters, np.zeros(0), workspace.numbers, *readable_rows(X), order, shift, factor, settings
-    )
+    numbers, scaling = (np.zeros(plan.parameter_size), np.zeros(0)), scaling_arrays(None, None, np.dtype(np.float64))
+    workspace.kernels.augment_images(workspace.session, *numbers, workspace.kernels.rows_of(X), order, *scaling, settings)
     added = workspace.area("values_at", 0, len(places), 1).ravel()
     return ((added + 1) * 2**31).astype(np.int64).tolist()
 
@@ -338,7 +336,6 @@ def test_settings_that_do_not_fit_are_refused():
     one_row = {**augmentation_settings(0, 0), "rows": np.arange(1)}
     with pytest.raises(ValueError, match="2 samples are to be augmented"):
         trainer._workspace.kernels.augment_images(
-            *trainer._workspace.tables, trainer.parameters, trainer.statistics, trainer._workspace.numbers,
-            *readable_rows(X), np.arange(2),
+            *trainer._fixed_arguments, trainer._workspace.kernels.rows_of(X), np.arange(2),
             *scaling_arrays(None, None, np.dtype(np.float32)), one_row,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Networks and trainers: whole networks against their naive twin, gradient checks, losses, updates, bad sizes."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena
 from sklearn_cnn._network.augmentation import augmentation_settings
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
-from sklearn_cnn._network.network import Network, aligned_copy, aligned_empty, readable_rows
+from sklearn_cnn._network.network import Network, Workspace, aligned_copy, aligned_empty, scaling_arrays
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 from sklearn_cnn._network.trainer import Trainer
 
@@ -452,11 +453,61 @@ def test_aligned_arrays_begin_on_a_cache_line():
             np.testing.assert_array_equal(copy, np.arange(n))
 
 
-def test_readable_rows():
-    assert readable_rows(np.zeros((2, 3), dtype=np.uint8))[1] == 0
-    assert readable_rows(np.zeros((2, 3), dtype=np.float32))[0].shape == (2, 12)
-    assert readable_rows(np.zeros((2, 3), dtype=np.int64)) is None
-    assert readable_rows(np.zeros((3, 2), dtype=np.float32).T) is None
+def unaligned_rows():
+    return np.zeros(25, np.uint8)[1:].view(np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("X", "is_readable"),
+    [
+        (np.zeros((2, 3), np.uint8), True), (np.zeros((2, 3), bool), True), (np.zeros((2, 3), np.float32), True),
+        (np.zeros((2, 3)), True), (np.zeros((2, 3, 4)), True), (np.zeros((0, 3)), True), (np.zeros((3, 2), order="F").T, True),
+        (np.zeros((2, 3), np.int64), False), (np.zeros((2, 3), np.int8), False), (np.zeros((2, 3), np.float16), False),
+        (np.zeros((2, 3), np.longdouble), False), (np.zeros((2, 3), complex), False), (np.zeros((2, 3), object), False),
+        (np.zeros((2, 3), "M8[s]"), False), (np.zeros((2, 3), "S1"), False), (np.zeros((2, 3), [("a", "f4")]), False),
+        (np.zeros((2, 3), ">f8"), False), (np.zeros((2, 3), ">f4"), False), (np.zeros((3, 2)).T, False),
+        (np.zeros((2, 6))[:, ::2], False), (unaligned_rows(), False), (np.zeros(3), False), (np.float32(1), False),
+    ],
+)  # fmt: skip
+@each_kernel
+def test_what_the_kernels_read_in_place(level, dtype, X, is_readable):
+    rows = _kernels.kernels(dtype, level).rows_of(X)
+    assert (rows is not None) == is_readable
+    if is_readable:
+        assert rows.n_rows == len(X)
+
+
+@each_kernel
+def test_rows_keep_their_array(level, dtype):
+    X = np.zeros((2, 3))
+    count = sys.getrefcount(X)
+    rows = _kernels.kernels(dtype, level).rows_of(X)
+    assert sys.getrefcount(X) > count
+    del rows
+    assert sys.getrefcount(X) == count
+    assert _kernels.kernels(dtype, level).rows_of(X[:, ::2]) is None
+    assert sys.getrefcount(X) == count
+
+
+@each_kernel
+def test_predictions_fill_their_results_block_by_block(level, dtype):
+    """A session with room for four samples takes eleven: all rows, and those that an order names."""
+    plan = build_plan((ConvolutionBlock(2, (2, 2)), DenseLayer(3)), (6, 6, 2))
+    random_state = np.random.default_rng(0)
+    parameters, X = random_state.normal(size=plan.parameter_size).astype(dtype), random_state.normal(size=(11, 72))
+    workspace = Workspace(plan, 4, 1, False, np.dtype(dtype), level)
+    call = workspace.session, parameters, np.zeros(0, dtype), workspace.kernels.rows_of(X)
+    scaling, order = scaling_arrays(None, None, np.dtype(dtype)), random_state.integers(0, 11, 9)
+    one_by_one = np.vstack([Network(plan, parameters, level=level).scores(X[i : i + 1]) for i in range(11)])
+    for rows, expected in ((None, one_by_one), (order, one_by_one[order]), (order[:0], one_by_one[:0])):
+        results = np.full(expected.shape, np.nan, dtype)
+        workspace.kernels.predict(*call, rows, *scaling, results, 1)
+        assert results.tobytes() == expected.tobytes()
+    for results in (np.zeros((10, 3), dtype), np.zeros((11, 2), dtype), np.zeros((12, 3), dtype)):
+        with pytest.raises(ValueError, match="results need one row for each sample"):
+            workspace.kernels.predict(*call, None, *scaling, results, 1)
+    with pytest.raises(ValueError, match="room for 4 samples, not 11"):
+        workspace.kernels.predict(*call, None, *scaling, None, 1)
 
 
 # -------------------------------------------------------------------------------------------------------- bad arguments
@@ -479,8 +530,8 @@ class Call:
             "parameters": np.zeros(size, dtype), "statistics": initial_statistics(self.plan, dtype),
             "numbers": np.zeros(int(arena["n_numbers"][0]), dtype),
             "positions": np.zeros(400, np.uint8),
-            "X": X.view(np.uint8), "number_type": 1, "order": np.arange(4), "shift": np.zeros(2, dtype),
-            "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "codes": None,
+            "X": X, "order": np.arange(4), "shift": np.zeros(2, dtype),
+            "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "codes": None, "results": None,
             "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "losses": np.zeros(2), "weight_sum": 4.0,
             "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
             "second_moment": np.zeros(size, dtype), "statistics_steps": 10, "seed": 0, "step": 0, "n_threads": 1,
@@ -493,20 +544,21 @@ class Call:
 
     #: Function -> its arguments, in order.
     orders = {  # noqa: RUF012
-        "train": "layers arena runs parameters statistics numbers positions X number_type order shift factor targets "
-        "codes sample_weight loss alpha gradient first_moment second_moment solver_settings augmentation_settings "
-        "statistics_steps seed step n_threads",
-        "augment_images": "layers arena runs parameters statistics numbers X number_type order shift factor "
-        "augmentation_settings",
-        "predict": "layers arena runs parameters statistics numbers positions X number_type order shift factor n_threads",
-        "backpropagate": "layers arena runs parameters statistics numbers positions n_samples gradient n_threads",
-        "update": "layers arena runs parameters statistics numbers losses weight_sum alpha gradient first_moment "
-        "second_moment solver_settings n_threads",
+        "train": "session parameters statistics rows order shift factor targets codes sample_weight loss alpha gradient "
+        "first_moment second_moment solver_settings augmentation_settings statistics_steps seed step n_threads",
+        "augment_images": "session parameters statistics rows order shift factor augmentation_settings",
+        "predict": "session parameters statistics rows order shift factor results n_threads",
+        "backpropagate": "session parameters statistics n_samples gradient n_threads",
+        "update": "session parameters statistics losses weight_sum alpha gradient first_moment second_moment solver_settings "
+        "n_threads",
     }
 
-    def make(self, name, module, **changes):
+    def make(self, name, module, by_name=(), **changes):
         arguments = {**self.arguments, **changes}
-        return getattr(module, name)(*(arguments[key] for key in self.orders[name].split()))
+        arguments["session"] = module.Session(*(arguments[key] for key in ("layers", "arena", "runs", "numbers", "positions")))
+        arguments["rows"] = module.rows_of(arguments["X"])
+        named = {key: arguments[key] for key in by_name}
+        return getattr(module, name)(*(arguments[key] for key in self.orders[name].split()), **named)
 
 
 def spoilt(call, dtype):
@@ -534,14 +586,11 @@ def spoilt(call, dtype):
         yield "train", changes
         yield "predict", changes
         yield "backpropagate", changes | {"n_samples": 4}
-        if "positions" not in changes:
-            yield "update", changes
-        if not {"positions", "n_threads"} & changes.keys():
+        yield "update", changes
+        if "n_threads" not in changes:
             yield "augment_images", changes
     for changes in (
-        {"X": np.zeros((5, 71 * 4), np.uint8)},
-        {"X": np.zeros((5, 72), np.uint8)},
-        {"number_type": 0}, {"number_type": 2}, {"number_type": 3}, {"number_type": -1},
+        {"X": np.zeros((5, 71), np.float32)}, {"X": np.zeros((5, 73))}, {"X": np.zeros((5, 72 * 4), np.uint8)},
         {"order": np.array([0, 5])}, {"order": np.array([-1])}, {"order": np.array([2**62])},
         {"order": np.zeros(5, int)},
         {"shift": np.zeros(1, dtype)}, {"factor": np.zeros(3, dtype)},
@@ -605,11 +654,7 @@ def test_boundary_of_slices(level, dtype):
     of_slice = {"total": np.zeros(size, dtype), "weight_sum": 8.0, "first_place": 4}
 
     def run(**changes):
-        call = Call(dtype)
-        call.arguments |= right | changes
-        return module.train(
-            *(call.arguments[name] for name in call.orders["train"].split()), **{name: call.arguments[name] for name in of_slice}
-        )
+        return Call(dtype).make("train", module, of_slice, **right | changes)
 
     assert run(**of_slice) > 0
     for changes in (
@@ -662,10 +707,19 @@ def test_boundary_refuses_other_types(level):
     for changes in (
         {"parameters": np.zeros(size)}, {"parameters": np.zeros(2 * size, np.float32)[::2]},
         {"numbers": np.zeros(10, np.int32)}, {"order": np.zeros(2, np.int32)}, {"order": np.zeros(2)},
-        {"X": np.zeros((5, 72), np.float32)}, {"targets": np.zeros((5, 3))}, {"layers": np.zeros(2)},
+        {"targets": np.zeros((5, 3))}, {"layers": np.zeros(2)},
     ):  # fmt: skip
         with pytest.raises(ValueError):
             call.make("train", module, **changes)
+    for changes in ({"X": np.zeros((5, 72), np.int64)}, {"order": None}):
+        for name in ("train", "augment_images"):
+            with pytest.raises(TypeError):
+                call.make(name, module, **changes)
+    of_another_module = _kernels.kernels(np.float64, level).rows_of(call.arguments["X"])
+    no_numbers = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    for session, rows in ((None, None), (module.Session, None), (None, of_another_module)):
+        with pytest.raises(TypeError):
+            module.predict(session, *no_numbers, rows, None, *no_numbers, None, 1)
 
 
 def test_kernels_describe_themselves():

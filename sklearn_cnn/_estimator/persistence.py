@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 from operator import is_not
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 from sklearn.base import BaseEstimator
@@ -13,17 +13,29 @@ from sklearn.exceptions import NotFittedError
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT
 from sklearn_cnn._estimator.fitted import fitted_network, restored
 from sklearn_cnn._estimator.fitting import advance_random_state
-from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, entries_read, is_exported
+from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, entries_of, is_exported, names_read
 from sklearn_cnn._estimator.validation import unpublished_twin
 from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._network.network import Network
 from sklearn_cnn._version import __version__
 
 # parameter -> what estimators did before it existed, where that is not its default
 DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
 
-# estimator -> the entries of its fitted state that were checked last, and the network that they make: to look whether they are
-# still the same objects is all that the prediction of a single image has the time for
-_CHECKED: WeakKeyDictionary = WeakKeyDictionary()
+_CHECKED: WeakKeyDictionary = WeakKeyDictionary()  # estimator -> the `Checked` that was made of it last
+
+
+class Checked(NamedTuple):
+    """Entries of a fitted state that have been checked, and the network that they make."""
+
+    names: tuple
+    entries: tuple
+    network: Network
+    scaling: dict
+
+    def are_still_in(self, fitted):
+        """Say whether these very objects stand there: the prediction of a single image has no time for more."""
+        return isinstance(fitted, dict) and not any(map(is_not, map(fitted.get, self.names), self.entries))
 
 
 class FittedState(BaseEstimator):
@@ -86,12 +98,13 @@ class FittedState(BaseEstimator):
         fitted = vars(self).get("_fitted")
         if fitted is None:
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
-        entries = entries_read(fitted, self._of_target)
         checked = _CHECKED.get(self)
-        if checked is None or any(map(is_not, entries, checked[0])):
+        if checked is None or not checked.are_still_in(fitted):
+            names = names_read(self._of_target)
+            entries = entries_of(fitted, names)
             check_reading(fitted, self._of_target)
-            checked = _CHECKED[self] = entries, fitted_network(fitted)
-        return fitted, *checked[1]
+            checked = _CHECKED[self] = Checked(names, entries, *fitted_network(fitted))
+        return fitted, checked.network, checked.scaling
 
     def __sklearn_is_fitted__(self):
         """Say whether fit or partial_fit has succeeded."""

@@ -322,11 +322,16 @@ def name_in(inside, name):
     return f"{inside}[{name!r}]" if inside else name
 
 
-def entries_read(fitted, of_target):
-    """Return the entries of a state that `check_reading` checks."""
+def names_read(of_target):
+    """Return the names of the entries of a state that `check_reading` checks."""
+    return (*READ, *of_target, "layers", "input_shape_")
+
+
+def entries_of(fitted, names):
+    """Return entries of a state, None for those that are missing."""
     if not isinstance(fitted, dict):
         raise damaged("state", "a dictionary", fitted)
-    return tuple(map(fitted.get, (*READ, *of_target, "layers", "input_shape_")))
+    return tuple(map(fitted.get, names))
 
 
 def check_reading(fitted, of_target):

@@ -140,14 +140,18 @@ def ordinary_rows(X, fitted):
 
     They are those of `check_X`, which takes longer than a small network does.
     """
-    if type(X) is not np.ndarray or X.dtype.char not in "fdB" or X.ndim not in (2, 3, 4):
+    if type(X) is not np.ndarray or X.dtype.char not in "fdB" or "feature_names_in_" in fitted:
         return None
-    if len(X) == 0 or "feature_names_in_" in fitted:
+    shape = X.shape
+    if len(shape) < 2 or shape[0] == 0:
         return None
-    rows, image_shape = flatten_images(X)
-    if image_shape not in (None, fitted["input_shape_"]) or rows.shape[1] != fitted["n_features_in_"]:
+    if len(shape) == 2:
+        is_ordinary = shape[1] == fitted["n_features_in_"]
+    else:
+        is_ordinary = (shape[1:] if len(shape) == 4 else (*shape[1:], 1)) == fitted["input_shape_"]
+    if not is_ordinary or not (X.dtype.char == "B" or is_finite_float32(X)):
         return None
-    return rows if X.dtype.char == "B" or is_finite_float32(rows) else None
+    return X.reshape(shape[0], fitted["n_features_in_"])
 
 
 def check_sample_weight(sample_weight, n_samples, name="sample_weight"):

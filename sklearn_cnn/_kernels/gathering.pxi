@@ -12,7 +12,7 @@ cdef struct Augmentation        # see augmentation.pxi
 
 ctypedef struct Batch:
     const char* rows            # first byte of X
-    const int64_t* order        # row of X for each sample of the batch
+    const int64_t* order        # row of X for each sample of the batch; NULL: its own number
     int64_t row_bytes
     int64_t number_type         # BYTES, FLOATS or DOUBLES
     Py_ssize_t channels         # 1 where all are scaled alike
@@ -33,6 +33,18 @@ cdef void set_scaling(Batch* batch, const real* shift, const real* factor, Py_ss
             batch.shift_pattern[i] = shift[i] if i < channels else batch.shift_pattern[i - channels]
             batch.factor_pattern[i] = factor[i] if i < channels else batch.factor_pattern[i - channels]
         batch.shift, batch.factor = batch.shift_pattern, batch.factor_pattern
+
+
+cdef inline const char* row_of(const Batch* batch, Py_ssize_t sample) noexcept nogil:
+    return batch.rows + (sample if batch.order == NULL else batch.order[sample]) * batch.row_bytes
+
+
+cdef inline void skip_samples(Batch* batch, Py_ssize_t n_samples) noexcept nogil:
+    """What was sample n_samples is the first from here on."""
+    if batch.order == NULL:
+        batch.rows += n_samples * batch.row_bytes
+    else:
+        batch.order += n_samples
 
 
 cdef inline void gather_vector(vector* kind, int64_t number_type, const char* numbers, const real* shift, const real* factor,
@@ -95,7 +107,7 @@ cdef inline void gather_numbers(int64_t number_type, const Batch* batch, const c
 
 cdef void gather_row(const Batch* batch, Py_ssize_t sample, Py_ssize_t n, real* target) noexcept nogil:
     """The n numbers of one row of X, without any padding."""
-    cdef const char* row = batch.rows + batch.order[sample] * batch.row_bytes
+    cdef const char* row = row_of(batch, sample)
     if batch.number_type == BYTES:
         gather_numbers(BYTES, batch, row, n, target)
     elif batch.number_type == FLOATS:
@@ -106,7 +118,7 @@ cdef void gather_row(const Batch* batch, Py_ssize_t sample, Py_ssize_t n, real* 
 
 cdef inline void gather_image(int64_t number_type, const Batch* batch, const Layer* layer, const Run* runs, Py_ssize_t sample,
                               real* image) noexcept nogil:
-    cdef const char* row = batch.rows + batch.order[sample] * batch.row_bytes
+    cdef const char* row = row_of(batch, sample)
     cdef Py_ssize_t size = 1 if number_type == BYTES else 4 if number_type == FLOATS else 8
     cdef Py_ssize_t i
     cdef const Run* run = runs + layer.first_run

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 _Reals = NDArray[np.floating[Any]]
 _Table = NDArray[np.int64]
-_Bytes = NDArray[np.uint8]
-_Rows = NDArray[np.int64]
+_Order = NDArray[np.int64]
 
 CONVOLUTION: int
 LOCAL: int
@@ -39,6 +38,14 @@ THREAD_WORK: int
 SHARE_WORK: int
 EPSILON_OF_NORMALISATION: float
 
+class Session:
+    def __init__(
+        self, layers: _Table, arena: _Table, runs: _Table, workspace: _Reals, positions: NDArray[np.uint8] | None
+    ) -> None: ...
+
+class Rows:
+    n_rows: int
+
 def describe() -> dict[str, int | bool]: ...
 def max_threads() -> int: ...
 def take_region_records() -> dict[str, tuple[int, int]]: ...
@@ -47,44 +54,32 @@ def time_regions(are_timed: bool) -> None: ...
 def layer_format() -> memoryview: ...
 def arena_format() -> memoryview: ...
 def run_format() -> memoryview: ...
+def rows_of(X: NDArray[Any]) -> Rows | None: ...
 def predict(
-    layers: _Table,
-    arena: _Table,
-    runs: _Table,
+    session: Session,
     parameters: _Reals,
     statistics: _Reals,
-    workspace: _Reals,
-    positions: _Bytes | None,
-    X: _Bytes,
-    number_type: int,
-    order: _Rows,
+    X: Rows,
+    order: _Order | None,
     shift: _Reals,
     factor: _Reals,
+    results: _Reals | None,
     n_threads: int,
 ) -> None: ...
 def backpropagate(
-    layers: _Table,
-    arena: _Table,
-    runs: _Table,
+    session: Session,
     parameters: _Reals,
     statistics: _Reals,
-    workspace: _Reals,
-    positions: _Bytes | None,
     n_samples: int,
     gradient: _Reals,
     n_threads: int,
 ) -> None: ...
 def train(
-    layers: _Table,
-    arena: _Table,
-    runs: _Table,
+    session: Session,
     parameters: _Reals,
     statistics: _Reals,
-    workspace: _Reals,
-    positions: _Bytes | None,
-    X: _Bytes,
-    number_type: int,
-    order: _Rows,
+    X: Rows,
+    order: _Order,
     shift: _Reals,
     factor: _Reals,
     targets: _Reals,
@@ -106,12 +101,9 @@ def train(
     first_place: int = 0,
 ) -> float | None: ...
 def update(
-    layers: _Table,
-    arena: _Table,
-    runs: _Table,
+    session: Session,
     parameters: _Reals,
     statistics: _Reals,
-    workspace: _Reals,
     losses: NDArray[np.float64],
     weight_sum: float,
     alpha: float,
@@ -121,17 +113,13 @@ def update(
     solver_settings: dict[str, float] | None,
     n_threads: int,
 ) -> float: ...
-def sum_of_weights(sample_weight: _Reals, order: _Rows) -> float: ...
+def sum_of_weights(sample_weight: _Reals, order: _Order) -> float: ...
 def augment_images(
-    layers: _Table,
-    arena: _Table,
-    runs: _Table,
+    session: Session,
     parameters: _Reals,
     statistics: _Reals,
-    workspace: _Reals,
-    X: _Bytes,
-    number_type: int,
-    order: _Rows,
+    X: Rows,
+    order: _Order,
     shift: _Reals,
     factor: _Reals,
     augmentation_settings: dict[str, Any],

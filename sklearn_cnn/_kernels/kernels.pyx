@@ -2,6 +2,8 @@
 # interpreter. The same file is built once for every number type and instruction set (see meson.build), each time as one
 # translation unit, which is why the bodies are included.
 
+cimport cython
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport parallel, prange, threadid
@@ -153,131 +155,51 @@ def run_format():
     return (<Run[:1]> records).copy()
 
 
-# Records come as rows of 64-bit integers, which all their fields are: to compare the formats of structs in every call would take
-# longer than a small network.
-ctypedef const int64_t[:, ::1] Table
+include "session.pxi"
 
 
-cdef inline const Layer* layers_in(Table table) noexcept nogil:
-    return <const Layer*> &table[0, 0]
+def predict(Session session not None, const real[::1] parameters, const real[::1] statistics, Rows X not None,
+            const int64_t[::1] order, const real[::1] shift, const real[::1] factor, real[:, ::1] results, int n_threads):
+    """Run samples through the network: the rows of X that `order` names, or all of them in their order.
 
-
-cdef inline const Run* runs_in(Table table) noexcept nogil:
-    return <const Run*> &table[0, 0] if table.shape[0] > 0 else NULL
-
-
-cdef inline bint holds(Table table, size_t record_size) noexcept nogil:
-    return table.shape[1] * sizeof(int64_t) == record_size
-
-
-cdef const Arena* arena_in(Table table) except NULL:
-    if table.shape[0] != 1 or not holds(table, sizeof(Arena)):
-        raise ValueError("the arena is one record")
-    return <const Arena*> &table[0, 0]
-
-
-cdef int connect(Network* network, Interruption* interruption, Table layers, Table arena, Table runs,
-                 const real[::1] parameters, const real[::1] statistics, real[::1] workspace, uint8_t[::1] positions,
-                 Py_ssize_t n_samples, int n_threads) except -1:
-    """Check the sizes of the blocks against the plan and take their addresses."""
-    cdef const Arena* sizes
-    sizes = arena_in(arena)
-    if (layers.shape[0] != sizes.n_layers or layers.shape[0] < 1 or not holds(layers, sizeof(Layer))
-            or not holds(runs, sizeof(Run))):
-        raise ValueError("the arena does not belong to these layers and runs")
-    if parameters.shape[0] != sizes.n_parameters:
-        raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {sizes.n_parameters}")
-    if statistics.shape[0] != sizes.n_statistics:
-        raise ValueError(f"statistics has {statistics.shape[0]} numbers, the network has {sizes.n_statistics}")
-    if workspace.shape[0] < sizes.n_numbers or n_samples > sizes.capacity or n_samples < 0:
-        raise ValueError(f"the workspace has room for {sizes.capacity} samples, not {n_samples}")
-    if positions is not None and positions.shape[0] < sizes.n_positions * sizes.capacity:
-        raise ValueError("the workspace has no room for the positions of the maxima")
-    if n_threads < 1 or sizes.n_threads < 1:
-        raise ValueError(f"{n_threads} threads were asked for, the workspace has scratch for {sizes.n_threads}; one at least")
-    network.interruption = interruption
-    network.layers = layers_in(layers)
-    network.arena = sizes
-    network.runs = runs_in(runs)
-    network.parameters = &parameters[0] if parameters.shape[0] > 0 else NULL
-    network.workspace = &workspace[0]
-    network.positions = <char*> &positions[0] if positions is not None and positions.shape[0] > 0 else NULL
-    network.n_samples = n_samples
-    network.n_threads = min(n_threads, <int> sizes.n_threads)
-    network.first_dense, network.direction = 0, -1
-    while network.first_dense < sizes.n_layers and network.layers[network.first_dense].kind != DENSE:
-        network.first_dense += 1
-    network.statistics = <real*> &statistics[0] if statistics.shape[0] > 0 else NULL
-    network.order, network.sample_weight = NULL, NULL
-    network.weight_sum = 0.0
-    network.statistics_steps = network.first_place = 0
-    network.seed, network.step = 0, 0
-    network.is_training = False
-    network.n_threads = team_of(1 if is_forked_child() else useful_threads(network))
-    network.n_chunks = cut_into_chunks(network)
-    return 0
-
-
-cdef int check_rows(const int64_t[::1] order, Py_ssize_t n_rows) except -1:
-    cdef Py_ssize_t i
-    for i in range(order.shape[0]):
-        if order[i] < 0 or order[i] >= n_rows:
-            raise ValueError(f"row {order[i]} was asked for, there are {n_rows}")
-    return 0
-
-
-cdef int describe_batch(Batch* batch, const Network* network, const uint8_t[:, ::1] X, int64_t number_type,
-                        const int64_t[::1] order, const real[::1] shift, const real[::1] factor) except -1:
-    """Check the mini-batch's rows and take their addresses. X: the bytes of the rows."""
-    cdef int64_t size = 1 if number_type == 0 else 4 if number_type == 1 else 8
-    cdef Py_ssize_t n_inputs = network.arena.n_inputs
-    if number_type < 0 or number_type > 2 or X.shape[1] != n_inputs * size:
-        raise ValueError(f"a row of X has {X.shape[1]} bytes, {n_inputs} numbers of {size} bytes were expected")
-    if n_inputs != input_size(network.layers):
-        raise ValueError("the arena does not belong to these layers")
-    if shift.shape[0] != factor.shape[0] or shift.shape[0] != 1 and shift.shape[0] != network.layers.channels:
-        raise ValueError("shift and factor need one number per channel, or one for all")
-    check_rows(order, X.shape[0])
-    batch.rows = <const char*> &X[0, 0] if X.shape[0] > 0 else NULL
-    batch.order = &order[0] if order.shape[0] > 0 else NULL
-    batch.row_bytes = X.shape[1]
-    batch.number_type = number_type
-    batch.augmentation = NULL
-    set_scaling(batch, &shift[0], &factor[0], shift.shape[0])
-    return 0
-
-
-def predict(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics, real[::1] workspace,
-            uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-            const real[::1] shift, const real[::1] factor, int n_threads):
-    """Run the samples X[order] through the network; results are in the workspace."""
+    Their scores go to `results`, and may be more than the workspace has room for; without `results` they stay there."""
     cdef Network network
     cdef Batch batch
     cdef Interruption interruption
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, order.shape[0], n_threads)
-    describe_batch(&batch, &network, X, number_type, order, shift, factor)
-    if order.shape[0] == 0:
-        return
-    with nogil:
-        begin_call(&interruption)
-        forward(&network, &batch)
-        leave_float_mode(interruption.callers_mode)
-    end_call(&interruption)
+    cdef Py_ssize_t n_samples = X.n_rows if order is None else order.shape[0]
+    cdef Py_ssize_t n_at_once = n_samples if results is None else min(n_samples, <Py_ssize_t> session.arena.capacity)
+    cdef Py_ssize_t n_outputs = <Py_ssize_t> session.arena.n_outputs
+    cdef Py_ssize_t first = 0
+    connect(&network, &interruption, session, parameters, statistics, n_at_once, n_threads)
+    describe_batch(&batch, &network, X, order, shift, factor)
+    if results is not None and (results.shape[0] != n_samples or results.shape[1] != n_outputs):
+        raise ValueError("results need one row for each sample and one number for each output")
+    while first < n_samples:
+        if n_samples - first < n_at_once:
+            connect(&network, &interruption, session, parameters, statistics, n_samples - first, n_threads)
+        with nogil:
+            begin_call(&interruption)
+            forward(&network, &batch)
+            leave_float_mode(interruption.callers_mode)
+        end_call(&interruption)
+        if results is not None:
+            memcpy(&results[first, 0], scores_of(&network, 0), sizeof(real) * <size_t> (network.n_samples * n_outputs))
+        skip_samples(&batch, network.n_samples)
+        first += network.n_samples
 
 
-def backpropagate(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
-                  real[::1] workspace, uint8_t[::1] positions, Py_ssize_t n_samples, real[::1] gradient, int n_threads):
+def backpropagate(Session session not None, const real[::1] parameters, const real[::1] statistics, Py_ssize_t n_samples,
+                  real[::1] gradient, int n_threads):
     """From the gradients of the outputs, already in the workspace, to `gradient` and those of the inputs.
 
     The workspace must be that of the call of `predict` before."""
     cdef Network network
     cdef Interruption interruption
     cdef real* d_parameters = &gradient[0] if gradient.shape[0] > 0 else NULL
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, n_samples, n_threads)
-    if gradient.shape[0] != parameters.shape[0] or network.arena.gradients_at < 0:
-        raise ValueError("gradient needs as many numbers as parameters, and a workspace made for training")
-    if network.positions == NULL and network.arena.n_positions > 0:
-        raise ValueError("the positions of the maxima are needed to go backward")
+    connect(&network, &interruption, session, parameters, statistics, n_samples, n_threads)
+    require_training(&network)
+    if gradient.shape[0] != parameters.shape[0]:
+        raise ValueError("gradient needs as many numbers as parameters")
     if n_samples == 0:
         gradient[:] = 0
         return
@@ -291,19 +213,18 @@ def backpropagate(Table layers, Table arena, Table runs, const real[::1] paramet
 include "training.pxi"
 
 
-def augment_images(Table layers, Table arena, Table runs, const real[::1] parameters, const real[::1] statistics,
-                   real[::1] workspace, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-                   const real[::1] shift, const real[::1] factor, dict augmentation_settings):
+def augment_images(Session session not None, const real[::1] parameters, const real[::1] statistics, Rows X not None,
+                   const int64_t[::1] order not None, const real[::1] shift, const real[::1] factor,
+                   dict augmentation_settings):
     """Gather the samples X[order] as `train` does; they are in the workspace as the first layer's input."""
     cdef Network network
     cdef Batch batch
     cdef Augmentation augmentation
     cdef Interruption interruption
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, None, order.shape[0], 1)
-    describe_batch(&batch, &network, X, number_type, order, shift, factor)
-    if network.arena.gradients_at < 0:
-        raise ValueError("this workspace was made for prediction only")
+    connect(&network, &interruption, session, parameters, statistics, order.shape[0], 1)
+    describe_batch(&batch, &network, X, order, shift, factor)
+    require_training(&network)
     describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
     batch.augmentation = &augmentation
     with nogil:

@@ -28,6 +28,11 @@ cdef inline real* values_of(const Network* network, int64_t at, int64_t size, Py
     return network.workspace + network.arena.values_at + at * network.arena.capacity + sample * size
 
 
+cdef inline real* scores_of(const Network* network, Py_ssize_t sample) noexcept nogil:
+    """What the last layer hands on."""
+    return values_of(network, network.layers[network.arena.n_layers - 1].output_at, network.arena.n_outputs, sample)
+
+
 cdef inline real* gradients_of(const Network* network, int64_t at, int64_t size, Py_ssize_t sample) noexcept nogil:
     return network.workspace + network.arena.gradients_at + at * network.arena.capacity + sample * size
 

@@ -75,6 +75,6 @@ cdef double loss_of_batch(const Network* network, int64_t loss, const real* targ
         weight = weight_of(network, i) / network.weight_sum
         row = codes[network.order[i]] if codes != NULL else network.order[i]
         total += weight * loss_of_sample(
-            loss, values_of(network, last.output_at, n_outputs, i), targets + row * n_outputs,
+            loss, scores_of(network, i), targets + row * n_outputs,
             gradients_of(network, last.output_at, n_outputs, i), n_outputs, weight)
     return total

@@ -30,12 +30,12 @@ def sum_of_weights(const real[::1] sample_weight, const int64_t[::1] order):
     return total
 
 
-def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] workspace,
-          uint8_t[::1] positions, const uint8_t[:, ::1] X, int64_t number_type, const int64_t[::1] order,
-          const real[::1] shift, const real[::1] factor, const real[:, ::1] targets, const int32_t[::1] codes,
-          const real[::1] sample_weight, int64_t loss, double alpha, real[::1] gradient, real[::1] first_moment,
-          real[::1] second_moment, dict solver_settings, dict augmentation_settings, int64_t statistics_steps, uint64_t seed,
-          uint32_t step, int n_threads, real[::1] total=None, double weight_sum=0.0, Py_ssize_t first_place=0):
+def train(Session session not None, real[::1] parameters, real[::1] statistics, Rows X not None,
+          const int64_t[::1] order not None, const real[::1] shift, const real[::1] factor, const real[:, ::1] targets,
+          const int32_t[::1] codes, const real[::1] sample_weight, int64_t loss, double alpha, real[::1] gradient,
+          real[::1] first_moment, real[::1] second_moment, dict solver_settings, dict augmentation_settings,
+          int64_t statistics_steps, uint64_t seed, uint32_t step, int n_threads, real[::1] total=None, double weight_sum=0.0,
+          Py_ssize_t first_place=0):
     """One mini-batch: forward, loss, backward and (unless solver_settings is None) update; augmented unless those are None.
 
     The target of a row of X is the row of `targets` that its code names, or that of its own number where codes are None.
@@ -54,24 +54,23 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     cdef real* sum_of_slices = NULL
     cdef double value = 0.0
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, positions, order.shape[0], n_threads)
-    describe_batch(&batch, &network, X, number_type, order, shift, factor)
+    connect(&network, &interruption, session, parameters, statistics, order.shape[0], n_threads)
+    describe_batch(&batch, &network, X, order, shift, factor)
+    require_training(&network)
     if augmentation_settings is not None:
         describe_augmentation(&augmentation, network.layers, network.n_samples, augmentation_settings)
         batch.augmentation = &augmentation
     if targets.shape[1] != network.arena.n_outputs or gradient.shape[0] != parameters.shape[0]:
         raise ValueError("targets or gradient do not fit the network")
-    if (targets.shape[0] if codes is None else codes.shape[0]) != X.shape[0]:
+    if (targets.shape[0] if codes is None else codes.shape[0]) != X.n_rows:
         raise ValueError("targets, or their codes, need one row per row of X")
     if codes is not None:
         for i in range(order.shape[0]):
             if not 0 <= codes[order[i]] < targets.shape[0]:
                 raise ValueError(f"code {codes[order[i]]} names none of {targets.shape[0]} rows of targets")
         first_code = &codes[0]
-    if network.arena.gradients_at < 0 or network.positions == NULL and network.arena.n_positions > 0:
-        raise ValueError("this workspace was made for prediction only")
     if sample_weight is not None:
-        if sample_weight.shape[0] != X.shape[0]:
+        if sample_weight.shape[0] != X.n_rows:
             raise ValueError("sample_weight needs one number per row of X")
         network.sample_weight = &sample_weight[0]
     if solver_settings is not None:
@@ -107,9 +106,9 @@ def train(Table layers, Table arena, Table runs, real[::1] parameters, real[::1]
     return value
 
 
-def update(Table layers, Table arena, Table runs, real[::1] parameters, real[::1] statistics, real[::1] workspace,
-           const double[::1] losses, double weight_sum, double alpha, real[::1] gradient, real[::1] first_moment,
-           real[::1] second_moment, dict solver_settings, int n_threads):
+def update(Session session not None, real[::1] parameters, real[::1] statistics, const double[::1] losses, double weight_sum,
+           double alpha, real[::1] gradient, real[::1] first_moment, real[::1] second_moment, dict solver_settings,
+           int n_threads):
     """What ends a mini-batch that came in slices: penalty and (unless solver_settings is None) update.
 
     Returns the loss: the sum of those of all slices, and the penalty."""
@@ -119,8 +118,7 @@ def update(Table layers, Table arena, Table runs, real[::1] parameters, real[::1
     cdef Solver* chosen = NULL
     cdef double value = 0.0
     cdef Py_ssize_t i
-    connect(&network, &interruption, layers, arena, runs, parameters, statistics, workspace, None,
-            <Py_ssize_t> arena_in(arena).capacity, n_threads)
+    connect(&network, &interruption, session, parameters, statistics, <Py_ssize_t> session.arena.capacity, n_threads)
     if gradient.shape[0] != parameters.shape[0] or not weight_sum > 0.0:
         raise ValueError("gradient needs as many numbers as parameters, and the weights a sum")
     if solver_settings is not None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from sklearn_cnn import _kernels
-from sklearn_cnn._network.network import Workspace, readable_rows, scaling_arrays
+from sklearn_cnn._network.network import Workspace, scaling_arrays
 
 IMAGES_AT_ONCE = 256
 N_EPOCHS = 1 << 32  # that have draws of their own
@@ -98,19 +98,20 @@ def augmented_images(plan, X, rows, settings, *, shift=None, factor=None, dtype=
     ndarray of shape (n_rows, rows, columns, channels)
         Scaled, and padded if the first layer takes its images so.
     """
-    readable = readable_rows(X) or readable_rows(np.ascontiguousarray(X, dtype=np.float64))
     record = plan.records[0]
     names = ("padded_rows", "padded_columns") if record["input_is_padded"] else ("rows", "columns")
     shape = tuple(int(record[name]) for name in (*names, "channels"))
     capacity = max(1, min(len(rows), IMAGES_AT_ONCE))
     workspace = Workspace(plan, capacity, 1, True, dtype, level)
-    # no weight is looked at
-    numbers = (*(np.zeros(n, dtype=dtype) for n in (plan.parameter_size, plan.statistics_size)), workspace.numbers)
+    kernels = workspace.kernels
+    readable = kernels.rows_of(X) or kernels.rows_of(np.ascontiguousarray(X, dtype=np.float64))
+    numbers = (np.zeros(n, dtype=dtype) for n in (plan.parameter_size, plan.statistics_size))  # no weight is looked at
+    arguments = workspace.session, *numbers, readable
     shift, factor = scaling_arrays(shift, factor, np.dtype(dtype))
     images = np.empty((len(rows), math.prod(shape)), dtype=dtype)
     for start in range(0, len(rows), capacity):
         order = rows[start : start + capacity]
         own_settings = {**settings, "rows": order}
-        workspace.kernels.augment_images(*workspace.tables, *numbers, *readable, order, shift, factor, own_settings)
+        kernels.augment_images(*arguments, order, shift, factor, own_settings)
         images[start : start + len(order)] = workspace.area("values_at", 0, len(order), math.prod(shape))
     return images.reshape(len(rows), *shape)

@@ -14,8 +14,6 @@ from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
 
-_NUMBER_TYPES = {np.dtype(np.uint8): 0, np.dtype(bool): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
-
 
 def aligned_empty(n, dtype):
     """Return an uninitialised array of n numbers that begins on a cache line."""
@@ -33,16 +31,16 @@ def aligned_copy(array):
 
 
 class Workspace:
-    """One block of numbers and one of positions for mini-batches of a plan, and the call's fixed arguments."""
+    """One block of numbers and one of positions for mini-batches of a plan, which a session of the kernels holds."""
 
     def __init__(self, plan, capacity, n_threads, training, dtype, level):
         self.kernels = _kernels.kernels(dtype, level)
         arena = build_arena(plan, capacity, n_threads, training)
-        self.tables = table(plan.records), table(arena), table(plan.runs)
         self.numbers = aligned_empty(int(arena["n_numbers"][0]), dtype)
         self.positions = np.empty(int(arena["n_positions"][0]) * capacity, dtype=np.uint8) if training else None
+        tables = table(plan.records), table(arena), table(plan.runs)
+        self.session = self.kernels.Session(*tables, self.numbers, self.positions)
         self.capacity = capacity
-        self.order = np.arange(capacity, dtype=np.int64)
         self._starts = {name: int(arena[name][0]) for name in ("values_at", "gradients_at")}
         self._output = int(plan.records["output_at"][-1]), plan.n_outputs
 
@@ -73,15 +71,6 @@ def _borrow_workspace(plan, capacity, n_threads, dtype, level):
         return idle.pop(), idle
     except IndexError:
         return Workspace(plan, capacity, n_threads, False, dtype, level), idle
-
-
-def readable_rows(X):
-    """Return (bytes of the rows, number type) if the kernels can read X in place, else None."""
-    number_type = _NUMBER_TYPES.get(X.dtype)
-    flags = X.flags
-    if number_type is None or not X.dtype.isnative or not (flags.c_contiguous and flags.aligned):
-        return None
-    return np.asarray(X).view(np.uint8), number_type
 
 
 def converted_rows(X, rows, dtype):
@@ -154,24 +143,17 @@ class Network:
         n_samples = X.shape[0] if rows is None else len(rows)
         capacity = prediction_capacity(self.plan, n_samples, n_threads)
         workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
-        shift, factor = scaling_arrays(shift, factor, self.dtype)
+        kernels, arguments = workspace.kernels, (workspace.session, self.parameters, self.statistics)
+        scaling = scaling_arrays(shift, factor, self.dtype)
         results = np.empty((n_samples, self.plan.n_outputs), dtype=self.dtype)
-        readable = readable_rows(X)
-        for start in range(0, n_samples, capacity):
-            stop = min(start + capacity, n_samples)
-            order = workspace.order[: stop - start]
-            if readable is None:
-                taken = slice(start, stop) if rows is None else rows[start:stop]
-                block = readable_rows(converted_rows(X, taken, self.dtype))
-            elif rows is not None:
-                block, order = readable, rows[start:stop]
-            else:
-                block, order = readable, order + start if start > 0 else order
-            workspace.kernels.predict(
-                *workspace.tables, self.parameters, self.statistics, workspace.numbers, None, *block, order, shift, factor,
-                n_threads,
-            )  # fmt: skip
-            results[start:stop] = workspace.outputs("values_at", stop - start)
+        readable = kernels.rows_of(X)
+        if readable is not None:
+            kernels.predict(*arguments, readable, rows, *scaling, results, n_threads)
+        else:
+            for start in range(0, n_samples, capacity):
+                taken = slice(start, start + capacity)
+                block = kernels.rows_of(converted_rows(X, taken if rows is None else rows[taken], self.dtype))
+                kernels.predict(*arguments, block, None, *scaling, results[taken], n_threads)
         if workspace.numbers.nbytes <= LARGEST_IDLE_BYTES and len(idle) < LARGEST_IDLE_COUNT:
             idle.append(workspace)
         return results
@@ -246,12 +228,12 @@ class Network:
         """
         plan, n_samples = self.plan, X.shape[0]
         workspace = Workspace(plan, max(1, n_samples), n_threads, True, self.dtype, self.level)
-        arguments = *workspace.tables, self.parameters, self.statistics, workspace.numbers, workspace.positions
-        shift, factor = scaling_arrays(None, None, self.dtype)
-        workspace.kernels.predict(*arguments, *readable_rows(X), np.arange(n_samples), shift, factor, n_threads)
+        kernels, arguments = workspace.kernels, (workspace.session, self.parameters, self.statistics)
+        scaling = scaling_arrays(None, None, self.dtype)
+        kernels.predict(*arguments, kernels.rows_of(X), None, *scaling, None, n_threads)
         workspace.outputs("gradients_at", n_samples)[:] = d_outputs
         gradient = np.zeros(plan.parameter_size, dtype=self.dtype)
-        workspace.kernels.backpropagate(*arguments, n_samples, gradient, n_threads)
+        kernels.backpropagate(*arguments, n_samples, gradient, n_threads)
         if not plan.records["input_gradient_wanted"][0]:
             return None, gradient
         return workspace.area("gradients_at", 0, n_samples, plan.n_inputs).copy(), gradient

@@ -6,7 +6,7 @@ Nothing here is pickled: a `Trainer` can be rebuilt from the layers, the input s
 import numpy as np
 
 from sklearn_cnn._network.arena import training_capacity
-from sklearn_cnn._network.network import Workspace, aligned_copy, converted_rows, readable_rows, scaling_arrays
+from sklearn_cnn._network.network import Workspace, aligned_copy, converted_rows, scaling_arrays
 from sklearn_cnn._network.plan import initial_statistics
 
 # Running means and variances go a tenth of the way to those of each mini-batch, which is 0.1 to PyTorch (Keras: a hundredth).
@@ -189,20 +189,20 @@ class Trainer:
             X = converted_rows(X, rows, self.dtype)
             targets, codes = targets_of_rows(targets, codes, rows)
             sample_weight = None if sample_weight is None else sample_weight[rows]
-            readable, rows = readable_rows(X), np.arange(len(rows))
+            readable, rows = self._workspace.kernels.rows_of(X), np.arange(len(rows))
         return self._workspace.kernels.train(
-            *self._fixed_arguments, self._workspace.positions, *readable, rows, *scaling, targets, codes, sample_weight,
-            self._loss, self.alpha, gradient, self.first_moment, self.second_moment, settings, augmentation, statistics_steps,
-            self.seed, self.t % 2**32, self.n_threads, *of_slice,
+            *self._fixed_arguments, readable, rows, *scaling, targets, codes, sample_weight, self._loss, self.alpha, gradient,
+            self.first_moment, self.second_moment, settings, augmentation, statistics_steps, self.seed, self.t % 2**32,
+            self.n_threads, *of_slice,
         )  # fmt: skip
 
     @property
     def _fixed_arguments(self):
         """What every call of the kernels begins with."""
-        return *self._workspace.tables, self.parameters, self.statistics, self._workspace.numbers
+        return self._workspace.session, self.parameters, self.statistics
 
     def _readable_rows(self, X):
         # The same array comes in every step of an epoch.
         if self._readable[0] is not X:
-            self._readable = (X, readable_rows(X))
+            self._readable = (X, self._workspace.kernels.rows_of(X))
         return self._readable[1]

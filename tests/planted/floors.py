@@ -86,8 +86,6 @@ MISTAKES = [
      "return idle«.pop()», idle", "[-1]", "survivors"),
     ("integers lose their low digits", "_network/network.py",
      "wide = (X.dtype.kind in \"iu\" and X.dtype.itemsize > «2») or", "8", "survivors"),
-    ("rows of a transposed array are read as they stand", "_network/network.py",
-     "not («flags.c_contiguous» and flags.aligned):", "True", "classifier"),
     ("the corrections of Adam are those of the step before", "_network/trainer.py",
      "settings[\"t\"] = learning_rate, self.t «+ 1»", "+ 2", "network mlp"),
     ("running statistics forget that they have only begun", "_network/trainer.py",

@@ -173,8 +173,13 @@ MISTAKES = [
     ("all samples drop the same units", "dropout.pxi", "draw_words(seed, «<uint64_t> place», step", "0", "dropout"),
     ("all layers drop the same units", "dropout.pxi", "DRAW_DROPOUT + («number» << 8), words)", "0", "dropout"),
     # the boundary
-    ("rows beyond X may be asked for", "kernels.pyx", "if order[i] < 0 or «order[i] >= n_rows»:", "order[i] > n_rows", "network"),
+    ("rows beyond X may be asked for", "session.pxi", "if order[i] < 0 or «order[i] >= n_rows»:", "order[i] > n_rows", "network"),
     ("a batch without weight is divided by zero", "training.pxi", "        if «network.weight_sum > 0.0»:", "network.weight_sum >= 0.0", "network training"),
-    ("a workspace that is too small is taken", "kernels.pyx",
-     "if workspace.shape[0] < sizes.n_numbers or «n_samples > sizes.capacity» or n_samples < 0:", "False", "network"),
+    ("more samples are taken than there is room for", "session.pxi", "if «n_samples > arena.capacity» or n_samples < 0:", "False", "network"),
+    ("a workspace that is too small is taken", "session.pxi", "if «workspace.shape[0] < self.arena.n_numbers»:", "False", "network"),
+    ("rows of another size are taken", "session.pxi", "if not X.is_held or «X.row_bytes != n_inputs * size»:", "False", "network"),
+    ("rows of a transposed array are read as they stand", "session.pxi", "«PyBUF_C_CONTIGUOUS» | PyBUF_FORMAT)", "0x18", "classifier network"),
+    ("later blocks of a prediction read the first rows again", "kernels.pyx", "skip_samples(&batch, «network.n_samples»)", "0", "network"),
+    ("the last block of a prediction writes as much as the others", "kernels.pyx",
+     "if «n_samples - first < n_at_once»:", "False", "bounds network"),
 ]
