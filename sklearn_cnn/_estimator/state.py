@@ -16,6 +16,7 @@ import numpy as np
 from sklearn_cnn._estimator.labels import describe_classes
 from sklearn_cnn._estimator.memory import can_predict
 from sklearn_cnn._estimator.watching import KEPT, OF_BEST_EPOCH
+from sklearn_cnn._kernels import kernels
 from sklearn_cnn._network.packing import is_size, unpack_layers
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
@@ -25,17 +26,15 @@ from sklearn_cnn._training.state import ARRAYS
 
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 LARGEST_INTEGER = 2**63 - 1
-FEW_VALUES = 4096  # up to which BLAS does not think of starting threads
 MISSING = object()
 
 
 def is_finite_float32(values):
     """Say whether all values are finite as float32, without a temporary array of their size."""
-    if values.size == 0:
-        return True
-    if values.size <= FEW_VALUES and values.dtype.char in "fd" and np.vdot(values, values) <= LARGEST_FLOAT32:
-        return True  # no value is larger than the sum of squares allows: the quickest answer for a single image
-    return bool(values.min() >= -LARGEST_FLOAT32 and values.max() <= LARGEST_FLOAT32)  # a NaN makes both comparisons false
+    answer = kernels().are_finite(values)
+    if answer is not None:
+        return answer
+    return values.size == 0 or bool(values.min() >= -LARGEST_FLOAT32 and values.max() <= LARGEST_FLOAT32)  # both false for NaN
 
 
 def number_type(solver):

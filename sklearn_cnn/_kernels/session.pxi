@@ -66,7 +66,7 @@ cdef int64_t number_type_of(const Py_buffer* buffer) noexcept:
     return FLOATS if buffer.format[0] == c"f" else DOUBLES if buffer.format[0] == c"d" else -1
 
 
-def rows_of(X):
+cpdef rows_of(X):
     """The rows of an array of two dimensions and more, or None where they can't be read in place."""
     cdef Rows rows = Rows.__new__(Rows)
     cdef Py_ssize_t i
@@ -82,6 +82,38 @@ def rows_of(X):
     for i in range(1, rows.buffer.ndim):
         rows.row_bytes *= rows.buffer.shape[i]
     return rows
+
+
+cdef bint all_floats_finite(const float* numbers, Py_ssize_t n) noexcept nogil:
+    cdef int n_others = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        n_others |= not fabsf(numbers[i]) <= FLT_MAX        # also NaN
+    return n_others == 0
+
+
+cdef bint all_doubles_finite(const double* numbers, Py_ssize_t n) noexcept nogil:
+    cdef int n_others = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        n_others |= not fabs(numbers[i]) <= <double> FLT_MAX
+    return n_others == 0
+
+
+def are_finite(X):
+    """Whether all numbers are finite as 32-bit floats; None for arrays that `rows_of` does not take."""
+    cdef Rows rows = rows_of(X)
+    cdef Py_ssize_t n
+    cdef bint is_finite
+    if rows is None:
+        return None
+    n = rows.buffer.len // rows.buffer.itemsize
+    with nogil:
+        if rows.number_type == FLOATS:
+            is_finite = all_floats_finite(<const float*> rows.buffer.buf, n)
+        else:
+            is_finite = rows.number_type == BYTES or all_doubles_finite(<const double*> rows.buffer.buf, n)
+    return is_finite
 
 
 cdef int connect(Network* network, Interruption* interruption, Session session, const real[::1] parameters,

@@ -179,6 +179,8 @@ MISTAKES = [
     ("a workspace that is too small is taken", "session.pxi", "if «workspace.shape[0] < self.arena.n_numbers»:", "False", "network"),
     ("rows of another size are taken", "session.pxi", "if not X.is_held or «X.row_bytes != n_inputs * size»:", "False", "network"),
     ("rows of a transposed array are read as they stand", "session.pxi", "«PyBUF_C_CONTIGUOUS» | PyBUF_FORMAT)", "0x18", "classifier network"),
+    ("float64 numbers are finite that no float32 holds", "session.pxi", "fabs(numbers[i]) <= «<double> FLT_MAX»", "1e300", "validation"),
+    ("NaN is finite", "session.pxi", "n_others |= «not fabsf(numbers[i]) <= FLT_MAX»", "fabsf(numbers[i]) > FLT_MAX", "validation"),
     ("later blocks of a prediction read the first rows again", "kernels.pyx", "skip_samples(&batch, «network.n_samples»)", "0", "network"),
     ("the last block of a prediction writes as much as the others", "kernels.pyx",
      "if «n_samples - first < n_at_once»:", "False", "bounds network"),
