@@ -22,7 +22,7 @@ from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, 
 THREADS_FOR_ALL = [
     Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 "),
     Change("_kernels/bands.pxi", "SHARE_WORK = 100000 ", "SHARE_WORK = 1 "),
-    Change("_kernels/bands.pxi", "THREAD_WORK = 3000000 ", "THREAD_WORK = 1 "),
+    Change("_kernels/bands.pxi", "THREAD_WORK = 1000000 ", "THREAD_WORK = 1 "),
 ]
 #: All chunks add to the gradient of the first.
 RACE = Mistake(

@@ -1,6 +1,7 @@
 """Mistakes that were once made on purpose, and that no test noticed then: one test for each."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,17 +9,23 @@ from images import bars, fitted_arrays, small_network
 from problems import each_level, gaussian_parameters, make_problem, sparse_integers
 from reference import network_loss
 from scipy.optimize import minimize
+from sklearn.datasets import make_multilabel_classification
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
+from sklearn_cnn._estimator.images import explain_shape
 from sklearn_cnn._estimator.labels import predicted_codes
+from sklearn_cnn._estimator.saliency import score_gradient
 from sklearn_cnn._kernels import default_level
 from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.augmentation import augmentation_settings, augmented_images
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.summary import block_receptive_field
 from sklearn_cnn._network.trainer import Trainer
-from sklearn_cnn._training import lbfgs
-from sklearn_cnn._training.epochs import Epoch, Evaluation, check_parameters_finite
+from sklearn_cnn._training import epochs, lbfgs
+from sklearn_cnn._training.augmentation import FunctionAugmentation
+from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, check_parameters_finite, largest_loss, train
 from sklearn_cnn._training.history import History
 from sklearn_cnn._training.listeners import BestEpoch, Patience
 from sklearn_cnn._training.schedules import SHARES_OF_CYCLE, LearningRate
@@ -103,15 +110,37 @@ def test_no_more_than_a_few_workspaces_wait_for_predictions():
     assert 1 <= len(idle_workspaces(network, 2)) <= network_module.LARGEST_IDLE_COUNT
 
 
-def test_a_large_workspace_is_given_back_at_once():
-    """There was no limit here, either: the memory of the largest prediction stayed."""
-    plan = build_plan((DenseLayer(300),), (40, 40, 1))
-    network = Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
-    network.scores(np.zeros((1000, 1600), dtype=np.float32))
-    capacity = network_module.prediction_capacity(plan, 1000, 1)
-    workspace = network_module.Workspace(plan, capacity, 1, False, np.dtype(np.float32), None)
-    assert workspace.numbers.nbytes > network_module.LARGEST_IDLE_BYTES
-    assert idle_workspaces(network, 1000) == []
+def test_large_workspaces_are_kept_for_the_last_network_alone():
+    """There was no limit here, either: the memory of every prediction stayed."""
+    networks = [network_of_units(n_units) for n_units in (300, 301)]
+    X = np.zeros((1000, 1600), np.float32)
+    for network, other in (networks, networks[::-1]):
+        network.scores(X)
+        (workspace,) = idle_workspaces(network, 1000)
+        assert network_module.LARGEST_IDLE_BYTES < workspace.numbers.nbytes <= network_module.LARGEST_LAST_BYTES
+        network.scores(X)
+        assert idle_workspaces(network, 1000) == [workspace]
+        assert idle_workspaces(other, 1000) == []
+    networks[0].scores(X[:1])
+    assert len(idle_workspaces(networks[0], 1)) == len(idle_workspaces(networks[1], 1000)) == 1  # small ones stay beside it
+
+
+def test_the_largest_workspaces_are_given_back_at_once(monkeypatch):
+    network = network_of_units(302)
+    network.scores(np.zeros((1000, 1600), np.float32))
+    (workspace,) = idle_workspaces(network, 1000)
+    lists = workspace.numbers.nbytes * 2 + 10, workspace.numbers.nbytes - 1
+    for largest, n_kept in zip(lists, (2, 0), strict=True):
+        monkeypatch.setattr(network_module, "LARGEST_LAST_BYTES", largest)
+        idle: list = []
+        for _ in range(3):
+            network_module._give_back(workspace, idle)
+        assert len(idle) == n_kept
+
+
+def network_of_units(n_units):
+    plan = build_plan((DenseLayer(n_units),), (40, 40, 1))
+    return Network(plan, np.zeros(plan.parameter_size, dtype=np.float32))
 
 
 def test_a_regressor_counts_weights_in_its_scaling_and_its_loss():
@@ -234,3 +263,72 @@ def test_the_gradient_of_a_softmax_counts_all_that_its_targets_sum_to():
     expected, d_expected = network_loss(plan, parameters, X, targets, weight, "softmax", 0.0)
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, d_expected, rtol=1e-11, atol=1e-13)
+
+
+def test_noise_of_a_saliency_map_is_a_share_of_the_range_of_the_image():
+    X, y = bars()
+    network = small_network(activation="tanh", scale_input=False).fit(X / 4, y)
+    image, direction = X[:1].reshape(1, -1) / 4, np.array([1.0, 0.0, -0.5], np.float32)
+    noise = np.random.RandomState(3).standard_normal((5, *network.input_shape_))
+    copies = image.reshape(network.input_shape_) + 0.2 * np.ptp(image) * noise
+    each = [score_gradient(network, copy.reshape(1, -1), direction, 0.0, 1, None) for copy in copies]
+    averaged = score_gradient(network, image, direction, 0.2, 5, np.random.RandomState(3))
+    np.testing.assert_allclose(averaged, np.mean(each, axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_several_labels_are_right_if_all_of_them_are():
+    X, y = make_multilabel_classification(n_samples=60, n_features=12, n_classes=3, random_state=0)
+    network = small_network(max_iter=4).fit(X, y, X_val=X[:20], y_val=y[:20])
+    expected = np.mean((network.predict(X[:20]) == y[:20]).all(axis=1))
+    assert 0 < network.best_validation_score_ == pytest.approx(expected)
+
+
+def test_an_epoch_takes_the_time_between_its_two_ends(monkeypatch):
+    ticks = iter((100.0, 107.5))
+    monkeypatch.setattr(epochs, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    plan = build_plan((DenseLayer(2),), (4, 4, 1))
+    trainer = Trainer(plan, np.zeros(plan.parameter_size, np.float32), loss="softmax", solver="sgd", batch_size=4)
+    examples = Examples(np.ones((4, 16), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], None, np.arange(4), None, None)
+    rate = LearningRate("constant", 0.1, 0.5)
+    (epoch,) = train(trainer, examples, rate, np.random.RandomState(0), n_epochs=1, batch_size=4)
+    assert epoch.seconds == 7.5
+
+
+def test_a_loss_may_grow_a_million_times():
+    assert largest_loss(50.0) == 5e7
+    assert largest_loss(0.5) == 1e6
+    assert largest_loss(1e29) == 1e30
+    assert largest_loss(np.nan) == largest_loss(np.inf) == -np.inf
+
+
+def test_a_network_without_blocks_looks_at_single_pixels():
+    assert block_receptive_field([{"name": "dense 1", "receptive_field": (8, 8)}]) == (1, 1)
+
+
+def test_a_list_of_paddings_pads_signals_along_their_length():
+    X = np.random.default_rng(0).normal(size=(30, 20))
+    settings = {"n_filters": (3, 2), "input_shape": (20,)}
+    one, listed = (small_network(padding=padding, **settings).fit(X, np.arange(30) % 2) for padding in (2, [2, 2]))
+    assert fitted_arrays(one) == fitted_arrays(listed)
+    assert listed.feature_maps(X[:1]).shape == (1, 1, 22, 3)
+
+
+def test_many_images_are_augmented_block_by_block():
+    plan, X = build_plan((DenseLayer(1),), (4, 4, 1)), np.random.default_rng(0).random((700, 16))
+    settings = augmentation_settings(5, 2, shift=(1, 1), flip="both")
+    together = augmented_images(plan, X, np.arange(700), settings)
+    apart = [augmented_images(plan, X, np.arange(first, first + 100), settings) for first in range(0, 700, 100)]
+    assert together.tobytes() == np.concatenate(apart).tobytes()
+
+
+def test_a_function_shows_what_it_does_to_the_first_mini_batch():
+    augmentation = FunctionAugmentation((4, 4, 1), 9, lambda batch, random_state: batch + random_state.random_sample(batch.shape))
+    X, rows = np.zeros((6, 16)), np.array([4, 1])
+    shown = augmentation.versions(X, rows, 3, None, None)
+    assert shown.tobytes() == augmentation.mini_batch(X, rows, 3, 1).tobytes() != augmentation.mini_batch(X, rows, 3, 2).tobytes()
+
+
+def test_a_grey_image_has_no_axis_of_channels_to_be_recognised_by():
+    """Three images of 7 x 1 pixels, which is what the shape says, are not taken for one of another size."""
+    assert explain_shape((3, 7, 1), (8, 8, 1)) == " Resize or crop the images to 8 x 8 pixels."
+    assert explain_shape((9, 7, 3), (8, 8, 3)).startswith(" X looks like one image of another size")

@@ -18,7 +18,7 @@ cdef extern from "progress.h" nogil:
 
 cpdef enum:
     SHARE_WORK = 100000         # multiply-adds below which a share is not worth the wait for it
-    THREAD_WORK = 3000000       # multiplications of all layers together that are worth one thread more
+    THREAD_WORK = 1000000       # multiplications of all layers together that are worth one thread more
 
 
 cdef inline bint runs_in_bands(const Network* network) noexcept nogil:

@@ -12,7 +12,10 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena, prediction_capacity, slice_size
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
-LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4  # workspaces kept between predictions of a few images
+# Workspaces are kept between predictions: making one takes as long as predicting an image. Those of a few images are, for all
+# networks of late, and larger ones for the last network alone.
+LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4
+LARGEST_LAST_BYTES = 1 << 24  # all that are kept of the last network together
 
 
 def aligned_empty(n, dtype):
@@ -60,17 +63,34 @@ def _idle_workspaces(plan, capacity, n_threads, dtype, level):
     return []
 
 
+_large_ones: list = []  # the list that the large workspaces of the last network are in
+
+
 def _borrow_workspace(plan, capacity, n_threads, dtype, level):
     """Return a workspace for prediction and the list to give it back to.
 
-    Small ones are kept, because getting their memory takes longer than predicting one image. Taking one off a list cannot give
-    it to two threads.
+    Taking one off a list cannot give it to two threads.
     """
     idle = _idle_workspaces(plan, capacity, n_threads, dtype, level or _kernels.default_level())
     try:
         return idle.pop(), idle
     except IndexError:
         return Workspace(plan, capacity, n_threads, False, dtype, level), idle
+
+
+def _give_back(workspace, idle):
+    """Keep a workspace for the next prediction, if not too many are kept."""
+    global _large_ones  # one assignment, which no thread sees half of
+    n_bytes = workspace.numbers.nbytes
+    if n_bytes > LARGEST_IDLE_BYTES:
+        if _large_ones is not idle:
+            _large_ones.clear()
+            _large_ones = idle
+        is_kept = (len(idle) + 1) * n_bytes <= LARGEST_LAST_BYTES
+    else:
+        is_kept = len(idle) < LARGEST_IDLE_COUNT
+    if is_kept:
+        idle.append(workspace)
 
 
 def converted_rows(X, rows, dtype):
@@ -154,8 +174,7 @@ class Network:
                 taken = slice(start, start + capacity)
                 block = kernels.rows_of(converted_rows(X, taken if rows is None else rows[taken], self.dtype))
                 kernels.predict(*arguments, block, None, *scaling, results[taken], n_threads)
-        if workspace.numbers.nbytes <= LARGEST_IDLE_BYTES and len(idle) < LARGEST_IDLE_COUNT:
-            idle.append(workspace)
+        _give_back(workspace, idle)
         return results
 
     def up_to(self, layers):

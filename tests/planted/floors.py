@@ -84,6 +84,7 @@ MISTAKES = [
      "threshold = min(«round(layer.rate * 2**32)», 2**32 - 1)", "round(layer.rate * 2**31)", "dropout"),
     ("a workspace is lent twice", "_network/network.py",
      "return idle«.pop()», idle", "[-1]", "survivors"),
+    ("large workspaces of all networks are kept", "_network/network.py", "if «_large_ones is not idle»:", "False", "survivors"),
     ("integers lose their low digits", "_network/network.py",
      "wide = (X.dtype.kind in \"iu\" and X.dtype.itemsize > «2») or", "8", "survivors"),
     ("the corrections of Adam are those of the step before", "_network/trainer.py",
