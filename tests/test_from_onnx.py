@@ -440,7 +440,7 @@ def test_an_input_is_reshaped_to_images_alone(target):
 def test_colours_of_a_flat_input_come_last():
     nodes = convolution(4, 3), "Flatten", ("Gemm", normal(192, 3)), "Softmax"
     channels_first, channels_last = ("Reshape", np.array([0, 3, 10, 8])), ("Reshape", np.array([0, 10, 8, 3]))
-    with pytest.raises(ValueError, match="rows of numbers hold colour images with the channels last, and a Transpose brings them"):
+    with pytest.raises(ValueError, match="rows of numbers hold colour images with the channels last, and a Transpose brings"):
         from_onnx(chain((240,), channels_first, *nodes))
     network = from_onnx(chain((240,), channels_last, ("Transpose", {"perm": (0, 3, 1, 2)}), *nodes))
     assert network.input_shape_ == (10, 8, 3)
