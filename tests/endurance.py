@@ -121,6 +121,7 @@ LIMITED = """
 import pickle, resource, sys
 import numpy as np
 from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn._network import network as networks
 
 X = np.random.default_rng(0).random((100, 64, 64)).astype(np.float32)
 y = np.arange(100) % 3
@@ -134,10 +135,16 @@ def size():
     return int(open("/proc/self/status").read().split("VmSize:")[1].split()[0]) * 1024
 
 
+def forget_workspaces():  # a prediction would find the memory of the one before
+    networks._large_ones.clear()
+    networks._idle_workspaces.cache_clear()
+
+
 outcomes = {}
 for megabytes in map(int, sys.argv[1:]):
     resource.setrlimit(resource.RLIMIT_AS, (size() + megabytes * 2**20, resource.RLIM_INFINITY))
     for name, call in (("fit", lambda: network.fit(X, y)), ("predict", lambda: network.predict_proba(X))):
+        forget_workspaces()
         try:
             result = call()
             outcome = "done"

@@ -50,6 +50,10 @@ RECOMMENDED = {
         "n_filters": (64, 128), "hidden_layer_sizes": 128, "dropout": 0.4, "max_iter": 30, "early_stopping": False,
         "augment": ImageAugmentation(flip="horizontal"),
     },
+    "clothes, in pairs": {
+        "n_filters": (32, 32, 64, 64), "pooling": [None, "max", None, "max"], "hidden_layer_sizes": 128, "dropout": 0.4,
+        "max_iter": 28, "early_stopping": False, "augment": ImageAugmentation(flip="horizontal"),
+    },
 }  # fmt: skip
 
 SETTINGS = {**STUDY, **RECOMMENDED}
