@@ -44,7 +44,7 @@ class Layer:
         self._n_samples = n_samples
         self.n_inputs, self.n_outputs = plan.n_inputs, plan.n_outputs
         self.forward()
-        workspace.outputs("gradients_at", n_samples)[:] = random.normal(0, 1, (n_samples, plan.n_outputs))
+        workspace.output_gradients(n_samples)[:] = random.normal(0, 1, (n_samples, plan.n_outputs))
 
     def forward(self):
         """Run the mini-batch forward."""

@@ -83,6 +83,11 @@ def as_images(X):
     return np.asarray(X) if holds_images and not isinstance(X, np.ndarray) else X
 
 
+def image_shape_of(shape):
+    """Return rows, columns and channels of one image of an array of that shape, which has three dimensions or four."""
+    return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
+
+
 def flatten_images(X):
     """Flatten images to rows of features.
 
@@ -120,7 +125,7 @@ def flatten_images(X):
         raise ValueError(f"X has {X.ndim} dimensions; pass it as {IMAGE_FORMS}.")
     if X.ndim < 3:
         return X, None
-    image_shape = tuple(X.shape[1:]) if X.ndim == 4 else (*X.shape[1:], 1)
+    image_shape = image_shape_of(X.shape)
     return X.reshape(len(X), math.prod(image_shape)), image_shape
 
 

@@ -8,7 +8,14 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
-from sklearn_cnn._estimator.images import as_images, explain_samples, explain_shape, flatten_images, from_other_library
+from sklearn_cnn._estimator.images import (
+    as_images,
+    explain_samples,
+    explain_shape,
+    flatten_images,
+    from_other_library,
+    image_shape_of,
+)
 from sklearn_cnn._estimator.state import is_finite_float32
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.words import shown
@@ -148,7 +155,7 @@ def ordinary_rows(X, fitted):
     if len(shape) == 2:
         is_ordinary = shape[1] == fitted["n_features_in_"]
     else:
-        is_ordinary = (shape[1:] if len(shape) == 4 else (*shape[1:], 1)) == fitted["input_shape_"]
+        is_ordinary = image_shape_of(shape) == fitted["input_shape_"]
     if not is_ordinary or not (X.dtype.char == "B" or is_finite_float32(X)):
         return None
     return X.reshape(shape[0], fitted["n_features_in_"])

@@ -1,4 +1,4 @@
-# What calls begin with: the buffers of a caller, acquired once and held, because that takes as long as a small network computes.
+# What calls begin with: the buffers of a caller, acquired once and held, because that took a third of a call for a small network.
 
 # Records come as rows of 64-bit integers, which all their fields are.
 ctypedef const int64_t[:, ::1] Table
@@ -84,19 +84,12 @@ cpdef rows_of(X):
     return rows
 
 
-cdef bint all_floats_finite(const float* numbers, Py_ssize_t n) noexcept nogil:
+cdef bint all_finite(const cython.floating* numbers, Py_ssize_t n) noexcept nogil:
+    """As 32-bit floats."""
     cdef int n_others = 0
     cdef Py_ssize_t i
     for i in range(n):
-        n_others |= not fabsf(numbers[i]) <= FLT_MAX        # also NaN
-    return n_others == 0
-
-
-cdef bint all_doubles_finite(const double* numbers, Py_ssize_t n) noexcept nogil:
-    cdef int n_others = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        n_others |= not fabs(numbers[i]) <= <double> FLT_MAX
+        n_others |= not (numbers[i] >= -FLT_MAX and numbers[i] <= FLT_MAX)      # also NaN
     return n_others == 0
 
 
@@ -110,9 +103,9 @@ def are_finite(X):
     n = rows.buffer.len // rows.buffer.itemsize
     with nogil:
         if rows.number_type == FLOATS:
-            is_finite = all_floats_finite(<const float*> rows.buffer.buf, n)
+            is_finite = all_finite(<const float*> rows.buffer.buf, n)
         else:
-            is_finite = rows.number_type == BYTES or all_doubles_finite(<const double*> rows.buffer.buf, n)
+            is_finite = rows.number_type == BYTES or all_finite(<const double*> rows.buffer.buf, n)
     return is_finite
 
 
@@ -171,10 +164,9 @@ cdef int check_rows(const int64_t[::1] order, Py_ssize_t n_rows) except -1:
 cdef int describe_batch(Batch* batch, const Network* network, Rows X, const int64_t[::1] order, const real[::1] shift,
                         const real[::1] factor) except -1:
     """Check the rows and take their addresses; without `order` they are all rows of X."""
-    cdef int64_t size = 1 if X.number_type == BYTES else 4 if X.number_type == FLOATS else 8
     cdef Py_ssize_t n_inputs = network.arena.n_inputs
-    if not X.is_held or X.row_bytes != n_inputs * size:
-        raise ValueError(f"a row of X has {X.row_bytes} bytes, {n_inputs} numbers of {size} bytes were expected")
+    if not X.is_held or X.row_bytes != n_inputs * X.buffer.itemsize:
+        raise ValueError(f"a row of X has {X.row_bytes} bytes, {n_inputs} numbers of {X.buffer.itemsize} bytes were expected")
     if shift.shape[0] != factor.shape[0] or shift.shape[0] != 1 and shift.shape[0] != network.layers.channels:
         raise ValueError("shift and factor need one number per channel, or one for all")
     batch.rows, batch.order = <const char*> X.buffer.buf, NULL

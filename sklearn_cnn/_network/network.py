@@ -12,8 +12,8 @@ from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena, prediction_capacity, slice_size
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
 
-# Workspaces are kept between predictions: making one takes as long as predicting an image. Those of a few images are, for all
-# networks of late, and larger ones for the last network alone.
+# Workspaces are kept between predictions: making one takes more than half as long as a small network takes for an image. Those of
+# a few images are kept for all networks of late, and larger ones for the last network alone.
 LARGEST_IDLE_BYTES, LARGEST_IDLE_COUNT = 1 << 20, 4
 LARGEST_LAST_BYTES = 1 << 24  # all that are kept of the last network together
 
@@ -52,10 +52,10 @@ class Workspace:
         start = self._starts[name] + at * self.capacity
         return self.numbers[start : start + n_samples * size].reshape(n_samples, size)
 
-    def outputs(self, name, n_samples):
-        """Return the view of the last layer's values or gradients."""
+    def output_gradients(self, n_samples):
+        """Return the view of the gradients of the last layer's values."""
         at, size = self._output
-        return self.area(name, at, n_samples, size)
+        return self.area("gradients_at", at, n_samples, size)
 
 
 @lru_cache(maxsize=16)
@@ -250,7 +250,7 @@ class Network:
         kernels, arguments = workspace.kernels, (workspace.session, self.parameters, self.statistics)
         scaling = scaling_arrays(None, None, self.dtype)
         kernels.predict(*arguments, kernels.rows_of(X), None, *scaling, None, n_threads)
-        workspace.outputs("gradients_at", n_samples)[:] = d_outputs
+        workspace.output_gradients(n_samples)[:] = d_outputs
         gradient = np.zeros(plan.parameter_size, dtype=self.dtype)
         kernels.backpropagate(*arguments, n_samples, gradient, n_threads)
         if not plan.records["input_gradient_wanted"][0]:

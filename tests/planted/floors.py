@@ -143,7 +143,7 @@ MISTAKES = [
     ("a NaN is ordinary", "_estimator/validation.py",
      "if not is_ordinary or not (X.dtype.char == \"B\" or «is_finite_float32(X)»):", "True", "classifier"),
     ("images of another shape are ordinary if they have as many values", "_estimator/validation.py",
-     "is_ordinary = «(shape[1:] if len(shape) == 4 else (*shape[1:], 1)) == fitted[\"input_shape_\"]»",
+     "is_ordinary = «image_shape_of(shape) == fitted[\"input_shape_\"]»",
      "X[0].size == fitted[\"n_features_in_\"]", "classifier validation"),
     # the functional interface, augmentation and ONNX
     ("convolve does not turn the kernel", "functional/_signals.py",
