@@ -233,7 +233,8 @@ wheel: .venv-wheel/installed.stamp
 
 dev: .venv-dev/created.stamp
 	@$(call PIP,dev) $(call GROUP,build) $(call GROUP,lint) pip
-	@$(call PIP,dev) --no-build-isolation --editable ".[test,demo]"
+# Without isolation meson and ninja are looked for on the path.
+	@PATH="$(CURDIR)/.venv-dev/bin:$$PATH" $(call PIP,dev) --no-build-isolation --editable ".[test,demo]"
 	@echo "ready:  source .venv-dev/bin/activate && pytest"
 
 clean:
