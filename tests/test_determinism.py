@@ -179,11 +179,11 @@ def test_filters_and_channels_do_not_depend_on_how_many_there_are(level, dtype, 
         records, few_outputs, _, few_d_weights = solve(6, n)
         assert bits(few_outputs) == bits(outputs[..., :n]), n
         assert bits(few_d_weights) == bits(d_weights[:, :, :6, :n]), n
-        planes.add(("plane", bool(records["plane"][0]), int(records["plane_first"][0])))
+        planes.add(("plane", bool(records["planes_size"][0]), int(records["planes_first"][0])))
         records, _, few_d_X, few_d_weights = solve(n, 6)
         assert bits(few_d_X) == bits(d_X[..., :n]), n
         assert bits(few_d_weights) == bits(d_weights[:, :, :n, :6]), n
-        planes.add(("gradient", bool(records["gradient_plane"][0]), int(records["gradient_plane_first"][0])))
+        planes.add(("gradient", bool(records["gradient_planes_size"][0]), int(records["gradient_planes_first"][0])))
     everything = {(name, True, first) for name in ("plane", "gradient") for first in (0, 32)}
     assert everything <= planes or shape[0] < 60  # not so on smaller maps
 

@@ -141,13 +141,14 @@ def chunks(n_chunks, **others):
 SCORES = (DenseLayer(5),)
 CASES = [
     Case("product", (block(24), *SCORES), (7, 6, 12),
-         lambda layer: layer["backward"] == KERNELS.WHOLE_MAP and not layer["plane"] and layer["transformed_at"] < 0,
+         lambda layer: layer["backward"] == KERNELS.WHOLE_MAP and not layer["planes_size"] and layer["transformed_at"] < 0,
          chunks(10)),
     Case("product, strides", (block(32, stride=(2, 2)), *SCORES), (10, 9, 24),
          lambda layer: layer["backward"] == KERNELS.WHOLE_MAP and layer["stride_rows"] == 2, chunks(15)),
-    Case("planes", (block(6), *SCORES), (20, 16, 6), lambda layer: layer["plane"] and layer["gradient_plane"], chunks(10)),
+    Case("planes", (block(6), *SCORES), (20, 16, 6),
+         lambda layer: layer["planes_size"] and layer["gradient_planes_size"], chunks(10)),
     Case("filters as rows", (block(7, activation="tanh"), *SCORES), (8, 8, 32),
-         lambda layer: layer["filters_are_rows"] and not layer["gradient_plane"], chunks(11)),
+         lambda layer: layer["filters_are_rows"] and not layer["gradient_planes_size"], chunks(11)),
     Case("map kept for averages", (block(20, pooling="average", activation="tanh"), *SCORES), (8, 8, 10),
          lambda layer: layer["map_at"] >= 0, chunks(10)),
     Case("Winograd", (block(32), *SCORES), (4, 4, 16),
@@ -303,7 +304,7 @@ def record_of(**fields):
 
 #: One or two layers that are much work for a single image; what their records say of the last
 BANDS = {
-    "product": ((block(24),), (61, 50, 20), record_of(plane=0, transformed_at=-1)),
+    "product": ((block(24),), (61, 50, 20), record_of(planes_size=0, transformed_at=-1)),
     "product, strides": ((block(48, kernel_size=(5, 4), stride=(2, 3)),), (90, 91, 24), record_of(stride_rows=2)),
     "stride longer than the kernel": ((block(64, kernel_size=(2, 2), stride=(3, 2)),), (126, 101, 32), record_of(stride_rows=3)),
     "no padding": ((block(24, padding="valid", activation="tanh"),), (60, 55, 24), record_of(padded_rows=60)),
@@ -316,11 +317,11 @@ BANDS = {
     "mirrored, behind another": ((block(8), block(24, padding=(2, 1), padding_mode="reflect")), (78, 80, 3),
                                  record_of(input_is_padded=0, crop_rows=82, map_columns=80)),
     "a map of five columns": ((block(96),), (40, 5, 96), record_of(map_columns=5, transformed_at=-1)),
-    "planes": ((block(6),), (130, 101, 24), record_of(plane_first=0, filters=6)),
-    "planes of the last filter": ((block(33),), (60, 51, 20), record_of(plane_first=32)),
+    "planes": ((block(6),), (130, 101, 24), record_of(planes_first=0, filters=6)),
+    "planes of the last filter": ((block(33),), (60, 51, 20), record_of(planes_first=32)),
     "planes, maxima": ((block(6, pooling="max", pool_size=(3, 3), pool_stride=(2, 2)),), (130, 101, 24),
-                       record_of(plane_first=0, filters=6)),
-    "maxima in registers": ((block(24, pooling="max"),), (61, 50, 20), record_of(pooling=KERNELS.MAXIMUM, plane=0)),
+                       record_of(planes_first=0, filters=6)),
+    "maxima in registers": ((block(24, pooling="max"),), (61, 50, 20), record_of(pooling=KERNELS.MAXIMUM, planes_size=0)),
     "averages in registers": ((block(24, pooling="average"),), (61, 50, 20), record_of(pooling=KERNELS.AVERAGE)),
     "overlapping maxima": ((block(24, pooling="max", pool_size=(4, 3), pool_stride=(1, 2), activation="tanh"),), (61, 50, 20),
                            record_of(pool_stride_rows=1)),

@@ -5,36 +5,36 @@ cdef inline Py_ssize_t input_size(const Layer* layer) noexcept nogil:
 
 
 cdef inline Py_ssize_t padded_row_size(const Layer* layer) noexcept nogil:
-    return layer.padded_columns * layer.channels
+    return layer.padded.columns * layer.channels
 
 
 cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
-    return layer.padded_rows * padded_row_size(layer)
+    return layer.padded.rows * padded_row_size(layer)
 
 
 cdef inline Py_ssize_t kernel_row_size(const Layer* layer) noexcept nogil:
     """Taps of a row of a kernel: they are consecutive in the padded image."""
-    return layer.kernel_columns * layer.channels
+    return layer.kernel.columns * layer.channels
 
 
 cdef inline Py_ssize_t map_row_size(const Layer* layer) noexcept nogil:
-    return layer.map_columns * layer.filters
+    return layer.map.columns * layer.filters
 
 
 cdef inline Py_ssize_t map_size(const Layer* layer) noexcept nogil:
-    return layer.map_rows * map_row_size(layer)
+    return layer.map.rows * map_row_size(layer)
 
 
 cdef inline Py_ssize_t output_row_size(const Layer* layer) noexcept nogil:
-    return layer.out_columns * layer.filters
+    return layer.out.columns * layer.filters
 
 
 cdef inline Py_ssize_t output_size(const Layer* layer) noexcept nogil:
-    return layer.out_rows * output_row_size(layer)
+    return layer.out.rows * output_row_size(layer)
 
 
 cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
-    return layer.pool_rows * layer.pool_columns > 256
+    return layer.pool.rows * layer.pool.columns > 256
 
 
 cdef inline Py_ssize_t position_bytes(const Layer* layer) noexcept nogil:

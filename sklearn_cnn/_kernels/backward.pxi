@@ -47,11 +47,11 @@ cdef void backward_layer(const Network* network, const Layer* layer, const Group
     cdef real* d_maps
     if layer.kind == LOCAL:
         areas = areas_of(network, layer, group, i, group.last - i)
-        d_maps = kept_gradients_of(network, layer.kept_gradient_at, map_size(layer), i)
+        d_maps = kept_gradients_of(network, layer.kept.gradient_at, map_size(layer), i)
         local_map_gradient(layer, &areas, d_maps)
         if areas.d_images != NULL:
             local_input_gradient(layer, network.runs, flipped, d_maps,
-                                 kept_gradients_of(network, layer.kept_padded_gradient_at, padded_size(layer), i), &areas)
+                                 kept_gradients_of(network, layer.kept.padded_gradient_at, padded_size(layer), i), &areas)
         return
     if layer.backward == LISTED:
         while i < group.last:
@@ -140,11 +140,11 @@ cdef void backward_stage(Network* network, Py_ssize_t first_layer, Py_ssize_t la
 
 cdef void local_weights_chunk(const Network* network, const Layer* layer, real* gradient, Py_ssize_t map_row) noexcept nogil:
     cdef Py_ssize_t c
-    for c in range(layer.map_columns):
+    for c in range(layer.map.columns):
         if is_interrupted(network.interruption):
             return
-        local_weight_gradient(layer, map_row * layer.map_columns + c, local_inputs_of(network, layer, 0),
-                              kept_gradients_of(network, layer.kept_gradient_at, 0, 0), gradient + layer.weights_at,
+        local_weight_gradient(layer, map_row * layer.map.columns + c, local_inputs_of(network, layer, 0),
+                              kept_gradients_of(network, layer.kept.gradient_at, 0, 0), gradient + layer.weights_at,
                               gradient + layer.bias_at, network.n_samples)
 
 
@@ -224,7 +224,7 @@ cdef void backward(Network* network, real* gradient) noexcept nogil:
             gradient_of_chunks(network, layer, gradient)
         elif layer.kind == LOCAL:
             with parallel(num_threads=network.n_threads):
-                mode = begin_region(LOCAL_WEIGHTS, layer.map_rows)
-                for row in prange(layer.map_rows, schedule="dynamic", chunksize=1):
+                mode = begin_region(LOCAL_WEIGHTS, layer.map.rows)
+                for row in prange(layer.map.rows, schedule="dynamic", chunksize=1):
                     local_weights_chunk(network, layer, gradient, row)
                 end_region(mode)

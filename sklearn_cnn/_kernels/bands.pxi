@@ -31,21 +31,21 @@ cdef inline Py_ssize_t rows_together(const Layer* layer) noexcept nogil:
     Winograd's weights are read once for a group; tiles begin at even rows of the map."""
     cdef Py_ssize_t rows
     if layer.kind == LOCAL or layer.kind == DROPOUT:
-        return layer.out_rows
+        return layer.out.rows
     if not is_winograd(layer):
         return 1
-    rows = n_blocks(2 * tile_rows_together(layer), layer.pool_stride_rows)
-    return rows + rows % 2 if layer.pool_stride_rows % 2 == 1 else rows
+    rows = n_blocks(2 * tile_rows_together(layer), layer.pool.stride_rows)
+    return rows + rows % 2 if layer.pool.stride_rows % 2 == 1 else rows
 
 
 cdef inline Py_ssize_t bands_of_sample(const Layer* layer) noexcept nogil:
     """The most bands that the rows of one sample can be cut into."""
-    return n_blocks(layer.out_rows, rows_together(layer))
+    return n_blocks(layer.out.rows, rows_together(layer))
 
 
 cdef inline Py_ssize_t work_of(const Layer* layer) noexcept nogil:
     """Multiply-adds of one sample, forward; what has none counts by what it reads."""
-    cdef Py_ssize_t taps = layer.kernel_rows * layer.kernel_columns * layer.channels
+    cdef Py_ssize_t taps = layer.kernel.rows * layer.kernel.columns * layer.channels
     if layer.kind == DENSE:
         return layer.n_weights
     return map_size(layer) * (taps if layer.kind == CONVOLUTION or layer.kind == LOCAL else 16)
@@ -81,20 +81,20 @@ cdef int useful_threads(const Network* network) noexcept nogil:
 cdef Layer layer_of_band(const Layer* layer, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Rows first to last - 1 of the output as a layer of their own. Its input is the part of the padded image that they see."""
     cdef Layer band = layer[0]
-    band.out_rows = last - first
-    band.map_rows = (band.out_rows - 1) * layer.pool_stride_rows + layer.pool_rows
+    band.out.rows = last - first
+    band.map.rows = (band.out.rows - 1) * layer.pool.stride_rows + layer.pool.rows
     if is_winograd(layer):
-        band.map_rows += band.map_rows % 2
-    band.crop_row -= first * layer.pool_stride_rows * layer.stride_rows
-    band.rows = band.padded_rows = (band.map_rows - 1) * layer.stride_rows + layer.kernel_rows
-    band.columns = layer.padded_columns
+        band.map.rows += band.map.rows % 2
+    band.crop.row -= first * layer.pool.stride_rows * layer.stride.rows
+    band.rows = band.padded.rows = (band.map.rows - 1) * layer.stride.rows + layer.kernel.rows
+    band.columns = layer.padded.columns
     return band
 
 
 cdef const real* padded_band(const Layer* layer, const Layer* band, const Run* runs, Py_ssize_t first,
                              const Areas* areas) noexcept nogil:
     """The input of a band that begins with row `first` of the output: where it stands, or padded in the scratch."""
-    cdef Py_ssize_t begin = first * layer.pool_stride_rows * layer.stride_rows * padded_row_size(layer)
+    cdef Py_ssize_t begin = first * layer.pool.stride_rows * layer.stride.rows * padded_row_size(layer)
     cdef Py_ssize_t n = padded_size(band)
     if layer.input_is_padded or not is_padded(layer):
         return areas.images + begin
@@ -148,7 +148,7 @@ cdef void forward_share(const Network* network, const Layer* layer, Py_ssize_t s
             sample = piece // n_bands
             beyond = min(end, (sample + 1) * n_bands)
             forward_band(network, layer, sample, (piece - sample * n_bands) * rows,
-                         min((beyond - sample * n_bands) * rows, layer.out_rows))
+                         min((beyond - sample * n_bands) * rows, layer.out.rows))
         piece = beyond
 
 

@@ -29,9 +29,9 @@ cdef void pool_one_row(const Layer* layer, Py_ssize_t out_row, const real* windo
 cdef Product convolution_product(const Layer* layer) noexcept nogil:
     """Pixels of a map row as rows of the product."""
     cdef Product shape
-    shape.n_outer = layer.kernel_rows
+    shape.n_outer = layer.kernel.rows
     shape.n_inner = kernel_row_size(layer)
-    shape.a_row = layer.stride_columns * layer.channels
+    shape.a_row = layer.stride.columns * layer.channels
     shape.a_outer = padded_row_size(layer)
     shape.a_inner = 1
     shape.b_outer = kernel_row_size(layer) * layer.filters
@@ -44,9 +44,9 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
 cdef Content content_of(const Layer* layer) noexcept nogil:
     # Padding that is not zero counts as content.
     cdef Content content
-    content.first = layer.crop_row
-    content.beyond = layer.crop_row + layer.crop_rows
-    content.step = layer.stride_rows
+    content.first = layer.crop.row
+    content.beyond = layer.crop.row + layer.crop.rows
+    content.step = layer.stride.rows
     return content
 
 
@@ -55,9 +55,9 @@ cdef void convolve_filters(const Layer* layer, Py_ssize_t first, Py_ssize_t n_ro
     """The first n_filters of the first n_columns of n_rows rows of the map, bias included."""
     cdef Product shape = convolution_product(layer)
     cdef Content content = content_of(layer)
-    cdef Py_ssize_t a_jump = layer.stride_rows * shape.a_outer
-    content.first -= first * layer.stride_rows
-    content.beyond -= first * layer.stride_rows
+    cdef Py_ssize_t a_jump = layer.stride.rows * shape.a_outer
+    content.first -= first * layer.stride.rows
+    content.beyond -= first * layer.stride.rows
     product_of_map(n_rows, n_columns, n_filters, &shape, &content, a_jump, map_row_size(layer),
                    padded + first * a_jump, parameters + layer.weights_at, parameters + layer.bias_at, target)
 
@@ -75,8 +75,8 @@ cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows,
 
 cdef void pool_map(const Layer* layer, const real* map, real* output, void* positions) noexcept nogil:
     cdef Py_ssize_t r
-    for r in range(layer.out_rows):
-        pool_one_row(layer, r, map + r * layer.pool_stride_rows * map_row_size(layer), output, positions)
+    for r in range(layer.out.rows):
+        pool_one_row(layer, r, map + r * layer.pool.stride_rows * map_row_size(layer), output, positions)
 
 
 cdef inline real* whole_maps(const Layer* layer, const Areas* areas) noexcept nogil:
@@ -101,9 +101,9 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     """images -> outputs, and where they are wanted maps and positions; of one sample."""
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef real* map = whole_maps(layer, areas)
-    if layer.plane > 0 and leaves_lanes_empty(layer.filters):
-        if layer.plane_first > 0:
-            convolve_filters(layer, 0, layer.map_rows, layer.map_columns, layer.plane_first, parameters, padded, map)
+    if layer.planes.size > 0 and leaves_lanes_empty(layer.filters):
+        if layer.planes.first > 0:
+            convolve_filters(layer, 0, layer.map.rows, layer.map.columns, layer.planes.first, parameters, padded, map)
         planar_map(layer, parameters, padded, map, areas.band)
         finish_maps(layer, map, areas)
     elif pools_in_registers(layer):
@@ -111,7 +111,7 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     elif layer.pooling != NO_POOLING and areas.maps == NULL:
         convolve_and_pool(layer, parameters, padded, areas)
     else:
-        convolve_rows(layer, 0, layer.map_rows, layer.map_columns, parameters, padded, map)
+        convolve_rows(layer, 0, layer.map.rows, layer.map.columns, parameters, padded, map)
         if layer.pooling != NO_POOLING:
             pool_map(layer, map, areas.outputs, areas.positions)
 
@@ -138,16 +138,16 @@ cdef void convolve_and_pool(const Layer* layer, const real* parameters, const re
     Rows of overlapping windows move up in it; rows and columns that no window covers are not computed."""
     cdef real* band = areas.band
     cdef Py_ssize_t row_size = map_row_size(layer)
-    cdef Py_ssize_t n_columns = (layer.out_columns - 1) * layer.pool_stride_columns + layer.pool_columns
-    cdef Py_ssize_t n_kept = max(0, layer.pool_rows - layer.pool_stride_rows)
+    cdef Py_ssize_t n_columns = (layer.out.columns - 1) * layer.pool.stride_columns + layer.pool.columns
+    cdef Py_ssize_t n_kept = max(0, layer.pool.rows - layer.pool.stride_rows)
     cdef Py_ssize_t out_row, first = 0
-    for out_row in range(layer.out_rows):
-        convolve_rows(layer, out_row * layer.pool_stride_rows + first, layer.pool_rows - first, n_columns, parameters, padded,
+    for out_row in range(layer.out.rows):
+        convolve_rows(layer, out_row * layer.pool.stride_rows + first, layer.pool.rows - first, n_columns, parameters, padded,
                       band + first * row_size)
         pool_one_row(layer, out_row, band, areas.outputs, areas.positions)
         first = n_kept
         if n_kept > 0:
-            memmove(band, band + layer.pool_stride_rows * row_size, <size_t> (n_kept * row_size) * sizeof(real))
+            memmove(band, band + layer.pool.stride_rows * row_size, <size_t> (n_kept * row_size) * sizeof(real))
 
 
 cdef void map_gradient(const Layer* layer, const real* kept_map, const real* output, const void* positions,
@@ -164,10 +164,10 @@ cdef void map_gradient(const Layer* layer, const real* kept_map, const real* out
     elif layer.pooling == AVERAGE:
         average_backward(layer, d_output, d_map, d_map_row)
         if layer.activation != IDENTITY:
-            for r in range(layer.map_rows):
+            for r in range(layer.map.rows):
                 activate_backward(layer.activation, kept_map + r * n, d_map + r * d_map_row, d_map + r * d_map_row, n)
     else:
-        for r in range(layer.map_rows):
+        for r in range(layer.map.rows):
             activate_backward(layer.activation, output + r * n, d_output + r * n, d_map + r * d_map_row, n)
 
 
@@ -200,20 +200,20 @@ cdef void weight_gradient(const Layer* layer, const real* padded, const real* d_
     cdef Py_ssize_t i, first, beyond
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t padded_row = padded_row_size(layer)
-    shape.n_inner = layer.map_columns
+    shape.n_inner = layer.map.columns
     shape.a_row = 1
-    shape.a_outer = layer.stride_rows * padded_row
-    shape.a_inner = layer.stride_columns * layer.channels
+    shape.a_outer = layer.stride.rows * padded_row
+    shape.a_inner = layer.stride.columns * layer.channels
     shape.b_outer = d_map_row
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = layer.filters
     if layer.filters_are_rows:
         exchange_factors(&shape, kernel_row)
-    for i in range(layer.kernel_rows):
+    for i in range(layer.kernel.rows):
         # the rows of the map at which this kernel row meets more than padding
         first = (max(0, content.first - i) + content.step - 1) // content.step
-        beyond = min(layer.map_rows, (content.beyond - i + content.step - 1) // content.step)
+        beyond = min(layer.map.rows, (content.beyond - i + content.step - 1) // content.step)
         shape.n_outer = beyond - first
         patches = padded + (first * content.step + i) * padded_row
         d_rows = d_map + first * d_map_row
@@ -228,7 +228,7 @@ cdef void gradient_from_rows(const Layer* layer, const real* by_row, real* gradi
     """[kernel row, filter, column and channel] -> [kernel row, column and channel, filter]"""
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t i
-    for i in range(layer.kernel_rows):
+    for i in range(layer.kernel.rows):
         transpose(layer.filters, kernel_row, by_row + i * layer.filters * kernel_row, kernel_row,
                   gradient + i * kernel_row * layer.filters, layer.filters)
 
@@ -242,15 +242,15 @@ cdef void flip_weights(const Layer* layer, const real* weights, real* flipped) n
     """weights [i, j, channel, filter] -> for each phase of the stride its taps in reverse order, [filter, channel]."""
     cdef Py_ssize_t row_phase, column_phase, u, v, i, j, n_u, n_v
     cdef const real* tap
-    for row_phase in range(layer.stride_rows):
-        n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
-        for column_phase in range(layer.stride_columns):
-            n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+    for row_phase in range(layer.stride.rows):
+        n_u = phase_taps(layer.kernel.rows, layer.stride.rows, row_phase)
+        for column_phase in range(layer.stride.columns):
+            n_v = phase_taps(layer.kernel.columns, layer.stride.columns, column_phase)
             for u in range(n_u):
-                i = row_phase + (n_u - 1 - u) * layer.stride_rows
+                i = row_phase + (n_u - 1 - u) * layer.stride.rows
                 for v in range(n_v):
-                    j = column_phase + (n_v - 1 - v) * layer.stride_columns
-                    tap = weights + (i * layer.kernel_columns + j) * layer.channels * layer.filters
+                    j = column_phase + (n_v - 1 - v) * layer.stride.columns
+                    tap = weights + (i * layer.kernel.columns + j) * layer.channels * layer.filters
                     transpose(layer.channels, layer.filters, tap, layer.filters, flipped, layer.channels)
                     flipped += layer.filters * layer.channels
 
@@ -260,16 +260,16 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     """The first n_channels of the pixels whose distance to the frame's origin leaves the given remainders by the stride."""
     cdef Product shape
     cdef Content content
-    cdef Py_ssize_t n_u = phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
-    cdef Py_ssize_t n_v = phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
-    cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
+    cdef Py_ssize_t n_u = phase_taps(layer.kernel.rows, layer.stride.rows, row_phase)
+    cdef Py_ssize_t n_v = phase_taps(layer.kernel.columns, layer.stride.columns, column_phase)
+    cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
     cdef Py_ssize_t first_row, first_column, n_rows, n_columns, c_jump, n = 0
     # first row and column of the crop with that remainder
-    first_row = layer.crop_row + (row_phase - layer.crop_row % layer.stride_rows + layer.stride_rows) % layer.stride_rows
-    first_column = layer.crop_column + (
-        (column_phase - layer.crop_column % layer.stride_columns + layer.stride_columns) % layer.stride_columns)
-    n_rows = (layer.crop_row + layer.crop_rows - first_row + layer.stride_rows - 1) // layer.stride_rows
-    n_columns = (layer.crop_column + layer.crop_columns - first_column + layer.stride_columns - 1) // layer.stride_columns
+    first_row = layer.crop.row + (row_phase - layer.crop.row % layer.stride.rows + layer.stride.rows) % layer.stride.rows
+    first_column = layer.crop.column + (
+        (column_phase - layer.crop.column % layer.stride.columns + layer.stride.columns) % layer.stride.columns)
+    n_rows = (layer.crop.row + layer.crop.rows - first_row + layer.stride.rows - 1) // layer.stride.rows
+    n_columns = (layer.crop.column + layer.crop.columns - first_column + layer.stride.columns - 1) // layer.stride.columns
     shape.n_outer = n_u
     shape.n_inner = n_v * layer.filters
     shape.a_row = layer.filters
@@ -277,15 +277,15 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     shape.a_inner = 1
     shape.b_outer = n_v * layer.filters * layer.channels
     shape.b_inner = layer.channels
-    shape.c_row = layer.stride_columns * layer.channels
+    shape.c_row = layer.stride.columns * layer.channels
     shape.start_row = 0
-    content.first = n_u - 1 - first_row // layer.stride_rows
-    content.beyond = content.first + layer.map_rows
+    content.first = n_u - 1 - first_row // layer.stride.rows
+    content.beyond = content.first + layer.map.rows
     content.step = 1
-    frame += (first_column // layer.stride_columns + layer.lead_columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
-    frame += (first_row // layer.stride_rows + layer.lead_rows - (n_u - 1)) * frame_row if n_u > 0 else 0
-    d_target += ((first_row - layer.crop_row) * layer.crop_columns + first_column - layer.crop_column) * layer.channels
-    c_jump = layer.stride_rows * layer.crop_columns * layer.channels
+    frame += (first_column // layer.stride.columns + layer.lead.columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
+    frame += (first_row // layer.stride.rows + layer.lead.rows - (n_u - 1)) * frame_row if n_u > 0 else 0
+    d_target += ((first_row - layer.crop.row) * layer.crop.columns + first_column - layer.crop.column) * layer.channels
+    c_jump = layer.stride.rows * layer.crop.columns * layer.channels
     while n < n_channels:
         product_of_map(n_rows, n_columns, min(N_ZEROS, n_channels - n), &shape, &content, frame_row, c_jump, frame, flipped + n,
                        ZEROS, d_target + n)
@@ -297,16 +297,16 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
     cdef bint folds = copies_pixels(layer)
     cdef real* d_target = areas.d_padded if folds else areas.d_images
     cdef Py_ssize_t row_phase, column_phase
-    if layer.gradient_plane > 0 and leaves_lanes_empty(layer.channels):
-        if layer.gradient_plane_first > 0:
-            phase_gradient(layer, 0, 0, layer.gradient_plane_first, flipped, areas.frame, d_target)
+    if layer.gradient_planes.size > 0 and leaves_lanes_empty(layer.channels):
+        if layer.gradient_planes.first > 0:
+            phase_gradient(layer, 0, 0, layer.gradient_planes.first, flipped, areas.frame, d_target)
         planar_gradient(layer, flipped, areas.frame, d_target, areas.entries)
     else:
-        for row_phase in range(layer.stride_rows):
-            for column_phase in range(layer.stride_columns):
+        for row_phase in range(layer.stride.rows):
+            for column_phase in range(layer.stride.columns):
                 phase_gradient(layer, row_phase, column_phase, layer.channels, flipped, areas.frame, d_target)
-                flipped += (phase_taps(layer.kernel_rows, layer.stride_rows, row_phase)
-                            * phase_taps(layer.kernel_columns, layer.stride_columns, column_phase)
+                flipped += (phase_taps(layer.kernel.rows, layer.stride.rows, row_phase)
+                            * phase_taps(layer.kernel.columns, layer.stride.columns, column_phase)
                             * layer.filters * layer.channels)
     if folds:
         unpad(layer, runs, d_target, areas.d_images)
@@ -317,15 +317,15 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
     """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef real* frame = areas.frame
-    cdef Py_ssize_t frame_row = layer.gradient_columns * layer.filters
-    cdef real* d_map = frame + layer.lead_rows * frame_row + layer.lead_columns * layer.filters
+    cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
+    cdef real* d_map = frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
     if layer.pooling != NO_POOLING and not writes_whole_map(layer):
-        memset(frame, 0, <size_t> (layer.gradient_rows * frame_row) * sizeof(real))
+        memset(frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
     map_gradient(layer, areas.maps, areas.outputs, areas.positions, areas.d_outputs, d_map, frame_row)
     weight_gradient(layer, padded, d_map, frame_row, d_weights)
     if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
-        bias_gradient(areas.d_outputs, 1, 0, layer.out_rows * layer.out_columns, layer.filters, d_bias)
+        bias_gradient(areas.d_outputs, 1, 0, layer.out.rows * layer.out.columns, layer.filters, d_bias)
     elif layer.n_bias > 0:
-        bias_gradient(d_map, layer.map_rows, frame_row, layer.map_columns, layer.filters, d_bias)
+        bias_gradient(d_map, layer.map.rows, frame_row, layer.map.columns, layer.filters, d_bias)
     if areas.d_images != NULL:
         input_gradient(layer, runs, flipped, areas)

@@ -14,8 +14,8 @@ cdef const Layer* layer_of_patches(Table layers, const real[:, ::1] padded, cons
                                    int n_threads) except NULL:
     """Check padded images and their patches against one convolution layer, and return it; they may be empty together."""
     cdef const Layer* layer = layer_of_rows(layers, padded.shape[0], columns.shape[0], n_threads)
-    cdef Py_ssize_t n_patch = layer.kernel_rows * layer.kernel_columns * layer.channels
-    if padded.shape[1] != padded_size(layer) or columns.shape[1] != layer.map_rows * layer.map_columns * n_patch:
+    cdef Py_ssize_t n_patch = layer.kernel.rows * layer.kernel.columns * layer.channels
+    if padded.shape[1] != padded_size(layer) or columns.shape[1] != layer.map.rows * layer.map.columns * n_patch:
         raise ValueError(f"images of {padded.shape[1]} numbers with patches of {columns.shape[1]} do not fit the layer")
     return layer
 

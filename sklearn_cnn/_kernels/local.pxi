@@ -14,10 +14,10 @@ cdef void local_forward(const Layer* layer, const real* parameters, const real* 
     cdef Product shape
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
-    cdef Py_ssize_t kernel_size = layer.kernel_rows * kernel_row * layer.filters
+    cdef Py_ssize_t kernel_size = layer.kernel.rows * kernel_row * layer.filters
     cdef real* maps = whole_maps(layer, areas)
     cdef Py_ssize_t r, c, position
-    shape.n_outer = layer.kernel_rows
+    shape.n_outer = layer.kernel.rows
     shape.n_inner = kernel_row
     shape.a_row = padded_size(layer)
     shape.a_outer = padded_row
@@ -26,11 +26,11 @@ cdef void local_forward(const Layer* layer, const real* parameters, const real* 
     shape.b_inner = layer.filters
     shape.c_row = map_size(layer)
     shape.start_row = 0
-    for r in range(layer.map_rows):
-        for c in range(layer.map_columns):
-            position = r * layer.map_columns + c
+    for r in range(layer.map.rows):
+        for c in range(layer.map.columns):
+            position = r * layer.map.columns + c
             product(areas.n_samples, layer.filters, &shape,
-                    padded + r * layer.stride_rows * padded_row + c * layer.stride_columns * layer.channels,
+                    padded + r * layer.stride.rows * padded_row + c * layer.stride.columns * layer.channels,
                     parameters + layer.weights_at + position * kernel_size,
                     parameters + layer.bias_at + position * layer.filters, maps + position * layer.filters)
     finish_maps(layer, maps, areas)
@@ -41,7 +41,7 @@ cdef void local_flip_weights(const Layer* layer, const real* weights, real* flip
     cdef Py_ssize_t block
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t size = kernel_row * layer.filters
-    for block in range(layer.map_rows * layer.map_columns * layer.kernel_rows):
+    for block in range(layer.map.rows * layer.map.columns * layer.kernel.rows):
         transpose(kernel_row, layer.filters, weights + block * size, layer.filters, flipped + block * size, kernel_row)
 
 
@@ -77,13 +77,13 @@ cdef void local_input_gradient(const Layer* layer, const Run* runs, const real* 
     shape.c_row = padded_size(layer)
     shape.start_row = padded_size(layer)
     memset(d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
-    for r in range(layer.map_rows):
-        for c in range(layer.map_columns):
-            position = r * layer.map_columns + c
-            for u in range(layer.kernel_rows):
-                target = d_padded + (r * layer.stride_rows + u) * padded_row + c * layer.stride_columns * layer.channels
+    for r in range(layer.map.rows):
+        for c in range(layer.map.columns):
+            position = r * layer.map.columns + c
+            for u in range(layer.kernel.rows):
+                target = d_padded + (r * layer.stride.rows + u) * padded_row + c * layer.stride.columns * layer.channels
                 product(areas.n_samples, kernel_row, &shape, d_maps + position * layer.filters,
-                        flipped + (position * layer.kernel_rows + u) * kernel_row * layer.filters, target, target)
+                        flipped + (position * layer.kernel.rows + u) * kernel_row * layer.filters, target, target)
     for r in range(areas.n_samples):
         unpad(layer, runs, d_padded + r * padded_size(layer), areas.d_images + r * input_size(layer))
 
@@ -95,9 +95,9 @@ cdef void local_weight_gradient(const Layer* layer, Py_ssize_t position, const r
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t u
-    padded += (position // layer.map_columns) * layer.stride_rows * padded_row
-    padded += (position % layer.map_columns) * layer.stride_columns * layer.channels
-    d_weights += position * layer.kernel_rows * kernel_row * layer.filters
+    padded += (position // layer.map.columns) * layer.stride.rows * padded_row
+    padded += (position % layer.map.columns) * layer.stride.columns * layer.channels
+    d_weights += position * layer.kernel.rows * kernel_row * layer.filters
     d_bias += position * layer.filters
     d_maps += position * layer.filters
     shape.n_outer = 1
@@ -109,7 +109,7 @@ cdef void local_weight_gradient(const Layer* layer, Py_ssize_t position, const r
     shape.b_inner = map_size(layer)
     shape.c_row = layer.filters
     shape.start_row = 0
-    for u in range(layer.kernel_rows):
+    for u in range(layer.kernel.rows):
         product_from_zero(kernel_row, layer.filters, &shape, padded + u * padded_row, d_maps,
                           d_weights + u * kernel_row * layer.filters)
     memset(d_bias, 0, <size_t> layer.filters * sizeof(real))

@@ -53,7 +53,7 @@ cdef inline real* local_inputs_of(const Network* network, const Layer* layer, Py
     # The padded images of a locally connected block, which its weight gradient reads again.
     if layer.input_is_padded:
         return inputs_of(network, layer, sample)
-    return kept_of(network, layer.kept_padded_at, padded_size(layer), sample)
+    return kept_of(network, layer.kept.padded_at, padded_size(layer), sample)
 
 
 cdef inline char* positions_of(const Network* network, const Layer* layer, Py_ssize_t sample) noexcept nogil:
@@ -194,7 +194,7 @@ cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
             pieces = max(pieces, dense_forward_blocks(layer, network.arena.capacity, FORWARD_COLUMNS))
             pieces = max(pieces, dense_weight_blocks(layer) + dense_input_blocks(layer))
         elif layer.kind == LOCAL:
-            pieces = max(pieces, layer.map_rows)
+            pieces = max(pieces, layer.map.rows)
         elif network.arena.gradients_at < 0:
             pieces = max(pieces, network.arena.capacity * bands_of_sample(layer))
     return pieces

@@ -33,7 +33,7 @@ cdef void pad_backward(const Run* runs, Py_ssize_t n_runs, const real* d_padded,
 
 cdef inline bint copies_pixels(const Layer* layer) noexcept nogil:
     # Padding with zeros wants the gradient of the image inside the frame only, other modes that of the whole frame.
-    return layer.crop_rows != layer.rows or layer.crop_columns != layer.columns
+    return layer.crop.rows != layer.rows or layer.crop.columns != layer.columns
 
 
 cdef void unpad(const Layer* layer, const Run* runs, const real* d_padded, real* d_image) noexcept nogil:
@@ -49,7 +49,7 @@ cdef void unpad(const Layer* layer, const Run* runs, const real* d_padded, real*
 
 
 cdef inline bint is_padded(const Layer* layer) noexcept nogil:
-    return layer.padded_rows != layer.rows or layer.padded_columns != layer.columns
+    return layer.padded.rows != layer.rows or layer.padded.columns != layer.columns
 
 
 cdef inline const real* padded_images(const Layer* layer, const Run* runs, const Areas* areas) noexcept nogil:

@@ -6,12 +6,12 @@ cdef void copy_patches(const Layer* layer, const real* padded, real* columns) no
     cdef Py_ssize_t r, q, c, i, j
     cdef Py_ssize_t row_size = padded_row_size(layer)
     cdef const real* patch
-    for r in range(layer.map_rows):
-        for q in range(layer.map_columns):
-            patch = padded + r * layer.stride_rows * row_size + q * layer.stride_columns * layer.channels
+    for r in range(layer.map.rows):
+        for q in range(layer.map.columns):
+            patch = padded + r * layer.stride.rows * row_size + q * layer.stride.columns * layer.channels
             for c in range(layer.channels):
-                for i in range(layer.kernel_rows):
-                    for j in range(layer.kernel_columns):
+                for i in range(layer.kernel.rows):
+                    for j in range(layer.kernel.columns):
                         columns[0] = patch[i * row_size + j * layer.channels + c]
                         columns += 1
 
@@ -21,11 +21,11 @@ cdef void add_patches(const Layer* layer, const real* columns, real* padded) noe
     cdef Py_ssize_t r, q, c, i, j
     cdef Py_ssize_t row_size = padded_row_size(layer)
     cdef real* patch
-    for r in range(layer.map_rows):
-        for q in range(layer.map_columns):
-            patch = padded + r * layer.stride_rows * row_size + q * layer.stride_columns * layer.channels
+    for r in range(layer.map.rows):
+        for q in range(layer.map.columns):
+            patch = padded + r * layer.stride.rows * row_size + q * layer.stride.columns * layer.channels
             for c in range(layer.channels):
-                for i in range(layer.kernel_rows):
-                    for j in range(layer.kernel_columns):
+                for i in range(layer.kernel.rows):
+                    for j in range(layer.kernel.columns):
                         patch[i * row_size + j * layer.channels + c] += columns[0]
                         columns += 1

@@ -7,8 +7,8 @@
 
 cdef inline bint pools_in_registers(const Layer* layer) noexcept nogil:
     # An average is of activations, the cheap ones of which are taken in registers too. Fewer filters are not worth the code.
-    return (layer.filters >= LANES_HALF and layer.pool_rows == 2 and layer.pool_columns == 2
-            and layer.pool_stride_rows == 2 and layer.pool_stride_columns == 2
+    return (layer.filters >= LANES_HALF and layer.pool.rows == 2 and layer.pool.columns == 2
+            and layer.pool.stride_rows == 2 and layer.pool.stride_columns == 2
             and (layer.pooling == MAXIMUM
                  or layer.pooling == AVERAGE and (layer.activation == RELU or layer.activation == IDENTITY)))
 
@@ -38,7 +38,7 @@ cdef inline void average_of_four(vector* kind, const Layer* layer, const vector*
         if layer.activation == RELU:
             RECTIFY(pixel)
         if map != NULL:
-            (<vector*> (map + (i // 2 * layer.map_columns + i % 2) * layer.filters))[0] = pixel
+            (<vector*> (map + (i // 2 * layer.map.columns + i % 2) * layer.filters))[0] = pixel
         ADD(total, pixel)
     DIVIDE(total, <real> 4.0)
     (<vector*> output)[0] = total
@@ -118,9 +118,9 @@ cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors,
                               Py_ssize_t second_at) noexcept nogil:
     # A row of windows for one or two vectors of filters, split evenly.
     cdef Py_ssize_t limit = POOLED_WINDOWS_OF_TWO if vectors == 2 else POOLED_WINDOWS
-    cdef Py_ssize_t n_tiles = (layer.out_columns + limit - 1) // limit
-    cdef Py_ssize_t size = layer.out_columns // n_tiles
-    cdef Py_ssize_t n_larger = layer.out_columns - size * n_tiles
+    cdef Py_ssize_t n_tiles = (layer.out.columns + limit - 1) // limit
+    cdef Py_ssize_t size = layer.out.columns // n_tiles
+    cdef Py_ssize_t n_larger = layer.out.columns - size * n_tiles
     cdef Py_ssize_t t, windows, w = 0
     cdef Pooled rest
     for t in range(n_tiles):
@@ -185,7 +185,7 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
                                          const Areas* areas) noexcept nogil:
     """One sample: padded -> outputs, and where they are wanted maps or positions."""
     cdef Product shape = convolution_product(layer)
-    cdef Py_ssize_t below = layer.stride_rows * shape.a_outer
+    cdef Py_ssize_t below = layer.stride.rows * shape.a_outer
     cdef Py_ssize_t n = output_row_size(layer)
     cdef const real* weights = parameters + layer.weights_at
     cdef const real* bias = parameters + layer.bias_at
@@ -196,7 +196,7 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
     cdef Pooled row
     cdef Py_ssize_t r, first
     row.output, row.map, row.positions = areas.outputs, areas.maps, <uint8_t*> areas.positions
-    for r in range(layer.out_rows):
+    for r in range(layer.out.rows):
         first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
         patches = padded + 2 * r * below + first * shape.a_outer
         kernels = weights + first * shape.b_outer

@@ -63,10 +63,10 @@ cdef inline void pool_pixel(vector* kind, Py_ssize_t lanes, const Layer* layer, 
 cdef inline Py_ssize_t n_overrunning(const Layer* layer, Py_ssize_t lanes) noexcept nogil:
     # How many pixels of a pooled row may be computed in vectors of more lanes than there are filters: what is read beyond the
     # window's last pixel belongs to the same row of the map, and what is written beyond the pixel is written again by the next.
-    cdef Py_ssize_t last_of_window = (lanes + layer.filters - 1) // layer.filters + layer.pool_columns - 1
-    cdef Py_ssize_t n_read = (layer.map_columns - last_of_window) // layer.pool_stride_columns + 1
-    cdef Py_ssize_t n_written = layer.out_columns - (lanes - 1) // layer.filters
-    return max(0, min(n_read if layer.map_columns >= last_of_window else 0, n_written))
+    cdef Py_ssize_t last_of_window = (lanes + layer.filters - 1) // layer.filters + layer.pool.columns - 1
+    cdef Py_ssize_t n_read = (layer.map.columns - last_of_window) // layer.pool.stride_columns + 1
+    cdef Py_ssize_t n_written = layer.out.columns - (lanes - 1) // layer.filters
+    return max(0, min(n_read if layer.map.columns >= last_of_window else 0, n_written))
 
 
 cdef inline void pool_few_filters(vector* kind, Py_ssize_t lanes, const Layer* layer, Py_ssize_t pool_rows,
@@ -78,7 +78,7 @@ cdef inline void pool_few_filters(vector* kind, Py_ssize_t lanes, const Layer* l
             maximum_window[vector, position_t](kind, lanes, layer, pool_rows, pool_columns, window, map_row, output, positions)
         else:
             average_window[vector](kind, layer, pool_rows, pool_columns, window, map_row, output)
-        window += layer.pool_stride_columns * layer.filters
+        window += layer.pool.stride_columns * layer.filters
         output += layer.filters
         positions = positions + layer.filters if positions != NULL else NULL
 
@@ -86,10 +86,10 @@ cdef inline void pool_few_filters(vector* kind, Py_ssize_t lanes, const Layer* l
 cdef inline Py_ssize_t pool_first_pixels(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* window,
                                          Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
     cdef Py_ssize_t n_pixels = n_overrunning(layer, lanes)
-    if layer.pool_rows == 2 and layer.pool_columns == 2:    # as constants
+    if layer.pool.rows == 2 and layer.pool.columns == 2:    # as constants
         pool_few_filters[vector, position_t](kind, lanes, layer, 2, 2, n_pixels, window, map_row, output, positions)
     else:
-        pool_few_filters[vector, position_t](kind, lanes, layer, layer.pool_rows, layer.pool_columns, n_pixels, window, map_row,
+        pool_few_filters[vector, position_t](kind, lanes, layer, layer.pool.rows, layer.pool.columns, n_pixels, window, map_row,
                                              output, positions)
     return n_pixels
 
@@ -97,7 +97,7 @@ cdef inline Py_ssize_t pool_first_pixels(vector* kind, Py_ssize_t lanes, const L
 cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, real* output,
                    position_t* positions) noexcept nogil:
     """One row of pooled pixels. window: the first map row it sees; positions may be NULL."""
-    cdef Py_ssize_t step = layer.pool_stride_columns * layer.filters
+    cdef Py_ssize_t step = layer.pool.stride_columns * layer.filters
     cdef Py_ssize_t n_done = 0
     cdef Py_ssize_t c
     if LANES_HALF < layer.filters < LANES_WIDE:
@@ -109,22 +109,22 @@ cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, r
     window += n_done * step
     output += n_done * layer.filters
     positions = positions + n_done * layer.filters if positions != NULL else NULL
-    for c in range(layer.out_columns - n_done):
-        if layer.filters >= LANES_WIDE and layer.pool_rows == 2 and layer.pool_columns == 2:    # as constants
+    for c in range(layer.out.columns - n_done):
+        if layer.filters >= LANES_WIDE and layer.pool.rows == 2 and layer.pool.columns == 2:    # as constants
             pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, 2, 2, window, map_row, output, positions)
-        elif layer.filters >= LANES_WIDE and layer.pool_rows == 3 and layer.pool_columns == 3:
+        elif layer.filters >= LANES_WIDE and layer.pool.rows == 3 and layer.pool.columns == 3:
             pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, 3, 3, window, map_row, output, positions)
         elif layer.filters >= LANES_WIDE:
-            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, layer.pool_rows, layer.pool_columns, window, map_row,
+            pool_pixel[vector_wide, position_t](NULL, LANES_WIDE, layer, layer.pool.rows, layer.pool.columns, window, map_row,
                                                 output, positions)
         elif layer.filters >= LANES_HALF:
-            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, layer.pool_rows, layer.pool_columns, window, map_row,
+            pool_pixel[vector_half, position_t](NULL, LANES_HALF, layer, layer.pool.rows, layer.pool.columns, window, map_row,
                                                 output, positions)
         elif layer.filters >= LANES_QUARTER:
-            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, layer.pool_rows, layer.pool_columns, window,
+            pool_pixel[vector_quarter, position_t](NULL, LANES_QUARTER, layer, layer.pool.rows, layer.pool.columns, window,
                                                    map_row, output, positions)
         else:
-            pool_pixel[vector_one, position_t](NULL, 1, layer, layer.pool_rows, layer.pool_columns, window, map_row, output,
+            pool_pixel[vector_one, position_t](NULL, 1, layer, layer.pool.rows, layer.pool.columns, window, map_row, output,
                                                positions)
         window += step
         output += layer.filters
@@ -133,7 +133,7 @@ cdef void pool_row(const Layer* layer, const real* window, Py_ssize_t map_row, r
 
 cdef inline bint has_small_windows(const Layer* layer) noexcept nogil:
     # of which all is written, in vectors, rather than the maxima one by one
-    return layer.pooling == AVERAGE or layer.pooling == MAXIMUM and layer.pool_rows * layer.pool_columns <= SMALL_WINDOW
+    return layer.pooling == AVERAGE or layer.pooling == MAXIMUM and layer.pool.rows * layer.pool.columns <= SMALL_WINDOW
 
 
 cdef inline bint adds_vectors(const Layer* layer) noexcept nogil:
@@ -143,10 +143,10 @@ cdef inline bint adds_vectors(const Layer* layer) noexcept nogil:
 
 cdef inline bint writes_whole_map(const Layer* layer) noexcept nogil:
     """Whether the backward pass writes every pixel of the map once; else it adds to zeros."""
-    return (has_small_windows(layer) and layer.pool_stride_rows == layer.pool_rows
-            and layer.pool_stride_columns == layer.pool_columns
-            and layer.out_rows * layer.pool_rows == layer.map_rows
-            and layer.out_columns * layer.pool_columns == layer.map_columns)
+    return (has_small_windows(layer) and layer.pool.stride_rows == layer.pool.rows
+            and layer.pool.stride_columns == layer.pool.columns
+            and layer.out.rows * layer.pool.rows == layer.map.rows
+            and layer.out.columns * layer.pool.columns == layer.map.columns)
 
 
 ctypedef struct Window:
@@ -219,33 +219,33 @@ cdef inline void spread_row(const Window* window, const Layer* layer, const real
         c = spread_first_windows[vector_half](NULL, LANES_HALF, window, layer, d_output, share, positions, d_map, map_row)
     elif not window.adds and layer.filters < LANES_QUARTER:
         c = spread_first_windows[vector_quarter](NULL, LANES_QUARTER, window, layer, d_output, share, positions, d_map, map_row)
-    while c < layer.out_columns:
+    while c < layer.out.columns:
         spread_window(window, layer, d_output + c * layer.filters, share,
                       positions + c * layer.filters if window.pooling == MAXIMUM else NULL,
-                      d_map + c * layer.pool_stride_columns * layer.filters, map_row)
+                      d_map + c * layer.pool.stride_columns * layer.filters, map_row)
         c += 1
 
 
 cdef inline void spread_rows(int64_t pooling, const Layer* layer, const real* d_output, real share, const uint8_t* positions,
                              real* d_map, Py_ssize_t map_row) noexcept nogil:
     # All windows. What is the same in all of them is a constant where the compiler can see it.
-    cdef bint is_two_by_two = layer.pool_rows == 2 and layer.pool_columns == 2
+    cdef bint is_two_by_two = layer.pool.rows == 2 and layer.pool.columns == 2
     cdef bint writes = writes_whole_map(layer)
     cdef Window window
     cdef Py_ssize_t r
-    for r in range(layer.out_rows):
+    for r in range(layer.out.rows):
         window.pooling = pooling
         if writes and is_two_by_two:
             window.adds, window.rows, window.columns = False, 2, 2
             spread_row(&window, layer, d_output, share, positions, d_map, map_row)
         elif writes:
-            window.adds, window.rows, window.columns = False, layer.pool_rows, layer.pool_columns
+            window.adds, window.rows, window.columns = False, layer.pool.rows, layer.pool.columns
             spread_row(&window, layer, d_output, share, positions, d_map, map_row)
         else:
-            window.adds, window.rows, window.columns = True, layer.pool_rows, layer.pool_columns
+            window.adds, window.rows, window.columns = True, layer.pool.rows, layer.pool.columns
             spread_row(&window, layer, d_output, share, positions, d_map, map_row)
         d_output += output_row_size(layer)
-        d_map += layer.pool_stride_rows * map_row
+        d_map += layer.pool.stride_rows * map_row
         positions = positions + output_row_size(layer) if pooling == MAXIMUM else NULL
 
 
@@ -255,7 +255,7 @@ cdef void add_maxima(const Layer* layer, const real* d_output, const position_t*
     cdef Py_ssize_t f, position
     for f in range(layer.filters):
         position = positions[f]
-        window[position // layer.pool_columns * map_row + position % layer.pool_columns * layer.filters + f] += d_output[f]
+        window[position // layer.pool.columns * map_row + position % layer.pool.columns * layer.filters + f] += d_output[f]
 
 
 cdef void maximum_backward(const Layer* layer, const real* d_output, const position_t* positions, real* d_map,
@@ -266,15 +266,15 @@ cdef void maximum_backward(const Layer* layer, const real* d_output, const posit
         if adds_vectors(layer) or writes_whole_map(layer):
             spread_rows(MAXIMUM, layer, d_output, 1.0, positions, d_map, map_row)
             return
-    for r in range(layer.out_rows):
-        for c in range(layer.out_columns):
+    for r in range(layer.out.rows):
+        for c in range(layer.out.columns):
             add_maxima(layer, d_output, positions,
-                       d_map + r * layer.pool_stride_rows * map_row + c * layer.pool_stride_columns * layer.filters, map_row)
+                       d_map + r * layer.pool.stride_rows * map_row + c * layer.pool.stride_columns * layer.filters, map_row)
             d_output += layer.filters
             positions += layer.filters
 
 
 cdef void average_backward(const Layer* layer, const real* d_output, real* d_map, Py_ssize_t map_row) noexcept nogil:
     """Spread each pooled gradient evenly over its window. d_map starts at zero, unless all of it is written."""
-    cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
+    cdef real share = <real> 1.0 / <real> (layer.pool.rows * layer.pool.columns)
     spread_rows(AVERAGE, layer, d_output, share, NULL, d_map, map_row)

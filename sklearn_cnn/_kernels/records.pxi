@@ -5,6 +5,34 @@
 # `*_at` is an offset into a flat block or into an area of it, and -1 for what the layer does not have. In an area kept for a
 # mini-batch, sample i of something at offset `at` of size `n` stands at `at * capacity + i * n`.
 
+ctypedef struct Size:
+    int64_t rows
+    int64_t columns
+
+ctypedef struct Crop:
+    int64_t row
+    int64_t column
+    int64_t rows
+    int64_t columns
+
+ctypedef struct Pool:
+    int64_t rows
+    int64_t columns
+    int64_t stride_rows
+    int64_t stride_columns
+
+# Where pixels fill the vectors instead of filters, see planar.pxi.
+ctypedef struct Planes:
+    int64_t size                # numbers from one plane to the next; 0 where filters fill the vectors
+    int64_t rows                # taken up at once
+    int64_t first               # the first filter of which it is true
+
+# Of a locally connected layer, kept for a mini-batch.
+ctypedef struct Kept:
+    int64_t padded_at
+    int64_t gradient_at         # of the map; this and the next in the area of kept gradients
+    int64_t padded_gradient_at
+
 ctypedef struct Layer:
     int64_t kind                # CONVOLUTION, LOCAL, POOLING, DENSE, NORMALISATION or DROPOUT
     int64_t activation
@@ -14,30 +42,19 @@ ctypedef struct Layer:
     int64_t columns
     int64_t channels
     # the padded image, and the part of it whose gradient is wanted (all of it where padding copies pixels)
-    int64_t padded_rows
-    int64_t padded_columns
-    int64_t crop_row
-    int64_t crop_column
-    int64_t crop_rows
-    int64_t crop_columns
+    Size padded
+    Crop crop
     int64_t first_run           # its padding runs in the table of runs
     int64_t n_runs
     int64_t input_is_padded     # in a network's first layer: the rows of X go straight into the padded image
     # kernel, and the map it computes
-    int64_t kernel_rows
-    int64_t kernel_columns
-    int64_t stride_rows
-    int64_t stride_columns
-    int64_t map_rows
-    int64_t map_columns
+    Size kernel
+    Size stride
+    Size map
     int64_t filters
     # pooling, and the map it leaves; windows of one pixel where there is none
-    int64_t pool_rows
-    int64_t pool_columns
-    int64_t pool_stride_rows
-    int64_t pool_stride_columns
-    int64_t out_rows
-    int64_t out_columns
+    Pool pool
+    Size out
     # in the flat parameter vector
     int64_t weights_at
     int64_t n_weights
@@ -50,34 +67,23 @@ ctypedef struct Layer:
     # of a dropout: 2**32 times the probability, and whether the units are whole maps
     int64_t threshold
     int64_t drops_maps
-    # zeros around the map's gradient, so that every phase of the input gradient reads inside it
-    int64_t lead_rows
-    int64_t lead_columns
-    int64_t gradient_rows
-    int64_t gradient_columns
-    # kept for a mini-batch: values and their gradients (same offsets), positions of maxima, and for locally connected
-    # layers the padded images and map gradients
+    # zeros in front of the map's gradient, so that every phase of the input gradient reads inside it, and the size of the whole
+    Size lead
+    Size gradient
+    # kept for a mini-batch: values and their gradients (same offsets), and positions of maxima
     int64_t input_at
     int64_t output_at
     int64_t input_in_scratch    # values of samples that go together: normalised in front of the next layer, again on the way back
     int64_t output_in_scratch
     int64_t map_at              # where backward needs the map
     int64_t positions_at
-    int64_t kept_padded_at
-    int64_t kept_gradient_at    # these two in the area of kept gradients
-    int64_t kept_padded_gradient_at
+    Kept kept
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
     # weights transformed for Winograd's algorithm, where it computes the map
     int64_t transformed_at
-    # where pixels fill the vectors instead of filters: numbers from one plane to the next, else 0, rows taken up at once, and the
-    # first filter of which this is true; the same for the input gradient, where they replace channels
-    int64_t plane
-    int64_t plane_rows
-    int64_t plane_first
-    int64_t gradient_plane
-    int64_t gradient_plane_rows
-    int64_t gradient_plane_first
+    Planes planes
+    Planes gradient_planes      # of the input gradient, where pixels replace channels
     # one thread's scratch: `Areas` says what stands there
     int64_t padded_at           # among the padded images of all layers
     int64_t n_band              # numbers of Winograd's algorithm or of planes at the beginning of the band; maps follow

@@ -38,21 +38,21 @@ ctypedef struct Places:
 cdef Box largest_box(const Layer* layer) noexcept nogil:
     """As many places as are spread at once."""
     cdef Box box
-    box.window_columns = min(layer.pool_columns, SHALLOW_PLACES)
-    box.window_rows = min(layer.pool_rows, SHALLOW_PLACES // box.window_columns)
-    box.columns = min(layer.out_columns, SHALLOW_PLACES // (box.window_columns * box.window_rows))
-    box.rows = min(layer.out_rows, SHALLOW_PLACES // (box.window_columns * box.window_rows * box.columns))
+    box.window_columns = min(layer.pool.columns, SHALLOW_PLACES)
+    box.window_rows = min(layer.pool.rows, SHALLOW_PLACES // box.window_columns)
+    box.columns = min(layer.out.columns, SHALLOW_PLACES // (box.window_columns * box.window_rows))
+    box.rows = min(layer.out.rows, SHALLOW_PLACES // (box.window_columns * box.window_rows * box.columns))
     return box
 
 
 cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns, const Layer* layer, const Box* box,
                               Places* places) noexcept nogil:
-    cdef Py_ssize_t place_column = layer.stride_columns * layer.channels
-    cdef Py_ssize_t place_row = layer.stride_rows * padded_row_size(layer)
+    cdef Py_ssize_t place_column = layer.stride.columns * layer.channels
+    cdef Py_ssize_t place_row = layer.stride.rows * padded_row_size(layer)
     cdef Py_ssize_t row, column, i, j, window, n = 0
     for row in range(box.rows):
         for column in range(box.columns):
-            window = row * layer.pool_stride_rows * place_row + column * layer.pool_stride_columns * place_column
+            window = row * layer.pool.stride_rows * place_row + column * layer.pool.stride_columns * place_column
             for i in range(window_rows):
                 for j in range(window_columns):
                     places.patches[n] = window + i * place_row + j * place_column
@@ -69,13 +69,13 @@ cdef inline void spread_box(vector* kind, Py_ssize_t lanes, int64_t pooling, Py_
     cdef vector g_here
     cdef bint is_average = pooling == AVERAGE
     cdef bint is_pooled = window_rows * window_columns > 1
-    cdef real share = <real> 1.0 / <real> (layer.pool_rows * layer.pool_columns)
+    cdef real share = <real> 1.0 / <real> (layer.pool.rows * layer.pool.columns)
     cdef Py_ssize_t map_row = map_row_size(layer)
     cdef Py_ssize_t row, column, i, j, at, map_at
     for row in range(box.rows):
         for column in range(box.columns):
-            at = (row * layer.out_columns + column) * layer.filters
-            map_at = row * layer.pool_stride_rows * map_row + column * layer.pool_stride_columns * layer.filters
+            at = (row * layer.out.columns + column) * layer.filters
+            map_at = row * layer.pool.stride_rows * map_row + column * layer.pool.stride_columns * layer.filters
             g = (<const vector*> (corner.d_output + at))[0]
             if is_average:
                 SCALE(g, share)
@@ -162,16 +162,16 @@ cdef void shallow_slices(vector* kind, Py_ssize_t lanes, const Layer* layer, con
     """All taps of one vector of filters, in slices of at most three kernel rows that fit the registers."""
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
-    cdef Py_ssize_t row_slices = (layer.kernel_rows + 2) // 3
-    cdef Py_ssize_t largest_rows = (layer.kernel_rows + row_slices - 1) // row_slices
+    cdef Py_ssize_t row_slices = (layer.kernel.rows + 2) // 3
+    cdef Py_ssize_t largest_rows = (layer.kernel.rows + row_slices - 1) // row_slices
     cdef Py_ssize_t largest_taps = min(6, SHALLOW_TAPS // largest_rows)
     cdef Py_ssize_t tap_slices = (kernel_row + largest_taps - 1) // largest_taps
     cdef Py_ssize_t row = 0, tap, rows, taps
     cdef const real* image
     cdef real* d_slice
     largest_taps = (kernel_row + tap_slices - 1) // tap_slices
-    while row < layer.kernel_rows:
-        rows = min(largest_rows, layer.kernel_rows - row)
+    while row < layer.kernel.rows:
+        rows = min(largest_rows, layer.kernel.rows - row)
         tap = 0
         while tap < kernel_row:
             taps = min(largest_taps, kernel_row - tap)
@@ -225,15 +225,15 @@ cdef Corner corner_at(const Layer* layer, const Corner* first, Py_ssize_t row, P
                       Py_ssize_t j) noexcept nogil:
     """The corner of a box that begins with place (i, j) of window (row, column)."""
     cdef Corner corner = first[0]
-    cdef Py_ssize_t map_row = row * layer.pool_stride_rows + i
-    cdef Py_ssize_t map_column = column * layer.pool_stride_columns + j
-    cdef Py_ssize_t pixel = (row * layer.out_columns + column) * layer.filters
-    corner.padded += (map_row * layer.stride_rows * layer.padded_columns + map_column * layer.stride_columns) * layer.channels
+    cdef Py_ssize_t map_row = row * layer.pool.stride_rows + i
+    cdef Py_ssize_t map_column = column * layer.pool.stride_columns + j
+    cdef Py_ssize_t pixel = (row * layer.out.columns + column) * layer.filters
+    corner.padded += (map_row * layer.stride.rows * layer.padded.columns + map_column * layer.stride.columns) * layer.channels
     corner.d_output += pixel
     if corner.positions != NULL:
         corner.positions += pixel
     if corner.outputs != NULL:
-        corner.outputs += (map_row * layer.map_columns + map_column) * layer.filters if layer.pooling == AVERAGE else pixel
+        corner.outputs += (map_row * layer.map.columns + map_column) * layer.filters if layer.pooling == AVERAGE else pixel
     return corner
 
 
@@ -251,17 +251,17 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const Areas* are
     elif layer.activation != RELU:
         activate_backward(layer.activation, areas.outputs, areas.d_outputs, areas.d_outputs, output_size(layer))
         first.outputs = NULL
-    while row < layer.out_rows:
-        box.rows = min(largest.rows, layer.out_rows - row)
+    while row < layer.out.rows:
+        box.rows = min(largest.rows, layer.out.rows - row)
         column = 0
-        while column < layer.out_columns:
-            box.columns = min(largest.columns, layer.out_columns - column)
+        while column < layer.out.columns:
+            box.columns = min(largest.columns, layer.out.columns - column)
             i = 0
-            while i < layer.pool_rows:
-                box.window_rows = min(largest.window_rows, layer.pool_rows - i)
+            while i < layer.pool.rows:
+                box.window_rows = min(largest.window_rows, layer.pool.rows - i)
                 j = 0
-                while j < layer.pool_columns:
-                    box.window_columns = min(largest.window_columns, layer.pool_columns - j)
+                while j < layer.pool.columns:
+                    box.window_columns = min(largest.window_columns, layer.pool.columns - j)
                     shallow_box(layer, &box, corner_at(layer, &first, row, column, i, j), d_weights, d_bias)
                     j += box.window_columns
                 i += box.window_rows

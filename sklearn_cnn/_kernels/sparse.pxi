@@ -52,7 +52,7 @@ cdef Slices slices_of(const Layer* layer, Py_ssize_t n_factors) noexcept nogil:
     where it need not."""
     cdef Slices slices
     slices.n_vectors = (kernel_row_size(layer) + LANES_WIDE - 1) // LANES_WIDE
-    slices.rows = evenly(layer.kernel_rows, 3)
+    slices.rows = evenly(layer.kernel.rows, 3)
     slices.vectors = evenly(slices.n_vectors, min(8, SPARSE_VECTORS // slices.rows))
     if n_factors * slices.rows * slices.vectors * VECTOR_BYTES > CACHED_BYTES:
         slices.rows = 1
@@ -119,8 +119,8 @@ cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors,
     cdef Py_ssize_t rows, vectors, row = 0, vector_at
     cdef const real* factors_slice
     cdef real* sums_slice
-    while row < layer.kernel_rows:
-        rows = min(slices.rows, layer.kernel_rows - row)
+    while row < layer.kernel.rows:
+        rows = min(slices.rows, layer.kernel.rows - row)
         vector_at = 0
         while vector_at < slices.n_vectors:
             vectors = min(slices.vectors, slices.n_vectors - vector_at)
@@ -139,16 +139,16 @@ cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors,
 cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windows, int32_t* offset_in_window) noexcept nogil:
     """Where in the padded images each pooled pixel's window begins, and each position within a window."""
     cdef Py_ssize_t i, r, c, n = 0
-    cdef Py_ssize_t column = layer.stride_columns * layer.channels
-    cdef Py_ssize_t row = layer.stride_rows * padded_row_size(layer)
-    for r in range(layer.pool_rows):
-        for c in range(layer.pool_columns):
-            offset_in_window[r * layer.pool_columns + c] = <int32_t> (r * row + c * column)
+    cdef Py_ssize_t column = layer.stride.columns * layer.channels
+    cdef Py_ssize_t row = layer.stride.rows * padded_row_size(layer)
+    for r in range(layer.pool.rows):
+        for c in range(layer.pool.columns):
+            offset_in_window[r * layer.pool.columns + c] = <int32_t> (r * row + c * column)
     for i in range(n_samples):
-        for r in range(layer.out_rows):
-            for c in range(layer.out_columns):
+        for r in range(layer.out.rows):
+            for c in range(layer.out.columns):
                 windows[n] = <int32_t> (
-                    i * padded_size(layer) + r * layer.pool_stride_rows * row + c * layer.pool_stride_columns * column)
+                    i * padded_size(layer) + r * layer.pool.stride_rows * row + c * layer.pool.stride_columns * column)
                 n += 1
 
 
@@ -160,13 +160,13 @@ cdef void list_by_filter(const Layer* layer, const int32_t* windows, const int32
                          const real* d_outputs, Py_ssize_t n_pixels, Py_ssize_t first, Py_ssize_t last,
                          Lists* lists) noexcept nogil:
     """Lists of filters first to last - 1, in the order of n_pixels pooled pixels."""
-    cdef Py_ssize_t n_positions = layer.pool_rows * layer.pool_columns
+    cdef Py_ssize_t n_positions = layer.pool.rows * layer.pool.columns
     cdef Py_ssize_t f, i, k
     cdef int32_t n
     lists.n = last - first
     for f in range(lists.n):
         lists.begins[f] = <int32_t> (f * room_of(n_pixels))
-        lists.sums_at[f] = <int32_t> ((first + f) * layer.kernel_rows * stretch_of(layer))
+        lists.sums_at[f] = <int32_t> ((first + f) * layer.kernel.rows * stretch_of(layer))
     if LISTS_IN_VECTORS and n_positions <= MOST_POSITIONS_OF_FILTERS:
         f = 0
         while f < lists.n:
@@ -188,8 +188,8 @@ cdef void list_by_filter(const Layer* layer, const int32_t* windows, const int32
 cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_t* offset_in_window, const uint8_t* positions,
                         const real* d_outputs, Py_ssize_t first, Py_ssize_t last, Lists* lists) noexcept nogil:
     """Lists of each position in the windows of the pooled pixels first to last - 1, in the order of the filters."""
-    cdef Py_ssize_t n_positions = layer.pool_rows * layer.pool_columns
-    cdef int32_t filter_size = <int32_t> (layer.kernel_rows * stretch_of(layer))
+    cdef Py_ssize_t n_positions = layer.pool.rows * layer.pool.columns
+    cdef int32_t filter_size = <int32_t> (layer.kernel.rows * stretch_of(layer))
     cdef Py_ssize_t i, k, q, at = 0
     cdef int32_t f, n
     lists.n = (last - first) * n_positions
@@ -219,9 +219,9 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef const uint8_t* positions = <const uint8_t*> areas.positions
     cdef real* d_outputs = areas.d_outputs
-    cdef Py_ssize_t n_pixels = areas.n_samples * layer.out_rows * layer.out_columns
+    cdef Py_ssize_t n_pixels = areas.n_samples * layer.out.rows * layer.out.columns
     cdef Py_ssize_t padded_row = padded_row_size(layer)
-    cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool_rows * layer.pool_columns)
+    cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool.rows * layer.pool.columns)
     # Slices of rows change the order in which patches that overlap are added: layers without normalisation keep theirs.
     cdef Py_ssize_t n_factors = layer.filters if layer.n_bias == 0 else 0
     cdef Py_ssize_t first = 0, last, i
@@ -257,12 +257,12 @@ cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_fi
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t stretch = stretch_of(layer)
     cdef Py_ssize_t f, r, k
-    for r in range(layer.kernel_rows):
+    for r in range(layer.kernel.rows):
         transpose(kernel_row, layer.filters, weights + r * kernel_row * layer.filters, layer.filters, by_filter + r * stretch,
-                  layer.kernel_rows * stretch)
+                  layer.kernel.rows * stretch)
         for f in range(layer.filters):
             for k in range(kernel_row, stretch):
-                by_filter[(f * layer.kernel_rows + r) * stretch + k] = 0.0
+                by_filter[(f * layer.kernel.rows + r) * stretch + k] = 0.0
 
 
 cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real* gradient) noexcept nogil:
@@ -270,6 +270,6 @@ cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real*
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
     cdef Py_ssize_t stretch = stretch_of(layer)
     cdef Py_ssize_t r
-    for r in range(layer.kernel_rows):
-        transpose(layer.filters, kernel_row, by_filter + r * stretch, layer.kernel_rows * stretch,
+    for r in range(layer.kernel.rows):
+        transpose(layer.filters, kernel_row, by_filter + r * stretch, layer.kernel.rows * stretch,
                   gradient + r * kernel_row * layer.filters, layer.filters)

@@ -70,12 +70,12 @@ cdef inline void restore_tiles(int64_t pooling, const Layer* layer, const real* 
     # Tile rows first to last - 1 of maps that stand one after another, all with even sides. `pooling` is a constant at every
     # call: a tile is a window of the pooling, or the map itself is wanted.
     cdef vector_wide[4] pixels
-    cdef Py_ssize_t tile_columns = layer.map_columns // 2
+    cdef Py_ssize_t tile_columns = layer.map.columns // 2
     cdef Py_ssize_t row, c, k, i, at, window
     cdef real* map
     for row in range(first, last):
         for c in range(tile_columns):
-            at = 2 * (row * layer.map_columns + c) * layer.filters
+            at = 2 * (row * layer.map.columns + c) * layer.filters
             window = (row * tile_columns + c) * layer.filters
             k = 0
             while k < layer.filters:
@@ -83,7 +83,7 @@ cdef inline void restore_tiles(int64_t pooling, const Layer* layer, const real* 
                 map = maps + at + k if maps != NULL else NULL
                 if pooling == NO_POOLING:
                     for i in range(4):
-                        (<vector_wide*> (map + (i // 2 * layer.map_columns + i % 2) * layer.filters))[0] = pixels[i]
+                        (<vector_wide*> (map + (i // 2 * layer.map.columns + i % 2) * layer.filters))[0] = pixels[i]
                 else:
                     pool_four[vector_wide](NULL, pooling, layer, pixels, 1, map, outputs + window + k,
                                            positions + window + k if positions != NULL else NULL)
@@ -139,8 +139,8 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
     """Tile rows first to last - 1, counted through all images."""
     cdef uint8_t* positions = <uint8_t*> areas.positions
     cdef Product shape
-    cdef Py_ssize_t tile_rows = layer.map_rows // 2
-    cdef Py_ssize_t tile_columns = layer.map_columns // 2
+    cdef Py_ssize_t tile_rows = layer.map.rows // 2
+    cdef Py_ssize_t tile_columns = layer.map.columns // 2
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t image_place = n_tiles * layer.channels
@@ -150,7 +150,7 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
     cdef Py_ssize_t row, c, k
     cdef const real* source
     for row in range(first, last):
-        source = padded + (row // tile_rows * layer.padded_rows + 2 * (row % tile_rows)) * padded_row
+        source = padded + (row // tile_rows * layer.padded.rows + 2 * (row % tile_rows)) * padded_row
         for c in range(tile_columns):
             for k in range(layer.channels // LANES_WIDE):
                 transform_tile[vector_wide](NULL, source + k * LANES_WIDE, padded_row, layer.channels, images + k * LANES_WIDE,
@@ -180,13 +180,13 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
 
 cdef inline Py_ssize_t tile_rows_together(const Layer* layer) noexcept nogil:
     """Rows of tiles that give the product enough rows."""
-    return max(1, WINOGRAD_TILES // (layer.map_columns // 2))
+    return max(1, WINOGRAD_TILES // (layer.map.columns // 2))
 
 
 cdef void winograd_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
                         real* outputs, const Areas* areas) noexcept nogil:
     """Whole maps, bias included, or with outputs what pooling in registers makes of them, in groups of tile rows."""
-    cdef Py_ssize_t n_rows = areas.n_samples * (layer.map_rows // 2)
+    cdef Py_ssize_t n_rows = areas.n_samples * (layer.map.rows // 2)
     cdef Py_ssize_t group = min(n_rows, tile_rows_together(layer))
     cdef Py_ssize_t first = 0
     while first < n_rows:

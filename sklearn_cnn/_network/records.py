@@ -257,9 +257,9 @@ class RecordBuilder:
         whole = record["input_gradient_wanted"] and record["backward"] == _kernel_names.WHOLE_MAP
         first = first_in_planes(record, filters, channels, shape, columns)
         if whole and first < channels:
-            record["gradient_plane_rows"], record["gradient_plane"] = plane_of(record, shape[0], columns, filters)
-            record["gradient_plane_first"] = first
-            self.totals["entries"] = max(self.totals["entries"], record["gradient_plane"] * (channels - first + filters))
+            record["gradient_planes_rows"], record["gradient_planes_size"] = plane_of(record, shape[0], columns, filters)
+            record["gradient_planes_first"] = first
+            self.totals["entries"] = max(self.totals["entries"], record["gradient_planes_size"] * (channels - first + filters))
 
     def _add_band(self, record):
         """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
@@ -272,9 +272,9 @@ class RecordBuilder:
             record["n_band"] = 16 * tiles * (channels + filters)
             band = record["n_band"] + record["group"] * pooled_map
         elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
-            record["plane_rows"], record["plane"] = plane_of(record, rows, record["padded_columns"], channels)
-            record["plane_first"] = first
-            record["n_band"] = record["plane"] * (channels + filters - first)
+            record["planes_rows"], record["planes_size"] = plane_of(record, rows, record["padded_columns"], channels)
+            record["planes_first"] = first
+            record["n_band"] = record["planes_size"] * (channels + filters - first)
             band = record["n_band"] + pooled_map
         self.totals["band"] = max(self.totals["band"], band)
 
@@ -362,5 +362,16 @@ class RecordBuilder:
 
 @cache
 def dtype_of(record):
-    """Return the dtype of a "layer", a "run" or an "arena", as the kernels know them; reading one takes a millisecond."""
-    return np.asarray(getattr(_kernel_names, f"{record}_format")()).dtype
+    """Return the dtype of a "layer", a "run" or an "arena", as the kernels know them; reading one takes a millisecond.
+
+    A field of a record inside it has both names: rows of the kernel are "kernel_rows".
+    """
+    return np.dtype(list(_flat_fields(np.asarray(getattr(_kernel_names, f"{record}_format")()).dtype)))
+
+
+def _flat_fields(dtype):
+    for name, (field, _) in dtype.fields.items():
+        if field.names:
+            yield from ((f"{name}_{inner}", kind) for inner, kind in _flat_fields(field))
+        else:
+            yield name, field
