@@ -10,6 +10,7 @@ import pytest
 from problems import bits, network_problem
 from test_determinism import control_word
 
+from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
@@ -107,6 +108,20 @@ def test_a_call_of_many_seconds_ends_in_a_moment(name, handler, whole_prediction
     # of the processor, which a busy machine gives to others meanwhile
     assert time.process_time() - started < N_THREADS * (SECONDS_BEFORE + SECONDS_AFTER)
     assert error.traceback[-1].name == "stop"  # the exception is that of the handler, with where it comes from
+
+
+def test_a_prediction_in_many_blocks_ends_in_a_moment(handler):
+    def stop(*_):
+        raise Stopped("now")
+
+    X = np.zeros((200_000, 28, 28), np.uint8)
+    classifier = ConvNetClassifier(32, n_jobs=N_THREADS, random_state=0, max_iter=1).fit(X[:8], np.arange(8) % 2)
+    handler(stop)
+    started = time.process_time()
+    interrupt_later(SECONDS_BEFORE)
+    with pytest.raises(Stopped, match="now"):
+        classifier.predict(X)
+    assert time.process_time() - started < N_THREADS * (SECONDS_BEFORE + SECONDS_AFTER)
 
 
 def test_ctrl_c_is_a_keyboard_interrupt(whole_predictions):

@@ -187,6 +187,8 @@ def predict(Session session not None, const real[::1] parameters, const real[::1
             memcpy(&results[first, 0], scores_of(&network, 0), sizeof(real) * <size_t> (network.n_samples * n_outputs))
         skip_samples(&batch, network.n_samples)
         first += network.n_samples
+        if first < n_samples:
+            PyErr_CheckSignals()    # a block may take less time than there is between two questions of the kernels
 
 
 def backpropagate(Session session not None, const real[::1] parameters, const real[::1] statistics, Py_ssize_t n_samples,

@@ -138,6 +138,8 @@ MISTAKES = [
     ("a slice has the dropout of the first", "forward.pxi", "«network.first_place + sample», values", "sample", "slices"),
     ("a wide layer's later samples count alone", "backward.pxi", "n, block, «first > 0»)", "False", "slices"),
     ("nobody asks for signals", "interruption.pxi", "    if «threadid() == 0» and", "False", "interruption"),
+    ("nobody asks for signals between the blocks of a prediction", "kernels.pyx",
+     "        if «first < n_samples»:\n            PyErr_CheckSignals()", "False", "interruption"),
     ("normalisation in prediction takes the mini-batch's moments", "forward.pxi",
      "elif share == 0 and layer.kind == NORMALISATION and «not network.is_training»:\n            factors", "False", "normalised_networks"),
     ("a normalisation in front of a dense layer gets no sums", "backward.pxi",
