@@ -5,6 +5,9 @@ of 128, mini-batches of 100. All variants are trained side by side: one epoch of
 to the plain one of the same round; the table shows the median over the rounds, and their quartiles. With one thread it is
 processor time that is measured, which other programs change least; with more it is the time by the clock, and nothing else may
 run.
+
+With --profile it prints where an epoch's time goes on one thread: the parallel regions of the kernels by the clock, and what is
+left.
 """
 
 import argparse
@@ -12,11 +15,22 @@ import statistics
 import sys
 import time
 from datetime import date
+from functools import partial
 
 import numpy as np
 
 PLAIN = "plain"
 SIDE, N_CLASSES, BATCH_SIZE = 32, 10, 100
+
+
+def noise(batch, random_state):
+    """What a user's own augmentation does, in NumPy."""
+    return batch + random_state.normal(scale=8.0, size=batch.shape)
+
+
+def unchanged(batch, random_state):
+    """Cost of the call alone."""
+    return batch
 
 
 def variants():
@@ -32,17 +46,18 @@ def variants():
         "dropout of maps, too": {"dropout": [0.1, 0.1, 0.1, 0.3, 0.3]},
         "augment: shift, flip": {"augment": augment},
         "augment: all it has": {"augment": everything},
+        "augment: a function that changes nothing": {"augment": unchanged},
+        "augment: a function that adds noise": {"augment": noise},
         "batch_norm, dropout of dense inputs, shift, flip": {"batch_norm": True, "dropout": 0.3, "augment": augment},
         "the same with dropout of maps": {"batch_norm": True, "dropout": [0.1, 0.1, 0.1, 0.3, 0.3], "augment": augment},
     }
 
 
-def seconds_of_rounds(n_images, n_rounds, n_threads):
-    """Return for each variant the seconds of an epoch, round by round, after one round of warming up."""
+def epochs_of(n_images, n_threads):
+    """Return for each variant a function that trains for an epoch."""
     from benchmarks.networks import NETWORKS
     from sklearn_cnn import ConvNetClassifier
 
-    now = time.process_time if n_threads == 1 else time.perf_counter
     random = np.random.default_rng(0)
     X = random.integers(0, 256, (n_images, SIDE, SIDE, 3), dtype=np.uint8)
     y = np.arange(n_images) % N_CLASSES
@@ -51,13 +66,39 @@ def seconds_of_rounds(n_images, n_rounds, n_threads):
         **network.parameters, "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
     }  # fmt: skip
     estimators = {name: ConvNetClassifier(**common | parameters) for name, parameters in variants().items()}
-    seconds: dict = {name: [] for name in estimators}
+    return {name: partial(estimator.partial_fit, X, y, np.arange(N_CLASSES)) for name, estimator in estimators.items()}
+
+
+def seconds_of_rounds(n_images, n_rounds, n_threads):
+    """Return for each variant the seconds of an epoch, round by round, after one round of warming up."""
+    now = time.process_time if n_threads == 1 else time.perf_counter
+    epochs = epochs_of(n_images, n_threads)
+    seconds: dict = {name: [] for name in epochs}
     for _ in range(1 + n_rounds):
-        for name, estimator in estimators.items():
+        for name, epoch in epochs.items():
             start = now()
-            estimator.partial_fit(X, y, classes=np.arange(N_CLASSES))
+            epoch()
             seconds[name].append(now() - start)
     return {name: values[1:] for name, values in seconds.items()}
+
+
+def print_profile(n_images):
+    """Print for each variant the seconds of an epoch on one thread, by the regions of the kernels that they are spent in."""
+    from sklearn_cnn import _kernels
+
+    kernels = _kernels.kernels()
+    for name, epoch in epochs_of(n_images, 1).items():
+        epoch()
+        kernels.time_regions(True)
+        kernels.take_region_times()
+        start = time.perf_counter()
+        epoch()
+        total = time.perf_counter() - start
+        kernels.time_regions(False)
+        parts = {region: record["seconds"] for region, record in kernels.take_region_times().items()}
+        parts["else"] = total - sum(parts.values())
+        spent = ", ".join(f"{region} {seconds:.2f}" for region, seconds in parts.items() if seconds > 0.005 * total)
+        print(f"    {name:50s} {total:7.2f}   {spent}", flush=True)
 
 
 def main(arguments=None):
@@ -68,8 +109,13 @@ def main(arguments=None):
     parser.add_argument("--images", type=int, default=2000, help="images of an epoch")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
     options = parser.parse_args(arguments)
     print(f"{describe()['processor']}, {date.today():%d %B %Y}, sklearn_cnn {versions()['sklearn_cnn']}")
+    if options.profile:
+        print(f"seconds of an epoch of {options.images:,} images on one thread, by the clock, and where they go")
+        print_profile(options.images)
+        return
     for n_threads in options.threads:
         print(f"threads: {n_threads}; seconds of an epoch of {options.images:,} images, and their ratio to the plain one")
         rounds = seconds_of_rounds(options.images, options.rounds, n_threads)
