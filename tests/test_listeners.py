@@ -155,6 +155,12 @@ def test_patience_with_validation_is_content_with_either_score_or_loss():
     assert listen(made_up([1.0] * 7, evaluations), [rule], None) == 6
 
 
+def test_a_lucky_score_makes_no_loss_an_improvement_for_ever():
+    rule = patience(watched="score or loss")
+    evaluations = [(0.9, 1.0)] + 8 * [(0.8, 0.5)]  # one gain of the loss, and none after it
+    assert listen(made_up([1.0] * 9, evaluations), [rule], None) == 4
+
+
 def test_patience_lets_an_adaptive_rate_fall_first():
     rule = patience(schedule="adaptive")
     assert listen(made_up([1.0] * 6), [rule], None) == 6

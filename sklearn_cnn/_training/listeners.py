@@ -111,7 +111,7 @@ class Patience(Listener):
     n_iter_no_change : int or float
         Number of epochs without one that are a stall.
     best_loss, best_score, best_validation_loss : float
-        What has to be improved on.
+        What has to be improved on: the best of all epochs, each on its own.
     n_without_improvement : int
         Number of epochs since the last improvement.
     has_converged : bool
@@ -153,8 +153,7 @@ class Patience(Listener):
             if self.watched == "score or loss":
                 # Accuracy on few samples soon reaches its ceiling; what is learnt beyond shows in the loss alone.
                 gain = max(gain, self.best_validation_loss - loss)
-            if is_better(epoch.evaluation.merit, (self.best_score, self.best_validation_loss)):
-                self.best_score, self.best_validation_loss = epoch.evaluation.merit
+            self.best_score, self.best_validation_loss = max(self.best_score, score), min(self.best_validation_loss, loss)
         self.best_loss = min(self.best_loss, epoch.loss)
         self.n_without_improvement = 0 if gain > 0 and gain >= self.tol else self.n_without_improvement + 1
         if self.n_without_improvement < self.n_iter_no_change:
