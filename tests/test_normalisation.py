@@ -160,6 +160,7 @@ def test_training_goes_on_from_what_a_trainer_exposes(dtype):
         first.step(X, rows, targets, weight, 0.01)
     second = make_trainer(plan, first.parameters, statistics=first.statistics, solver="adam")
     second.first_moment[:], second.second_moment[:], second.t = first.first_moment, first.second_moment, first.t
+    second.n_batches_tracked = first.n_batches_tracked
     for rows in batches[7:]:
         second.step(X, rows, targets, weight, 0.01)
     assert bits(second.parameters) == bits(whole.parameters)

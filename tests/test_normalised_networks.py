@@ -70,6 +70,29 @@ def test_resuming_from_a_pickle_is_going_on():
         assert stepwise.predict_proba(X).tobytes() == network.predict_proba(X).tobytes()
 
 
+@pytest.mark.parametrize("becomes", ["another solver", "an import"])
+def test_trained_running_moments_are_not_replaced_by_one_mini_batch(becomes):
+    X, y = bars()
+    network = small_network(**EVERYWHERE, batch_size=16).fit(X, y)
+    if becomes == "an import":
+        pytest.importorskip("onnx")
+        from sklearn_cnn.onnx import from_onnx, to_onnx
+
+        network = from_onnx(to_onnx(network))
+    else:
+        network.set_params(solver="sgd")
+    network.set_params(learning_rate_init=1e-30)
+    before = network._fitted["statistics"].copy()
+    network.partial_fit(X[:4], y[:4])
+    after = network._fitted["statistics"].copy()
+    # a tenth of the way to the moments of the mini-batch, also in the calls that follow
+    moved = [np.abs(after - before).max()]
+    for _ in range(2):
+        before, after = after, network.partial_fit(X[:4], y[:4])._fitted["statistics"].copy()
+        moved.append(np.abs(after - before).max())
+    np.testing.assert_allclose(np.divide(moved[1:], moved[:-1]), 0.9, rtol=0.02)
+
+
 def test_clone_forgets_the_running_moments():
     X, y = bars()
     network = small_network(**EVERYWHERE).fit(X, y)

@@ -129,6 +129,8 @@ def brought_up_to_date(fitted):
     if not isinstance(fitted, dict) or not isinstance(fitted.get("history"), dict):
         return fitted  # which the check says more about
     before = {"statistics": np.zeros(0, dtype=np.float32), "input_moments": None, "is_sparse": False}
+    if "t" in fitted:
+        before["n_batches_tracked"] = fitted["t"]
     try:
         return with_record_of_epochs({**before, **fitted})
     except (TypeError, KeyError, ValueError, IndexError) as error:

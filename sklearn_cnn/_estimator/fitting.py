@@ -340,8 +340,12 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
         beta_2=float(estimator.beta_2),
         epsilon=float(estimator.epsilon),
     )
-    if earlier is not None and earlier["solver"] == estimator.solver:
-        restore_solver(trainer, earlier)
+    if earlier is not None:
+        # whatever becomes of the solver, the running statistics stay; those of an import have been counted nowhere
+        n_batches_tracked = earlier["n_batches_tracked"] or trainer.n_batches_tracked
+        if earlier["solver"] == estimator.solver:
+            restore_solver(trainer, earlier)
+        trainer.n_batches_tracked = n_batches_tracked
     return trainer
 
 

@@ -22,7 +22,7 @@ from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
 from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.history import FIELDS_OF_EPOCH, has_record_length, is_record
-from sklearn_cnn._training.state import ARRAYS
+from sklearn_cnn._training.state import ARRAYS, COUNTS
 
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 LARGEST_INTEGER = 2**63 - 1
@@ -240,7 +240,7 @@ SEED = integer(0, 2**32 - 1)
 HISTORY = {**{name: of_type(annotation) for name, annotation in KEPT.items() if name != "epochs"}, "epochs": record_length}
 
 #: What an update depends on.
-SOLVER_STATE = {**{name: READ.get(name, SIZE_OF_VECTOR) for name in ARRAYS}, "t": integer()}
+SOLVER_STATE = {name: READ.get(name, SIZE_OF_VECTOR) for name in ARRAYS} | dict.fromkeys(COUNTS, integer())
 
 #: What going on needs beside.
 GOING_ON = {
@@ -260,7 +260,7 @@ GOING_ON = {
 }
 
 #: What an exported state does without.
-OF_TRAINING = ("first_moment", "second_moment", "t", "random_state", "split_seed")
+OF_TRAINING = ("first_moment", "second_moment", *COUNTS, "random_state", "split_seed")
 
 #: Values that take a look at every number.
 VALUES_OF_SOLVER = {"parameters": numbers(), "first_moment": numbers(), "second_moment": numbers(low=0.0)}

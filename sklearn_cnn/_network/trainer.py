@@ -69,7 +69,11 @@ class Trainer:
         Running means and variances of the normalised layers, updated in place.
 
     t : int
-        Updates made. These five are all that resuming needs.
+        Updates made.
+
+    n_batches_tracked : int
+        Mini-batches that the running means and variances come from; those that were passed in are taken to come from many.
+        These six are all that resuming needs.
     """
 
     def __init__(self, plan, parameters, *, loss, solver, batch_size, statistics=None, seed=0, n_threads=1, level=None, alpha=0.0,
@@ -81,7 +85,7 @@ class Trainer:
             aligned_copy(np.zeros(plan.parameter_size, dtype=self.dtype)) for _ in range(3)
         )
         self.statistics = aligned_copy(initial_statistics(plan, self.dtype) if statistics is None else np.asarray(statistics))
-        self.t, self.seed = 0, seed
+        self.t, self.n_batches_tracked, self.seed = 0, 0 if statistics is None else STATISTICS_STEPS, seed
         self.n_threads, self.solver = n_threads, solver
         self.alpha = 0.0 if solver == "adamw" else alpha
         capacity = training_capacity(plan, batch_size)
@@ -95,7 +99,7 @@ class Trainer:
             "momentum": momentum if solver == "sgd" else beta_1,
             "beta_2": beta_2,
             "epsilon": epsilon,
-            "weight_decay": alpha - self.alpha,
+            "weight_decay": alpha if solver == "adamw" else 0.0,
             "nesterov": int(nesterov),
             "t": 0,
         }
@@ -135,12 +139,13 @@ class Trainer:
         settings = self._settings
         settings["learning_rate"], settings["t"] = learning_rate, self.t + 1
         # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
-        statistics_steps = min(STATISTICS_STEPS, self.t + 1)
+        statistics_steps = min(STATISTICS_STEPS, self.n_batches_tracked + 1)
         scaling = scaling_arrays(shift, factor, self.dtype)
         loss = self._run(X, rows, targets, codes, sample_weight, scaling, settings, augmentation, statistics_steps)
         if loss is None:
             return 0.0
         self.t += 1
+        self.n_batches_tracked += 1
         return loss
 
     def loss_gradient(self, X, rows, targets, sample_weight, *, codes=None, shift=None, factor=None):

@@ -5,7 +5,7 @@ import os
 import pickle
 
 # What every file begins with; the number changes with what may follow it.
-MAGIC = b"sklearn_cnn checkpoint 2\n"
+MAGIC = b"sklearn_cnn checkpoint 3\n"
 DIGEST_SIZE = 32
 
 
