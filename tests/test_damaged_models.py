@@ -2,6 +2,8 @@
 
 import hashlib
 import pickle
+import time
+import tracemalloc
 
 import fuzz_state
 import numpy as np
@@ -11,7 +13,7 @@ from fuzz_state import replaced
 from images import bars, small_network
 from processes import run_python
 
-from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, functional
 from sklearn_cnn._estimator import persistence, state
 from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._training.files import DIGEST_SIZE, MAGIC, write_whole
@@ -117,6 +119,26 @@ def test_an_entry_that_fit_has_not_made_is_named(name, value):
     first = name.split(".")[0]
     with pytest.raises(ValueError, match=rf"The fitted {first}.* is damaged\. Load a whole copy"):
         pickle.loads(damaged_file(network, name, value))
+
+
+def test_a_table_of_padding_that_is_too_large_is_refused_before_it_is_made():
+    X, y = bars()
+    network = small_network(padding_mode="reflect", padding=1).fit(X, y)
+    fields = [name for name, _ in fitted_state(network)["layers"][0][1]]
+    place = f"layers.0.1.{fields.index('padding')}.1"
+    tracemalloc.start()
+    started = time.perf_counter()
+    for padding in (3000, 8000):
+        with pytest.raises(ValueError, match=r"Layer 0: the table of its padding would take \d+ bytes.*is damaged"):
+            pickle.loads(damaged_file(network, place, ((padding, padding), (padding, padding))))
+        with pytest.raises(ValueError, match=r"the table of its padding would take \d+ bytes.*padding_mode='zeros'"):
+            small_network(padding_mode="reflect", padding=padding).fit(X, y)
+        with pytest.raises(ValueError, match="the table of its padding would take"):
+            functional.pad(X[..., None], padding, mode="reflect")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert time.perf_counter() - started < 5
+    assert peak < 2**24
 
 
 def test_negative_second_moments_and_variances_are_damage():

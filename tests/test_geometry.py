@@ -9,6 +9,7 @@ import reference
 from problems import pair
 
 from sklearn_cnn._network.geometry import (
+    count_padding_runs,
     output_length,
     padding_runs,
     padding_sources,
@@ -98,6 +99,14 @@ def test_padding_runs_copy_an_image_into_its_frame(mode):
             times_written[target : target + length] += 1
         np.testing.assert_array_equal(padded.reshape(expected.shape), expected)
         assert times_written.max() == 1
+
+
+def test_padding_runs_are_counted_before_they_are_made():
+    for mode, length, sides in itertools.product(("zeros", "reflect"), range(1, 5), itertools.product(range(4), repeat=2)):
+        shape, padding = (3, length), ((1, 2), sides)
+        n_runs = len(padding_runs(shape, padding, mode, 1))
+        counted = count_padding_runs(shape, padding, mode)
+        assert n_runs == counted if sides[0] > 0 and mode == "zeros" else n_runs <= counted
 
 
 def test_padding_runs_are_joined():

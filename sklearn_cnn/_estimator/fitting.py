@@ -323,7 +323,7 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
     n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
     n_threads = n_threads_of(estimator)
     trained = build_plan(with_dropout(plan.layers, plain_dropout(estimator)), plan.input_shape)
-    check_memory(trained, batch_size, n_threads, dtype)
+    check_memory(trained, batch_size, n_threads, dtype, 0)
     trainer = Trainer(
         trained,
         (initial_parameters(plan, random_state) if earlier is None else earlier["parameters"]).astype(dtype, copy=False),

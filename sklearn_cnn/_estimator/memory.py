@@ -17,10 +17,10 @@ def machine_memory():
 
 def can_predict(plan):
     """Say whether the memory is enough for the prediction of one sample."""
-    return 4 * int(build_arena(plan, 1, 1, False)["n_numbers"][0]) <= machine_memory()
+    return 4 * int(build_arena(plan, 1, 1, False)["n_numbers"][0]) + plan.runs.nbytes <= machine_memory()
 
 
-def check_memory(plan, batch_size, n_threads, dtype):
+def check_memory(plan, batch_size, n_threads, dtype, n_kept):
     """Refuse a network that this machine cannot train.
 
     Parameters
@@ -33,13 +33,15 @@ def check_memory(plan, batch_size, n_threads, dtype):
         Threads that compute.
     dtype : numpy.float32 or numpy.float64
         Type of all numbers.
+    n_kept : int
+        Vectors as long as that of the parameters that the fit keeps beside the solver's own.
 
     Raises
     ------
     ValueError
         Naming the bytes, what takes most of them, and what to do.
     """
-    of_what = training_memory(plan, batch_size, n_threads, np.dtype(dtype).itemsize)
+    of_what = training_memory(plan, batch_size, n_threads, np.dtype(dtype).itemsize, n_kept)
     n_bytes = sum(of_what.values())
     if n_bytes <= machine_memory():
         return
@@ -48,6 +50,7 @@ def check_memory(plan, batch_size, n_threads, dtype):
         "parameters": _of_parameters(plan),
         "samples": _of_samples(plan, batch_size),
         "threads": _of_threads(plan, n_threads),
+        "padding": "the tables of the padding. Use a smaller padding, or padding_mode='zeros'.",
     }
     raise ValueError(
         f"Training this network takes {n_bytes:,} bytes, and this machine has {machine_memory():,}. {of_what[most]:,} of them "
@@ -58,8 +61,8 @@ def check_memory(plan, batch_size, n_threads, dtype):
 def _of_parameters(plan):
     largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
     return (
-        f"parameters, their gradient and the solver's moments. The largest layer, {plan.layers[largest.layer]}, has "
-        f"{math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
+        f"parameters, their gradient, the solver's moments and copies of them. The largest layer, "
+        f"{plan.layers[largest.layer]}, has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
     )
 
 

@@ -121,23 +121,34 @@ def build_arena(plan, capacity, n_threads, training):
     return arena
 
 
-def training_memory(plan, batch_size, n_threads, itemsize):
+def training_memory(plan, batch_size, n_threads, itemsize, n_kept=0):
     """Count the bytes that training allocates, with numbers of itemsize bytes.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    batch_size, n_threads, itemsize : int
+
+    n_kept : int, default=0
+        Vectors as long as that of the parameters that whoever trains keeps beside.
 
     Returns
     -------
     dict
-        "parameters": the parameters, their gradient and the solver's moments; "samples": what the backward pass needs of a
-        slice of the mini-batch; "threads": scratch of each thread, and chunks of gradients.
+        "parameters": the parameters, their gradient, the solver's moments and what is kept of them; "samples": what the
+        backward pass needs of a slice of the mini-batch; "threads": scratch of each thread, and chunks of gradients; "padding":
+        the tables of copies.
     """
     capacity = training_capacity(plan, batch_size)
     arena = build_arena(plan, capacity, n_threads, True)[0]
-    n_vectors = 4 if capacity == batch_size else 5  # a slice has a gradient of its own
+    n_vectors = n_kept + (4 if capacity == batch_size else 5)  # a slice has a gradient of its own
     of_samples = (2 * int(arena["n_values"]) + int(arena["n_kept"])) * capacity
     return {
         "parameters": itemsize * n_vectors * plan.parameter_size,
         "samples": itemsize * of_samples + int(arena["n_positions"]) * capacity,
         "threads": itemsize * (int(arena["n_numbers"]) - of_samples),
+        "padding": plan.runs.nbytes,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 LARGEST_AXIS = 1 << 26  # pixels, padding included: the tables of copies take some dozen bytes for each
+MOST_RUNS = 1 << 24  # copies of one image, 24 bytes each: a mirrored pixel is one, a row of the image itself is one, too
 
 #: Padding mode -> what it is to `numpy.pad`, for the numbers of the pixels; -1 is a zero.
 PADDING_MODES: dict[str, dict[str, Any]] = {"zeros": {"constant_values": -1}, "reflect": {"mode": "reflect"}}
@@ -116,6 +117,19 @@ def padding_sources(length, padding, mode):
     return np.pad(np.arange(length, dtype=np.int64), padding, **PADDING_MODES[mode])
 
 
+def count_padding_runs(shape, padding, mode):
+    """Return how many copies `padding_runs` makes, before it joins any.
+
+    Examples
+    --------
+    >>> from sklearn_cnn._network.geometry import count_padding_runs
+    >>> count_padding_runs((3, 3), ((0, 0), (1, 1)), "zeros"), count_padding_runs((3, 3), ((0, 0), (1, 1)), "reflect")
+    (3, 9)
+    """
+    rows, columns = map(padding_sources, shape, padding, (mode, mode))
+    return int(np.count_nonzero(rows >= 0)) * len(_runs_of_row(columns)[0])
+
+
 def padding_runs(shape, padding, mode, channels):
     """Return the padding of an image as a list of contiguous copies.
 
@@ -143,13 +157,8 @@ def padding_runs(shape, padding, mode, channels):
     >>> padding_runs((1, 3), ((0, 0), (1, 1)), "zeros", channels=1).tolist()
     [[1, 0, 3]]
     """
-    rows = padding_sources(shape[0], padding[0], mode)
-    columns = padding_sources(shape[1], padding[1], mode)
-    # one row first: a run ends where the source is not the next pixel (zeros are nobody's next)
-    starts = np.flatnonzero(np.diff(np.where(columns < 0, -2, columns), prepend=-4) != 1)
-    ends = np.append(starts[1:], len(columns))
-    kept = columns[starts] >= 0
-    starts, ends = starts[kept], ends[kept]
+    rows, columns = map(padding_sources, shape, padding, (mode, mode))
+    starts, ends = _runs_of_row(columns)
     targets, sources = np.nonzero(rows >= 0)[0], rows[rows >= 0]
     runs = np.empty((len(targets), len(starts), 3), dtype=np.int64)
     runs[:, :, 0] = targets[:, None] * len(columns) + starts
@@ -157,6 +166,14 @@ def padding_runs(shape, padding, mode, channels):
     runs[:, :, 2] = ends - starts
     runs = runs.reshape(-1, 3) * channels
     return _joined(runs)
+
+
+def _runs_of_row(columns):
+    # a run ends where the source is not the next pixel (zeros are nobody's next)
+    starts = np.flatnonzero(np.diff(np.where(columns < 0, -2, columns), prepend=-4) != 1)
+    ends = np.append(starts[1:], len(columns))
+    kept = columns[starts] >= 0
+    return starts[kept], ends[kept]
 
 
 def _joined(runs):

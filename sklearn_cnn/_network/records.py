@@ -23,7 +23,7 @@ from sklearn_cnn._network.algorithms import (
     padded_size,
     plane_of,
 )
-from sklearn_cnn._network.geometry import output_length, padding_runs, resolve_padding
+from sklearn_cnn._network.geometry import MOST_RUNS, count_padding_runs, output_length, padding_runs, resolve_padding
 from sklearn_cnn._network.layers import (
     ConvolutionBlock,
     DenseLayer,
@@ -187,7 +187,14 @@ class RecordBuilder:
             crop_columns=record["columns"] if zeros else record["padded_columns"],
         )  # fmt: skip
         self._check_sizes(record)
-        runs = padding_runs((record["rows"], record["columns"]), padding, mode, record["channels"])
+        shape = record["rows"], record["columns"]
+        if (n_runs := count_padding_runs(shape, padding, mode)) > MOST_RUNS:
+            n_bytes = n_runs * dtype_of("run").itemsize
+            raise ValueError(
+                f"Layer {self.n_layers}: the table of its padding would take {n_bytes} bytes. Use a smaller padding, or "
+                "padding_mode='zeros'."
+            )
+        runs = padding_runs(shape, padding, mode, record["channels"])
         record.update(first_run=self.n_runs, n_runs=len(runs))
         if not self.records:  # the kernels gather the rows of X straight into the padded image
             record["input_is_padded"] = 1
