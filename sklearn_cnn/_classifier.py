@@ -327,13 +327,17 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         n_classes = target.attributes["n_outputs_"] if target.attributes["out_activation_"] == "softmax" else 2
         return smoothed(target.values, float(self.label_smoothing), n_classes)
 
-    def _evaluate(self, scores, target, sample_weight):
-        """Compute accuracy and mean cross-entropy."""
+    def _judge(self, scores, target):
+        """Say of each sample whether it is predicted right, and its loss."""
         if target.attributes["is_multilabel"]:
             is_right = ((scores > 0) == (target.values > 0)).all(axis=1)
         else:
             is_right = predicted_codes(scores, len(target.attributes["classes_"])) == target.codes
-        losses = sample_losses(scores, target.matrix(), target.attributes["out_activation_"])
+        return is_right, sample_losses(scores, target.matrix(), target.attributes["out_activation_"])
+
+    def _evaluate(self, judged, target, sample_weight):
+        """Compute accuracy and mean cross-entropy."""
+        is_right, losses = judged
         return float(np.average(is_right, weights=sample_weight)), float(np.average(losses, weights=sample_weight))
 
     def __sklearn_tags__(self):

@@ -128,10 +128,14 @@ class ConvNetRegressor(RegressorMixin, OnnxSupport, BaseConvNet):
 
         return scaled(problem), None if watched is None else scaled(watched)
 
-    def _evaluate(self, scores, target, sample_weight):
+    def _judge(self, scores, target):
+        """Return the scores and the loss of each sample."""
+        return scores, sample_losses(scores, target.values, "identity")
+
+    def _evaluate(self, judged, target, sample_weight):
         """Compute R2, which no scaling changes, and the mean loss; as for constant targets, R2 is 0 for a single one."""
+        scores, losses = judged
         r2 = r2_score(target.values, scores, sample_weight=sample_weight) if len(scores) > 1 else 0.0
-        losses = sample_losses(scores, target.values, "identity")
         return float(r2), float(np.average(losses, weights=sample_weight))
 
     def __sklearn_tags__(self):

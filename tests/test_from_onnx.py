@@ -40,6 +40,17 @@ def test_round_trip(seed):
         assert error(restored.predict(X), estimator.predict(X)) < BOUND
 
 
+def test_an_imported_state_may_be_better_than_every_epoch():
+    X, y = bars()
+    network = small_network(max_iter=20).fit(X, y)
+    imported = from_onnx(to_onnx(network)).set_params(warm_start=True, early_stopping=True, max_iter=2, learning_rate_init=3.0)
+    parameters = imported._fitted["parameters"].copy()
+    imported.set_params(solver="sgd", momentum=0.0, learning_rate="constant").fit(X, y, X_val=X, y_val=y)
+    assert imported.best_iter_ == 0
+    assert imported.best_validation_score_ == network.score(X, y) == 1.0
+    np.testing.assert_array_equal(imported._fitted["parameters"], parameters)
+
+
 random = np.random.RandomState(0)
 
 

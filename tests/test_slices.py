@@ -282,6 +282,25 @@ def test_what_training_allocates_is_what_is_counted(small_slices):
         assert trainer._workspace.numbers.nbytes < counted
 
 
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [({}, 0.95), ({"early_stopping": True}, 0.95), ({"solver": "lbfgs", "tol": 0.0}, 0.85), ({"checkpoint": True}, 0.7)],
+)  # fmt: skip
+def test_what_a_fit_allocates_is_what_is_counted(settings, least, monkeypatch, tmp_path):
+    counted = []
+    monkeypatch.setattr(memory, "training_memory", lambda *sizes: counted.append(training_memory(*sizes)) or counted[-1])
+    X, y = np.random.default_rng(0).random((64, 3000)).astype(np.float32), np.arange(64) % 2
+    settings = {"max_iter": 12, "batch_norm": False, "n_jobs": 1, "random_state": 0, "n_iter_no_change": 12, **settings}
+    saved = {"checkpoint": tmp_path / "fit"} if settings.pop("checkpoint", False) else {}
+    network = ConvNetClassifier((), hidden_layer_sizes=100, input_shape=(3000,), **settings)
+    tracemalloc.start()
+    network.fit(X, y, **saved)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    total = sum(counted[-1].values())
+    assert least * total < peak < 1.03 * total + 200_000
+
+
 def test_a_machine_that_does_not_tell_its_memory_has_enough(monkeypatch):
     told = memory.machine_memory()
     assert 2**20 < told < 2**60

@@ -13,7 +13,7 @@ import pytest
 from images import assert_calls_add_up, bars, digits, fitted_arrays, small_network
 from sklearn.utils.class_weight import compute_class_weight
 
-from sklearn_cnn import ConvNetClassifier, ImageAugmentation
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._estimator import fitting
 from sklearn_cnn._training import epochs
 from sklearn_cnn._training.holding_out import hold_out
@@ -514,18 +514,35 @@ def test_images_are_never_converted_as_a_whole(held_out):
     assert peak < 0.6 * X.nbytes  # float32 would take four times as much; row numbers and targets take nearly half
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_memory_for_labels_does_not_grow_with_the_number_of_classes(label_smoothing):
-    """A row of one-hot targets would take 1,000 bytes for each sample, and a smoothed one as many again."""
+def test_memory_for_labels_does_not_grow_with_the_number_of_classes(label_smoothing, early_stopping):
+    """A row of one-hot targets would take 1,000 bytes for each sample, a smoothed one as many again, scores still more."""
     peaks = []
+    settings = {"early_stopping": early_stopping, "validation_fraction": 0.5, "label_smoothing": label_smoothing}
     for n_samples in (4_000, 12_000):
         X, y = np.zeros((n_samples, 16), dtype=np.uint8), np.arange(n_samples) % 250
-        network = small_network(input_shape=(4, 4), max_iter=1, early_stopping=False, label_smoothing=label_smoothing)
+        network = small_network(input_shape=(4, 4), max_iter=1, **settings)
         tracemalloc.start()
         network.fit(X, y)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 100 * 8_000
+
+
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "several labels", "numbers"])
+def test_what_is_held_out_is_judged_in_blocks_without_a_trace(kind, monkeypatch):
+    X, y = bars()
+    targets = {"two classes": y % 2, "three classes": y, "several labels": np.stack([y == 0, y == 1], axis=1).astype(int)}
+    curves = []
+    for n_numbers in (1, 10, 1 << 20):
+        monkeypatch.setattr(fitting, "NUMBERS_JUDGED", n_numbers)
+        network = (ConvNetRegressor if kind == "numbers" else ConvNetClassifier)(
+            n_filters=2, max_iter=3, early_stopping=True, validation_fraction=0.4, random_state=0
+        )
+        network.fit(X, targets.get(kind, y * 1.5), np.arange(60) % 3 + 1.0)
+        curves.append((network.validation_scores_, network.validation_loss_curve_))
+    assert curves[0] == curves[1] == curves[2]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])

@@ -248,8 +248,9 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     best_iter_ : int
         The best epoch, counted from 1 along `loss_curve_`: the one with the best score on the validation data of the last call,
         the smaller loss deciding between equal ones, or, if that call had none, the one with the smallest training loss. Weights
-        of classes count here, as in training, unless there is a `scoring`. A call that goes on may begin with its best epoch.
-        Early stopping restores the parameters of this epoch; otherwise those of the last epoch are kept.
+        of classes count here, as in training, unless there is a `scoring`. A call that goes on may begin with its best epoch:
+        0 is the state that was imported. Early stopping restores the parameters of this epoch; otherwise those of the last
+        epoch are kept.
 
     References
     ----------
@@ -375,8 +376,12 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         return problem, watched
 
     @abstractmethod
-    def _evaluate(self, scores, target, sample_weight):
-        """Return the score and the loss of scores."""
+    def _judge(self, scores, target):
+        """Return what `_evaluate` wants to know of the scores: arrays with an entry for each sample."""
+
+    @abstractmethod
+    def _evaluate(self, judged, target, sample_weight):
+        """Return the score and the loss of what has been judged."""
 
     @with_callbacks
     def fit(

@@ -2,6 +2,8 @@
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -19,19 +21,21 @@ from sklearn_cnn._estimator.watching import Watch
 from sklearn_cnn._network.layers import build_layers, with_dropout
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.packing import pack_layers
-from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.plan import Plan, build_plan
 from sklearn_cnn._network.summary import geometry_warnings
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, Trainer, targets_of_rows
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.epochs import Evaluation, Examples, Progress, check_end, train
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.initializers import initial_parameters
-from sklearn_cnn._training.lbfgs import FullBatch, distinct_rows
+from sklearn_cnn._training.lbfgs import VECTORS_OF_OPTIMISER, FullBatch, distinct_rows
 from sklearn_cnn._training.listeners import listen
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling, merged
 from sklearn_cnn._training.state import restore_solver, solver_state
 
 LARGEST_SEED = 2**31 - 1
+VECTORS_OF_STATE = 3  # the parameters and both moments of the solver
+NUMBERS_JUDGED = 1 << 17  # scores that are compared with their targets at once, which takes some dozen bytes for each
 
 LOSSES = {"softmax": "softmax", "logistic": "logistic", "identity": "squared"}
 
@@ -97,8 +101,81 @@ class Problem:
     features: dict
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A fit that is prepared, or under way.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        Only its parameters are read.
+    layers : tuple
+        Records of the layers, as they are kept.
+    plan : Plan
+        The network, without dropout.
+    problem, watched : Problem
+        Training and validation data, in the scale that the network learns; `watched` is None if there are none.
+    moments : tuple or None
+        What the scaling of the input has been learnt from.
+    scaling : dict
+        ``shift`` and ``factor`` of the input.
+    examples : Examples
+        What an epoch runs over.
+    batch_size : int
+        Samples of a mini-batch.
+    trainer : Trainer
+        The network and its solver.
+    random_state : numpy.random.RandomState
+        Source of the order of the samples.
+    split_seed : int
+        What the split, dropout and augmentation follow from.
+    watch : Watch
+        Who watches.
+    progress : Progress
+        How far the call has come.
+    """
+
+    estimator: Any
+    layers: tuple
+    plan: Plan
+    problem: Problem
+    watched: Problem | None
+    moments: tuple | None
+    scaling: dict
+    examples: Examples
+    batch_size: int
+    trainer: Trainer
+    random_state: np.random.RandomState
+    split_seed: int
+    watch: Watch
+    progress: Progress
+
+    def state(self):
+        """Describe the fit as it stands; nothing of it changes when training goes on."""
+        return {
+            **self.problem.features,
+            **self.problem.target.attributes,
+            **self.watch.attributes(),
+            "input_shape_": self.problem.input_shape,
+            "n_layers_": n_layers(self.plan),
+            "n_parameters_": int(self.plan.n_parameters),
+            "layers": self.layers,
+            "input_moments": self.moments,
+            **self.scaling,
+            **solver_state(self.trainer),
+            "solver": self.estimator.solver,
+            "random_state": pack_random_state(self.random_state),
+            "split_seed": self.split_seed,
+        }
+
+
+def no_callbacks(fitted_state):
+    """Be what `fit_network` asks for listeners where there are no callbacks."""
+    return []
+
+
 def fit_network(
-    estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle, saving=None, callbacks=lambda fitted_state: []
+    estimator, problem, watched, earlier, *, n_epochs, stops_early, begins_cycle, saving=None, callbacks=no_callbacks
 ):
     """Train a network, in local objects only.
 
@@ -131,64 +208,75 @@ def fit_network(
     saved = {} if saving is None else saving.open(identity_of(estimator, problem, watched, earlier), estimator._of_target)
     if "fitted" in saved:
         return shown(saved["fitted"], callbacks)
-    layers, plan = describe_network(estimator, problem, earlier)
-    random_state, split_seed = random_streams(estimator, saved or earlier)
-    if stops_early and watched is None:
-        problem, watched = split_problem(estimator, problem, split_seed)
-    if estimator.solver in FULL_BATCH_SOLVERS:
-        target = problem.target
-        rows, weight = distinct_rows(problem.X, target.values, problem.rows, problem.sample_weight, target.codes)
-        problem = replace(problem, rows=rows, sample_weight=weight)
-    problem, watched = estimator._scale_targets(problem, watched, earlier)
-    moments, scaling = learn_scaling(estimator, problem, earlier, goes_on=not begins_cycle)
-    examples = prepare_examples(estimator, problem, scaling, split_seed)
-    batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
-    trainer = build_trainer(estimator, plan, problem, batch_size, random_state, split_seed, earlier)
-    watch = Watch(estimator, earlier, stops_early, begins_cycle)
-
-    def fitted_state():
-        """Describe the fit as it stands; nothing of it changes when training goes on."""
-        return {
-            **problem.features,
-            **problem.target.attributes,
-            **watch.attributes(),
-            "input_shape_": problem.input_shape,
-            "n_layers_": n_layers(plan),
-            "n_parameters_": int(plan.n_parameters),
-            "layers": layers,
-            "input_moments": moments,
-            **scaling,
-            **solver_state(trainer),
-            "solver": estimator.solver,
-            "random_state": pack_random_state(random_state),
-            "split_seed": split_seed,
-        }
-
-    evaluate = None if watched is None else build_evaluate(estimator, plan, examples, watched, fitted_state)
-    progress, listeners = Progress(), list(watch.listeners)
+    n_kept = vectors_kept(estimator.solver, stops_early, saving is not None)
+    streams = random_streams(estimator, saved or earlier)
+    fit = prepare_fit(estimator, problem, watched, earlier, streams, stops_early, begins_cycle, n_kept)
+    listeners = [*fit.watch.listeners]
     if saving is not None:
-        saving.follow(random_state, split_seed, progress, watch)
+        saving.follow(*streams, fit.progress, fit.watch)
         listeners.append(saving)
-    listeners += callbacks(fitted_state)  # the last, so that they see what the others have made of a fit that goes on
-    call = {
-        "n_epochs": n_epochs,
-        "n_epochs_before": watch.n_epochs_before,
-        "batch_size": batch_size,
-        "announce": lambda: [listener.begin_epoch() for listener in listeners],
-    }
-    start = evaluate(trainer) if evaluate is not None and watch.n_epochs_before > 0 else None
-    if estimator.solver in FULL_BATCH_SOLVERS:
-        listen_to_full_batch(estimator, trainer, examples, watch.learning_rate, listeners, call)
-    else:
-        call |= {"shuffle": bool(estimator.shuffle), "evaluate": evaluate, "progress": progress}
-        listen(train(trainer, examples, watch.learning_rate, random_state, **call), listeners, trainer, start)
-        if begins_cycle:  # what another call goes on from shows in its first loss
-            rate = watch.learning_rate.initial
-            check_end(trainer, examples, batch_size, rate, progress.n_epochs, progress.largest_loss)
-    fitted = fitted_state()
+    listeners += callbacks(fit.state)  # the last, so that they see what the others have made of a fit that goes on
+    run_fit(fit, listeners, n_epochs, begins_cycle, goes_on=earlier is not None)
+    fitted = fit.state()
     if saving is not None:
         saving.finish(fitted)
     return fitted
+
+
+def vectors_kept(solver, stops_early, is_saved):
+    """Count the vectors as long as that of the parameters that a fit takes beside its trainer."""
+    if solver in FULL_BATCH_SOLVERS:
+        return VECTORS_OF_OPTIMISER
+    n_states = 2 if stops_early else 1  # of the result and of the best epoch
+    return VECTORS_OF_STATE * n_states * (3 if is_saved else 1)  # a checkpoint is a copy, and a pickle that grows on its way
+
+
+def prepare_fit(estimator, problem, watched, earlier, streams, stops_early, begins_cycle, n_kept):
+    """Build everything that a fit needs, for `fit_network`, from data that have been checked; nothing is trained yet.
+
+    Beside the arguments of `fit_network`, `streams` is what `random_streams` returns, and `n_kept` what `vectors_kept` does.
+    """
+    layers, plan = describe_network(estimator, problem, earlier)
+    random_state, split_seed = streams
+    if stops_early and watched is None:
+        problem, watched = split_problem(estimator, problem, split_seed)
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        problem = with_distinct_rows(problem)
+    problem, watched = estimator._scale_targets(problem, watched, earlier)
+    moments, scaling = learn_scaling(estimator, problem, earlier, goes_on=not begins_cycle)
+    batch_size = resolve_batch_size(estimator.batch_size, len(problem.rows))
+    return Fit(
+        estimator=estimator, layers=layers, plan=plan, problem=problem, watched=watched, moments=moments, scaling=scaling,
+        examples=prepare_examples(estimator, problem, scaling, split_seed), batch_size=batch_size,
+        trainer=build_trainer(estimator, plan, problem, batch_size, streams, earlier, n_kept), random_state=random_state,
+        split_seed=split_seed, watch=Watch(estimator, earlier, stops_early, begins_cycle), progress=Progress(),
+    )  # fmt: skip
+
+
+def run_fit(fit, listeners, n_epochs, begins_cycle, goes_on):
+    """Train until it ends; `goes_on` says whether the state that it begins with has been trained, here or elsewhere."""
+    estimator, trainer, examples, watch, progress = fit.estimator, fit.trainer, fit.examples, fit.watch, fit.progress
+    call = {
+        "n_epochs": n_epochs,
+        "n_epochs_before": watch.n_epochs_before,
+        "batch_size": fit.batch_size,
+        "announce": partial(announce_epoch, listeners),
+    }
+    if estimator.solver in FULL_BATCH_SOLVERS:
+        listen_to_full_batch(estimator, trainer, examples, watch.learning_rate, listeners, call)
+        return
+    evaluate = None if fit.watched is None else build_evaluate(fit)
+    call |= {"shuffle": bool(estimator.shuffle), "evaluate": evaluate, "progress": progress}
+    start = evaluate(trainer) if evaluate is not None and goes_on else None
+    listen(train(trainer, examples, watch.learning_rate, fit.random_state, **call), listeners, trainer, start)
+    if begins_cycle:  # what another call goes on from shows in its first loss
+        check_end(trainer, examples, fit.batch_size, watch.learning_rate.initial, progress.n_epochs, progress.largest_loss)
+
+
+def announce_epoch(listeners):
+    """Tell listeners that an epoch begins."""
+    for listener in listeners:
+        listener.begin_epoch()
 
 
 def shown(fitted, callbacks):
@@ -266,6 +354,13 @@ def split_problem(estimator, problem, seed):
     return replace(problem, rows=rows), replace(problem, rows=held_out)
 
 
+def with_distinct_rows(problem):
+    """Return a problem whose rows that are the same are one, with the sum of their weights."""
+    target = problem.target
+    rows, weight = distinct_rows(problem.X, target.values, problem.rows, problem.sample_weight, target.codes)
+    return replace(problem, rows=rows, sample_weight=weight)
+
+
 def of_rows(problem):
     """Return a problem whose targets and weights are those of its rows alone; the images stay where they are."""
     target, rows = problem.target, problem.rows
@@ -317,13 +412,13 @@ def prepare_examples(estimator, problem, scaling, seed):
     return Examples(problem.X, targets, problem.sample_weight, problem.rows, **options)
 
 
-def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earlier):
+def build_trainer(estimator, plan, problem, batch_size, streams, earlier, n_kept):
     """Build the trainer, with new parameters or with those, and the moments, of an earlier fit; it alone knows of dropout."""
-    dtype = number_type(estimator.solver)
+    (random_state, seed), dtype = streams, number_type(estimator.solver)
     n_shares = -(-len(problem.rows) // batch_size) if estimator.solver in FULL_BATCH_SOLVERS else 1
     n_threads = n_threads_of(estimator)
     trained = build_plan(with_dropout(plan.layers, plain_dropout(estimator)), plan.input_shape)
-    check_memory(trained, batch_size, n_threads, dtype, 0)
+    check_memory(trained, batch_size, n_threads, dtype, n_kept)
     trainer = Trainer(
         trained,
         (initial_parameters(plan, random_state) if earlier is None else earlier["parameters"]).astype(dtype, copy=False),
@@ -349,20 +444,29 @@ def build_trainer(estimator, plan, problem, batch_size, random_state, seed, earl
     return trainer
 
 
-def build_evaluate(estimator, plan, examples, watched, fitted_state):
+def build_evaluate(fit):
     """Build the function that computes score and loss on the validation set from what a trainer has learnt so far."""
-    n_threads = n_threads_of(estimator)
-    watched = of_rows(watched)
+    estimator, watched, n_threads = fit.estimator, of_rows(fit.watched), n_threads_of(fit.estimator)
     score_of = build_score(estimator, watched)
+    n_rows = max(1, NUMBERS_JUDGED // fit.plan.n_outputs)
+
+    def judge(network):
+        """Compare scores and targets block by block: of many classes, all of them would take more than the images."""
+        blocks = []
+        for start in range(0, len(watched.rows), n_rows):
+            rows = slice(start, start + n_rows)
+            scores = network.scores(watched.X, watched.rows[rows], **fit.scaling, n_threads=n_threads)
+            values, codes = targets_of_rows(watched.target.values, watched.target.codes, rows)
+            blocks.append(estimator._judge(scores, replace(watched.target, values=values, codes=codes)))
+        return [np.concatenate(part) for part in zip(*blocks, strict=True)]
 
     def evaluate(trainer):
-        network = Network(plan, trainer.parameters, trainer.statistics)
-        scores = network.scores(watched.X, watched.rows, shift=examples.shift, factor=examples.factor, n_threads=n_threads)
-        merit = estimator._evaluate(scores, watched.target, watched.sample_weight)
-        score, loss = estimator._evaluate(scores, watched.target, watched.own_weight)
+        judged = judge(Network(fit.plan, trainer.parameters, trainer.statistics))
+        merit = estimator._evaluate(judged, watched.target, watched.sample_weight)
+        score, loss = estimator._evaluate(judged, watched.target, watched.own_weight)
         if estimator.scoring is None:
             return Evaluation(score, loss, merit)
-        score = -loss if score_of is None else score_of(fitted_state())
+        score = -loss if score_of is None else score_of(fit.state())
         return Evaluation(score, loss, (score, loss))
 
     return evaluate

@@ -61,8 +61,8 @@ def check_memory(plan, batch_size, n_threads, dtype, n_kept):
 def _of_parameters(plan):
     largest = max(plan.blocks, key=lambda block: math.prod(block.shape))
     return (
-        f"parameters, their gradient, the solver's moments and copies of them. The largest layer, "
-        f"{plan.layers[largest.layer]}, has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
+        f"parameters, their gradient, the solver's moments and copies of them. The largest layer, {plan.layers[largest.layer]}, "
+        f"has {math.prod(largest.shape):,} {largest.kind}. Use fewer filters or units, or more pooling before it."
     )
 
 

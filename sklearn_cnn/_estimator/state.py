@@ -1,4 +1,4 @@
-"""What every entry of a fitted state has to be: one row each, beside `fitting.fit_network`, which makes the state.
+"""What every entry of a fitted state has to be: one row each, beside `fitting.Fit.state`, which makes the state.
 
 A state may come from a file that is damaged or made up, and anybody can change one in memory. So a state from a file is checked
 as a whole, and each use checks again what it reads. Shapes and counts follow from the plan of the network, the parts of the

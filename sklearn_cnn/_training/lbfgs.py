@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 from sklearn_cnn._training.epochs import Epoch
 
 CONVERGED, STOPPED_BY_CALLBACK = 0, 99  # what SciPy calls them
+# As long as the parameters, and SciPy's: ten pairs of steps and gradients, and what it works with.
+VECTORS_OF_OPTIMISER = 40
 
 
 def distinct_rows(X, targets, rows, sample_weight, codes=None):
