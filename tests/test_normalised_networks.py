@@ -93,6 +93,14 @@ def test_trained_running_moments_are_not_replaced_by_one_mini_batch(becomes):
     np.testing.assert_allclose(np.divide(moved[1:], moved[:-1]), 0.9, rtol=0.02)
 
 
+def test_running_moments_beyond_float32_are_a_divergence():
+    X, y = bars()
+    network = small_network(batch_norm=True, scale_input=False)
+    with pytest.raises(ValueError, match=r"Training diverged in epoch 1: .* look for extreme values in X"):
+        network.fit(X * 1e20, y)
+    assert not hasattr(network, "n_features_in_")
+
+
 def test_clone_forgets_the_running_moments():
     X, y = bars()
     network = small_network(**EVERYWHERE).fit(X, y)

@@ -25,7 +25,7 @@ from sklearn_cnn._network.summary import block_receptive_field
 from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training import epochs, lbfgs
 from sklearn_cnn._training.augmentation import FunctionAugmentation
-from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, check_parameters_finite, largest_loss, train
+from sklearn_cnn._training.epochs import Epoch, Evaluation, Examples, check_state_finite, largest_loss, train
 from sklearn_cnn._training.history import History
 from sklearn_cnn._training.listeners import BestEpoch, Patience
 from sklearn_cnn._training.schedules import SHARES_OF_CYCLE, LearningRate
@@ -172,10 +172,10 @@ def test_one_parameter_that_is_no_number_is_a_divergence():
     """Others that were numbers hid it."""
     plan = build_plan((DenseLayer(2),), (4, 4, 1))
     trainer = Trainer(plan, np.zeros(plan.parameter_size, np.float32), loss="softmax", solver="sgd", batch_size=1)
-    check_parameters_finite(trainer, 0.5, 0.1, 1)
+    check_state_finite(trainer, 0.5, 0.1, 1)
     trainer.parameters[3] = np.inf
     with pytest.raises(ValueError, match="diverged in epoch 1"):
-        check_parameters_finite(trainer, 0.5, 0.1, 1)
+        check_state_finite(trainer, 0.5, 0.1, 1)
 
 
 def epoch(number, loss, evaluation=None):

@@ -176,7 +176,7 @@ def train(trainer, examples, learning_rate, random_state, *, n_epochs, n_epochs_
         loss, progress.largest_loss = run_epoch(
             trainer, examples, order, batch_size, rates, number, n_epochs_before + number, progress.largest_loss
         )
-        check_parameters_finite(trainer, loss, rate, number)
+        check_state_finite(trainer, loss, rate, number)
         evaluation = None if evaluate is None else evaluate(trainer)
         learning_rate.advance(len(order))
         progress.n_epochs = number
@@ -270,10 +270,11 @@ def largest_loss(first_loss):
     return min(ABSURD_GROWTH * max(1.0, first_loss), LARGEST_LOSS) if math.isfinite(first_loss) else -math.inf
 
 
-def check_parameters_finite(trainer, loss, learning_rate, epoch):
-    """Catch a divergence in the last update of an epoch, which no loss has seen."""
-    if not np.isfinite(trainer.parameters).all():
-        raise diverged(epoch, loss, learning_rate)
+def check_state_finite(trainer, loss, learning_rate, epoch):
+    """Catch a divergence in the last update of an epoch, or in the running statistics, neither of which a loss has seen."""
+    for values in trainer.parameters, trainer.statistics:
+        if not np.isfinite(values).all():
+            raise diverged(epoch, loss, learning_rate)
 
 
 def check_end(trainer, examples, batch_size, learning_rate, epoch, largest):

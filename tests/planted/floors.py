@@ -12,7 +12,7 @@ MISTAKES = [
     ("augmentation repeats itself in every call", "_training/epochs.py",
      "options[\"augmentation\"] = augmentation.settings(«total_number»)", "epoch", "image_augmentation"),
     ("parameters that are no numbers are kept", "_training/epochs.py",
-     "if not np.isfinite(trainer.parameters).«all()»:", "any()", "survivors training extremes"),
+     "if not np.isfinite(values).«all()»:", "any()", "survivors training extremes"),
     ("the sample that is alone of its class is held out", "_training/holding_out.py",
      "candidates = order[counts[stratum] > «1»]", "0", "training classifier"),
     ("classes are held out one after the other", "_training/holding_out.py",
