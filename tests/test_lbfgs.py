@@ -1,15 +1,18 @@
 """L-BFGS: it finds the minimum that others find, weighs exactly, and refuses what belongs to mini-batches."""
 
+import os
 import pickle
+import threading
 import warnings
 
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
+from processes import run_python
 from scipy.optimize import check_grad
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._network.trainer import Trainer
@@ -226,3 +229,63 @@ def test_numbers_beyond_all_measure(monkeypatch, loss):
     with pytest.raises(ValueError, match=f"solver='lbfgs' has come to a loss of {loss} in iteration 1"):
         estimator.fit(X, y)
     assert "_fitted" not in vars(estimator)
+
+
+def threads_of_blas():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_fits_that_overlap_leave_blas_as_many_threads_as_it_had():
+    is_in, may_leave, has_left, may_end = (threading.Event() for _ in range(4))
+
+    def first():
+        with lbfgs.ONE_THREAD_OF_BLAS:
+            is_in.set()
+            may_leave.wait(10)
+        has_left.set()
+        may_end.wait(10)  # as the threads of a pool do
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads_of_blas()
+        thread = threading.Thread(target=first)
+        thread.start()
+        is_in.wait(10)
+        with lbfgs.ONE_THREAD_OF_BLAS:
+            may_leave.set()
+            has_left.wait(10)
+            assert set(threads_of_blas()) <= {1}  # some are not to be limited, and are not listed
+        assert threads_of_blas() == before
+        may_end.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("forks_inside", [False, True])
+def test_a_forked_process_does_not_wait_for_the_threads_of_another(forks_inside):
+    run_python(f"""
+        import os, signal, threading
+        from contextlib import nullcontext
+        from sklearn_cnn._training.lbfgs import ONE_THREAD_OF_BLAS
+        is_held, may_leave = threading.Event(), threading.Event()
+
+        def hold():
+            with ONE_THREAD_OF_BLAS._lock:
+                is_held.set()
+                may_leave.wait(60)
+
+        with ONE_THREAD_OF_BLAS if {forks_inside} else nullcontext():
+            thread = threading.Thread(target=hold)
+            thread.start()
+            is_held.wait(60)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                with ONE_THREAD_OF_BLAS:
+                    pass
+            else:
+                may_leave.set()
+                thread.join()
+        if child == 0:
+            os._exit(ONE_THREAD_OF_BLAS._n_inside + (ONE_THREAD_OF_BLAS._limits is not None))
+        assert os.waitpid(child, 0)[1] == 0
+    """)

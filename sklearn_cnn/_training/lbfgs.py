@@ -1,17 +1,66 @@
 """L-BFGS: all samples for every step, in double precision, with the optimiser of SciPy."""
 
+import os
+import threading
 import time
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sklearn_cnn._training.epochs import Epoch
 
 CONVERGED, STOPPED_BY_CALLBACK = 0, 99  # what SciPy calls them
 # As long as the parameters, and SciPy's: ten pairs of steps and gradients, and what it works with.
 VECTORS_OF_OPTIMISER = 40
+
+
+class OneThreadOfBLAS:
+    """Keeps BLAS on one thread while anybody is inside.
+
+    That is a setting of the whole process: so the first who comes in makes it, and the last who leaves takes it back.
+    """
+
+    def __init__(self):
+        self._limits: Any = None
+        self.forget_others()
+
+    def forget_others(self):
+        """Begin anew in a process that was forked: other threads, and whatever they held, are not in it."""
+        self._lock, self._n_inside = threading.Lock(), 0
+
+    def __enter__(self):
+        with self._lock:
+            if self._limits is None:
+                libraries = ThreadpoolController().select(user_api="blas")
+                let_anybody_set(libraries)
+                self._limits = libraries, libraries.limit(limits=1)
+            self._n_inside += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._n_inside = max(0, self._n_inside - 1)
+            if self._n_inside == 0 and self._limits is not None:
+                libraries, limits = self._limits
+                let_anybody_set(libraries)
+                limits.restore_original_limits()
+                let_anybody_set(libraries)
+                self._limits = None
+
+
+def let_anybody_set(libraries):
+    """Let this thread set what another one has set: newer threadpoolctl takes the word of one thread alone, and says nothing."""
+    for library in libraries.lib_controllers:
+        clear = getattr(library, "clear_controlling_thread", None)
+        if clear is not None:
+            clear(force=True)
+
+
+ONE_THREAD_OF_BLAS = OneThreadOfBLAS()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=ONE_THREAD_OF_BLAS.forget_others)
 
 
 def distinct_rows(X, targets, rows, sample_weight, codes=None):
@@ -127,7 +176,7 @@ class FullBatch:
                 raise StopIteration
 
         start = self.trainer.parameters.copy()
-        with threadpool_limits(limits=1, user_api="blas"):  # or SciPy's sums would depend on the number of threads
+        with ONE_THREAD_OF_BLAS:  # or SciPy's sums would depend on the number of threads
             result = minimize(
                 self._loss_and_gradient, start, jac=True, method="L-BFGS-B", callback=iterated, options=self.options
             )
