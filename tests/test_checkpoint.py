@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 from images import bars, fitted_arrays, small_network
 from processes import run_python
 from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, fbeta_score, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_cnn import Checkpoint, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._estimator.callbacks import CallbackSupportMixin, with_callbacks
+from sklearn_cnn._estimator.saving import Saving, interruption_explained
 from sklearn_cnn._training import epochs, files
 
 SETTINGS = {
@@ -286,6 +289,76 @@ def test_a_checkpoint_of_other_parameters_is_refused(tmp_path, name, change):
     assert "_fitted" not in vars(network)
 
 
+def noise(batch, random_state, amount=0.0):
+    return batch + amount
+
+
+class Noise:
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __call__(self, batch, random_state):
+        return batch + self.amount
+
+
+def noise_of(amount):
+    return lambda batch, random_state: batch + amount
+
+
+CALLABLES = {
+    "arguments of a partial": (lambda amount: {"augment": partial(noise, amount=amount)}, 0.0, 5.0),
+    "state of an object": (lambda amount: {"augment": Noise(amount)}, 0.0, 5.0),
+    "an array in the state": (lambda amount: {"augment": Noise(np.full(3, amount)[0])}, 0.0, 5.0),
+    "a method": (lambda amount: {"augment": Noise(amount).__call__}, 0.0, 5.0),
+    "what a function encloses": (lambda amount: {"augment": noise_of(amount)}, 0.0, 5.0),
+    "another function": (lambda augment: {"augment": augment}, lambda X, state: X, lambda X, state: X + 5),
+    "what a lambda calls": (lambda augment: {"augment": augment}, lambda X, state: np.sin(X), lambda X, state: np.cos(X)),
+    "a metric": (lambda metric: {"scoring": make_scorer(metric)}, accuracy_score, balanced_accuracy_score),
+    "a weighting": (lambda beta: {"scoring": make_scorer(fbeta_score, average="macro", beta=beta)}, 1.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_a_checkpoint_of_another_callable_is_refused(tmp_path, name):
+    X, y = bars()
+    build, one, other = CALLABLES[name]
+    network = small_network(early_stopping=True, **build(one)).fit(X, y, checkpoint=tmp_path / "fit")
+    again = small_network(early_stopping=True, **build(one)).fit(X, y, checkpoint=tmp_path / "fit")
+    assert again.loss_curve_ == network.loss_curve_
+    with pytest.raises(ValueError, match=r"belongs to another fit: (augment|scoring) was .*\(digest"):
+        small_network(early_stopping=True, **build(other)).fit(X, y, checkpoint=tmp_path / "fit")
+
+
+def test_a_callable_is_described_the_same_in_every_process():
+    code = """
+        import threading, functools
+        import numpy as np
+        from sklearn.metrics import fbeta_score, make_scorer
+        from sklearn_cnn._estimator.saving import in_words
+
+        class Filter:
+            __slots__ = ("names", "lock", "random", "itself")
+
+            def __call__(self, X, random_state):
+                return X
+
+        def build():
+            one = Filter()
+            one.names, one.lock, one.itself = {"a", "b", "c", "d"}, threading.Lock(), one
+            one.random = np.random.default_rng(0)
+            def function(X, random_state, *, scale={"x": {3, 5}}):
+                return function if X in {"p", "q", "r"} else one
+            return function
+
+        for value in build(), build().__closure__[1].cell_contents, functools.partial(build(), scale=np.ones(3)), np.add, str:
+            print(in_words(value))
+        print(in_words(make_scorer(fbeta_score, beta=2)))
+    """
+    told = [run_python(code, PYTHONHASHSEED=seed) for seed in ("1", "2")]
+    assert told[0] == told[1]
+    assert len(told[0].splitlines()) == len(set(told[0].splitlines())) == 6
+
+
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     X, y = bars()
     small_network().fit(X, y, checkpoint=tmp_path / "fit")
@@ -438,6 +511,12 @@ def test_ctrl_c_says_what_has_become_of_the_estimator(tmp_path, interruption):
     with pytest.raises(KeyboardInterrupt) as caught:
         network.fit(X, y, checkpoint=Checkpoint(tmp_path / "seldom", every=5))
     assert caught.value.__notes__[0].endswith(f" No epoch of it had been written to {tmp_path / 'seldom'} yet.")
+    (tmp_path / "fit").write_bytes(b"something else")
+    saving = Saving(str(tmp_path / "fit"), 1)
+    saving._identity = {"the estimator": "ConvNetClassifier"}
+    with pytest.raises(KeyboardInterrupt) as caught, interruption_explained(network, saving):
+        raise KeyboardInterrupt
+    assert " What had been written of it cannot be read: " in caught.value.__notes__[0]
     interruption.at = 1
     with pytest.raises(KeyboardInterrupt) as caught:
         network.partial_fit(X, y, classes=[0, 1, 2])

@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import re
 from contextlib import contextmanager
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 
@@ -29,6 +32,10 @@ from sklearn_cnn._version import __version__
 FREE_PARAMETERS = ("n_jobs", "verbose")
 # Values that are read at once for a fingerprint.
 CHUNK_VALUES = 1_000_000
+# Of objects in objects that a callable holds.
+DEPTH = 20
+# Where an object stands in memory is another place in every process.
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 # What a checkpoint is.
 CONTENT = {"identity": instance(dict), "level": instance(str), "n_epochs": integer(), "saved": instance(dict)}
 
@@ -196,10 +203,14 @@ class Saving(Listener):
         """Say what the file holds of this fit; nothing before it has been opened."""
         if not self._identity:
             return ""
-        content = read_whole(self.path)  # an interruption may have come between the write and any note of it
-        if content is None:
+        try:  # an interruption may have come between the write and any note of it
+            content = read_whole(self.path)
+            n_epochs = None if content is None else content["n_epochs"]
+        except Exception as error:  # the interruption is what has to come through
+            return f" What had been written of it cannot be read: {error}"
+        if n_epochs is None:
             return f" No epoch of it had been written to {self.path} yet."
-        return f" {content['n_epochs']} epochs of it are in {self.path}: call fit with the same arguments to go on from there."
+        return f" {n_epochs} epochs of it are in {self.path}: call fit with the same arguments to go on from there."
 
 
 def check_solver(trainer, saved):
@@ -250,8 +261,62 @@ def in_words(value):
         state = pack_random_state(value)
         return f"RandomState at {state['position']} of {fingerprint(state['keys'])}"
     if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
+        return f"{name_of(value)} (digest {hashlib.blake2b(described(value).encode(), digest_size=8).hexdigest()})"
     return repr(value)
+
+
+def name_of(value):
+    """Name a function, a class or a module, and anything else by its class."""
+    value = value if hasattr(value, "__qualname__") or isinstance(value, ModuleType) else type(value)
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"
+
+
+def described(value, inside=()):
+    """Describe what a callable is made of, the same in every process: functions by their code, other objects by their state."""
+    if id(value) in inside or len(inside) > DEPTH:
+        return "..."
+    if isinstance(value, np.random.RandomState):
+        return in_words(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return fingerprint(np.atleast_1d(value))
+    if isinstance(value, type | ModuleType | BuiltinFunctionType):
+        return name_of(value)
+    parts = parts_of(value)
+    if parts is None:
+        return repr(value)
+    words = [described(part, (*inside, id(value))) for part in parts]
+    return f"{name_of(value)}({', '.join(sorted(words) if isinstance(value, dict | set | frozenset) else words)})"
+
+
+def parts_of(value):
+    """Return what an object consists of; None if its representation says it all."""
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, CodeType):
+        return value.co_code.hex(), value.co_consts, value.co_names, value.co_varnames
+    if isinstance(value, FunctionType):
+        return value.__code__, value.__defaults__, value.__kwdefaults__, [content_of(cell) for cell in value.__closure__ or ()]
+    if isinstance(value, MethodType):
+        return value.__func__, value.__self__
+    if isinstance(value, partial):
+        return value.func, value.args, value.keywords
+    words = ADDRESS.sub("", repr(value))
+    if not callable(value) and words == repr(value):
+        return None
+    try:
+        return words, value.__getstate__()
+    except Exception:  # files, locks and other things that are no data
+        return (words,)
+
+
+def content_of(cell):
+    """Return what a variable of an enclosing function holds; None before anything is assigned to it."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def fingerprint(values):
