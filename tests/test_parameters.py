@@ -152,6 +152,18 @@ def test_decoupled_decay_leaves_something_of_each_weight():
         check_parameters(small_network(solver="adam", alpha=alpha, learning_rate_init=rate))
 
 
+def test_decoupled_decay_leaves_something_of_each_weight_where_the_rate_is_largest():
+    network = small_network(solver="adamw", alpha=900.0, learning_rate_init=1e-3)
+    words = r"multiplies by up to 10, .*product must be below 0\.1; for example alpha=0\.01"
+    for settings in {"learning_rate": "one_cycle"}, {"learning_rate": "auto"}:
+        with pytest.raises(InvalidParameterError, match=words):
+            check_parameters(network.set_params(**settings))
+        check_parameters(network.set_params(alpha=99.0))
+        network.set_params(alpha=900.0)
+    check_parameters(network, begins_cycle=False)  # the end of a stream is not known, so "auto" is constant
+    check_parameters(network.set_params(early_stopping=True))
+
+
 @pytest.mark.parametrize(
     ("parameters", "normalised", "whole", "dropped"),
     [

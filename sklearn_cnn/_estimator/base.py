@@ -441,7 +441,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         """Train for one epoch on the samples given, from where training has stopped."""
-        check_parameters(self)
+        check_parameters(self, begins_cycle=False)
         earlier = self._earlier()
         problem = self._check_problem(X, y, sample_weight, earlier, classes)
         with interruption_explained(self):

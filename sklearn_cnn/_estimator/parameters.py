@@ -9,13 +9,14 @@ from sklearn import get_config
 from sklearn.metrics import get_scorer_names
 
 from sklearn_cnn._estimator.warning import warn
+from sklearn_cnn._estimator.watching import schedule_of
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.augmentation import OUTSIDE
 from sklearn_cnn._network.geometry import PADDING_MODES
 from sklearn_cnn._network.packing import LARGEST_SIZE
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
 from sklearn_cnn._network.words import shown
-from sklearn_cnn._training.schedules import SCHEDULES
+from sklearn_cnn._training.schedules import LARGEST_SHARES, SCHEDULES
 
 LARGEST_INTEGER = 2**1000  # larger ones are no floats
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
@@ -293,7 +294,7 @@ NEVER_SIZES = ({*SOLVER_RULES} - {"batch_size"}) | {"label_smoothing"}
 PROTECTING_RULES = {name: rule for name, rule in RULES.items() if name not in NEVER_SIZES}
 
 
-def check_parameters(estimator):
+def check_parameters(estimator, begins_cycle=True):
     """Check every parameter of an estimator against its rule, and those of the augmentation in it.
 
     Where scikit-learn is configured with ``skip_parameter_validation``, those that no size follows from are not checked.
@@ -302,6 +303,8 @@ def check_parameters(estimator):
     ----------
     estimator : estimator instance
         Its parameters are read with ``get_params``.
+    begins_cycle : bool, default=True
+        Whether a learning rate that falls towards an end begins anew, as in every `fit`, or goes on.
 
     Raises
     ------
@@ -325,10 +328,19 @@ integer of at least 1, a pair (rows, columns) of them, or a list of those with o
         check_rules(estimator.augment, AUGMENTATION_RULES)
     if estimator.solver in FULL_BATCH_SOLVERS:
         check_full_batch(estimator)
-    if not unchecked and estimator.solver == "adamw" and estimator.alpha * estimator.learning_rate_init >= 1:
+    if not unchecked and estimator.solver == "adamw":
+        check_decay(estimator, schedule_of(estimator, begins_cycle))
+
+
+def check_decay(estimator, schedule):
+    """Refuse a decay of the weights that would take more than all of them away where the rate is largest."""
+    share = LARGEST_SHARES.get(schedule, 1.0)
+    if share * estimator.alpha * estimator.learning_rate_init >= 1:
+        rises = f", which schedule {schedule!r} multiplies by up to {share:g}," if share > 1 else ""
         raise InvalidParameterError(
-            f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init} and solver='adamw' would take more "
-            "than all of each weight away in one update: their product must be below 1; for example alpha=0.01."
+            f"alpha={estimator.alpha} with learning_rate_init={estimator.learning_rate_init}{rises} and solver='adamw' would "
+            f"take more than all of each weight away in one update: their product must be below {1 / share:g}; for example "
+            "alpha=0.01."
         )
 
 

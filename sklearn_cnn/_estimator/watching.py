@@ -34,9 +34,7 @@ class Watch:
 
     def __init__(self, estimator, earlier, stops_early, begins_cycle):
         kept = {} if earlier is None else earlier["history"]
-        end_is_known = begins_cycle and not estimator.warm_start and estimator.early_stopping in (False, "auto")
-        schedule = resolve_schedule(estimator.learning_rate, end_is_known)
-        rates = schedule, float(estimator.learning_rate_init), float(estimator.power_t)
+        rates = schedule_of(estimator, begins_cycle), float(estimator.learning_rate_init), float(estimator.power_t)
         self.learning_rate = resumed(LearningRate, kept, *rates, int(estimator.max_iter))
         if begins_cycle:
             self.learning_rate.epoch_of_cycle = 0
@@ -81,6 +79,12 @@ class Watch:
             "n_iter_": history.n_epochs - self.n_epochs_before,
             "t_": self.learning_rate.n_samples_seen,
         }
+
+
+def schedule_of(estimator, begins_cycle):
+    """Return the schedule of the learning rate that `Watch` chooses, from the same arguments."""
+    end_is_known = begins_cycle and not estimator.warm_start and estimator.early_stopping in (False, "auto")
+    return resolve_schedule(estimator.learning_rate, end_is_known)
 
 
 def resumed(kind, kept, *arguments):

@@ -47,6 +47,9 @@ def one_cycle_share(progress):
 # schedule with an end -> share(part of the cycle that is over), asked for every mini-batch
 SHARES_OF_CYCLE: dict[str, Callable[[float], float]] = {"cosine": cosine_share, "one_cycle": one_cycle_share}
 
+#: Schedule -> the largest multiple of the initial rate that it comes to, where that is not one.
+LARGEST_SHARES = {"one_cycle": LARGEST_SHARE}
+
 #: Names of the schedules.
 SCHEDULES = (*RATES_OF_EPOCH, *SHARES_OF_CYCLE)
 
