@@ -65,17 +65,24 @@ class Witness(Listener):
         self.seen.append(("end", trainer, reason))
 
 
+def n_epochs_of(epochs, listeners, trainer=None, evaluation=None):
+    """How many epochs there are until a listener asks to stop."""
+    last = Witness()
+    listen(epochs, [*listeners, last], trainer, evaluation)
+    return last.seen[-2]
+
+
 def test_every_listener_sees_every_epoch_in_order_even_the_last_one():
     first, second, third = Witness(), Witness("enough", 2), Witness("too much", 2)
     trainer, evaluation = object(), (0.5, 1.0)
-    assert listen(made_up([3.0, 2.0, 1.0]), [first, second, third], trainer, evaluation) == 2
+    assert n_epochs_of(made_up([3.0, 2.0, 1.0]), [first, second, third], trainer, evaluation) == 2
     for witness in (first, second, third):
         assert witness.seen == [("begin", trainer, evaluation), 1, 2, ("end", trainer, "enough")]
 
 
 def test_a_stream_that_ends_by_itself_has_no_reason():
     witness = Witness()
-    assert listen(made_up([3.0, 2.0, 1.0]), [witness], None) == 3
+    assert n_epochs_of(made_up([3.0, 2.0, 1.0]), [witness], None) == 3
     assert witness.seen == [("begin", None, None), 1, 2, 3, ("end", None, None)]
 
 
@@ -85,7 +92,7 @@ def test_no_epoch_is_trained_that_nobody_asks_for():
     examples = Examples(X, targets, None, np.arange(4), None, None)
     rate = LearningRate("constant", 0.1, 0.5)
     stream = train(trainer, examples, rate, np.random.RandomState(0), n_epochs=100, n_epochs_before=7, batch_size=2)
-    assert listen(stream, [Witness("enough", 3)], trainer) == 3
+    assert n_epochs_of(stream, [Witness("enough", 3)], trainer) == 3
     assert trainer.t == 6
     assert rate.n_samples_seen == 12
 
@@ -116,7 +123,7 @@ def test_an_epoch_says_what_it_was():
 
 def test_history_records_and_decides_nothing():
     history = History()
-    assert listen(made_up([3.0, 1.0, 2.0], [(0.5, 1.0), None, (0.6, 0.9)]), [history], None) == 3
+    assert n_epochs_of(made_up([3.0, 1.0, 2.0], [(0.5, 1.0), None, (0.6, 0.9)]), [history], None) == 3
     assert curve(history.epochs, LOSS) == [3.0, 1.0, 2.0]
     assert (history.n_epochs, history.best_loss, history.best_loss_epoch, history.loss) == (3, 1.0, 2, 2.0)
     np.testing.assert_array_equal(curve(history.epochs, SCORE), [0.5, np.nan, 0.6])
@@ -145,25 +152,25 @@ def test_a_sequence_that_never_changes_holds_what_was_appended():
 )
 def test_patience_ends_after_epochs_without_improvement(losses, n_epochs):
     rule = patience()
-    assert listen(made_up(losses), [rule], None) == n_epochs
+    assert n_epochs_of(made_up(losses), [rule], None) == n_epochs
     assert rule.has_converged == (n_epochs < len(losses))
 
 
 def test_patience_with_validation_is_content_with_either_score_or_loss():
     rule = patience(watched="score or loss")
     evaluations = [(0.5, 2.0), (0.5, 1.5), (0.5, 1.45), (0.9, 3.0), (0.9, 3.0), (0.9, 3.0), (1.0, 0.0)]
-    assert listen(made_up([1.0] * 7, evaluations), [rule], None) == 6
+    assert n_epochs_of(made_up([1.0] * 7, evaluations), [rule], None) == 6
 
 
 def test_a_lucky_score_makes_no_loss_an_improvement_for_ever():
     rule = patience(watched="score or loss")
     evaluations = [(0.9, 1.0)] + 8 * [(0.8, 0.5)]  # one gain of the loss, and none after it
-    assert listen(made_up([1.0] * 9, evaluations), [rule], None) == 4
+    assert n_epochs_of(made_up([1.0] * 9, evaluations), [rule], None) == 4
 
 
 def test_patience_lets_an_adaptive_rate_fall_first():
     rule = patience(schedule="adaptive")
-    assert listen(made_up([1.0] * 6), [rule], None) == 6
+    assert n_epochs_of(made_up([1.0] * 6), [rule], None) == 6
     assert rule.learning_rate.n_stalls == 2
     assert list(rule.learning_rate.of_steps(1)) == [pytest.approx(0.1 / 25)]
 
@@ -176,6 +183,12 @@ def test_patience_is_new_after_convergence_only():
     rule.has_converged = True
     rule.begin(None, None)
     assert (rule.n_without_improvement, rule.has_converged) == (0, False)
+
+
+def test_the_smallest_loss_of_earlier_calls_has_to_be_improved_on():
+    rule = patience()
+    assert n_epochs_of(made_up([1.0, 0.5]), [rule], None) == 2
+    assert n_epochs_of(made_up([9.0, 8.0, 7.0, 6.0]), [rule], None) == 2
 
 
 def test_of_equal_scores_the_smaller_loss_is_better():

@@ -43,6 +43,12 @@ def test_constant_channels_keep_their_scale(constant):
     assert factor[0] == pytest.approx(1 / X[:, ::2].std(), rel=1e-6)
 
 
+def test_a_deviation_below_the_resolution_of_float32_is_none():
+    values = 12.0 * np.array([[-1.0], [1.0]])
+    for mean, factor in (1e9, 1.0), (1e7, np.float32(1 / 12.0)):
+        assert channel_scaling(channel_moments(values + mean, np.arange(2), None, 1))[1] == factor
+
+
 def test_a_fit_does_not_depend_on_scale_and_offset():
     X, y = bars()
     network, other = small_network().fit(X, y), small_network().fit(X.astype(float) * 1000 + 300, y)

@@ -150,7 +150,9 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         ``tqdm`` is installed.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last fit stopped, solver state included: two fits of 5 epochs give the bits of one
-        of 10, unless it would have stopped between. The split of held-out data and the scaling of the input are kept.
+        of 10, unless it would have stopped between. The split of held-out data and the scaling of the input are kept. So is the
+        smallest training loss, which has to be improved on also where a call brings other data: if their loss is larger, set
+        ``n_iter_no_change=float("inf")``, or use `partial_fit`.
     momentum : float, default=0.9
         Momentum of "sgd", from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -198,7 +200,9 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         signals. None takes the shape of an image array `X`, and reads the rows of a flat one as signals.
     scale_input : bool, default=True
         Whether to bring each channel to mean zero and standard deviation one, learnt from the samples trained on. Every
-        `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does.
+        `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does. A channel whose
+        standard deviation is less than a ten-millionth of its mean, the resolution of float32, counts as constant and is only
+        centred: subtract such a mean, a time stamp's for example, before.
     n_jobs : int or None, default=None
         Number of threads. None leaves it to OpenMP, within the limits set from outside. There are never more threads than
         pieces of work, than four for each processor, or than the system allows. The results do not depend on it.

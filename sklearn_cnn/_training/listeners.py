@@ -66,17 +66,9 @@ def listen(epochs, listeners, trainer, evaluation=None):
         What the epochs train.
     evaluation : Evaluation or None
         For `Listener.begin`.
-
-    Returns
-    -------
-    n_epochs : int
-        Number of epochs that were done.
     """
-    n_epochs = 0
 
     def see(epoch):
-        nonlocal n_epochs
-        n_epochs = epoch.number
         return first_reason([listener.see(epoch) for listener in listeners])
 
     try:
@@ -88,7 +80,6 @@ def listen(epochs, listeners, trainer, evaluation=None):
     finally:
         for listener in listeners:
             listener.close()
-    return n_epochs
 
 
 def first_reason(reasons):
