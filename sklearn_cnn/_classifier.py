@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_cnn._estimator.annotations import (
@@ -35,6 +34,8 @@ from sklearn_cnn._estimator.labels import (
     refuse_other_classes,
     smoothed,
     targets_of_classes,
+    weights_of_classes,
+    weights_of_samples,
 )
 from sklearn_cnn._estimator.outputs import log_logistic, log_of_probabilities, log_softmax, logistic, sample_losses, softmax
 from sklearn_cnn._estimator.parameters import is_one_of
@@ -57,7 +58,8 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         Share of the samples to hold out, stratified, if early stopping is on and no validation data are passed.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, ``{class: weight}``, for multilabel targets a list of those; multiplied into `sample_weight`.
-        "balanced" weighs inversely to frequency, which `partial_fit` cannot know and refuses.
+        Those that are left out weigh 1. "balanced" weighs inversely to frequency in the training data, in which each sample
+        counts with its weight. `partial_fit` cannot know the frequency and refuses it.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes (Szegedy et al., 2016): of K classes the true one gets
         ``1 - label_smoothing + label_smoothing / K``. With two classes, and for each label of a multilabel target, K is 2. The
@@ -316,11 +318,19 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
             )
         refuse_other_classes(y, classes, attributes["classes_"])
         attributes = {key: attributes[key] for key in CLASS_ATTRIBUTES}
-        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
         if is_multilabel:
-            return Target(y.astype(np.float32), None, weight, attributes, y)
+            return Target(y.astype(np.float32), None, None, attributes, y)
         codes = encode_labels(y, attributes["classes_"], name)
-        return Target(targets_of_classes(len(attributes["classes_"])), codes, weight, attributes, y)
+        return Target(targets_of_classes(len(attributes["classes_"])), codes, None, attributes, y)
+
+    def _weights_of_target(self, target, training, sample_weight):
+        """Weigh the samples by their classes, validation data as training data."""
+        if self.class_weight is None:
+            return None
+        classes, is_multilabel = (target.attributes[name] for name in ("classes_", "is_multilabel"))
+        of_training, columns = (part.values.T.astype(np.int64) if is_multilabel else [part.codes] for part in (training, target))
+        weights = weights_of_classes(self.class_weight, of_training, classes, is_multilabel, sample_weight)
+        return weights_of_samples(weights, columns)
 
     def _targets_to_learn(self, target):
         """Smooth the labels."""

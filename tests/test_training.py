@@ -11,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from images import assert_calls_add_up, bars, digits, fitted_arrays, small_network
+from sklearn.base import clone
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
@@ -497,6 +498,72 @@ def test_balanced_class_weight():
     counts = np.bincount(y[rare])
     by_hand = small_network(class_weight=dict(enumerate(len(rare) / (3 * counts)))).fit(X[rare], y[rare])
     assert fitted_arrays(small_network(class_weight="balanced").fit(X[rare], y[rare])) == fitted_arrays(by_hand)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_balanced_class_weights_count_no_sample_of_weight_zero(solver):
+    X, y = bars()
+    weight = ((y > 0) | (np.arange(len(y)) < 15)).astype(float)
+    network = small_network(class_weight="balanced", solver=solver, max_iter=3)
+    zero = fitted_arrays(clone(network).fit(X, y, weight))
+    without = fitted_arrays(clone(network).fit(X[weight > 0], y[weight > 0]))
+    assert zero["parameters"] == without["parameters"]
+
+
+def test_balanced_class_weights_count_an_integer_weight_as_so_many_samples():
+    X, y = bars()
+    weight = np.where((y == 0) & (np.arange(len(y)) % 2 == 0), 3, 1)
+    network = small_network(class_weight="balanced", solver="lbfgs", max_iter=3)
+    weighted = clone(network).fit(X, y, weight)
+    repeated = clone(network).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-4)  # products are rounded
+
+
+def test_balanced_class_weights_of_validation_data_are_those_of_the_training_data():
+    X, y = bars(90)
+    rare = (y > 0) | (np.arange(len(y)) % 5 == 0)
+    counts = np.bincount(y[rare])
+    validation = {"X_val": X[:7], "y_val": y[:7]}  # three of class 0, two of each other
+    balanced = small_network(class_weight="balanced").fit(X[rare], y[rare], **validation)
+    by_hand = small_network(class_weight=dict(enumerate(rare.sum() / (3 * counts)))).fit(X[rare], y[rare], **validation)
+    merits = [
+        [vars(network)["_fitted"]["history"][name] for name in ("best_score", "best_validation_loss")]
+        for network in (balanced, by_hand)
+    ]
+    assert np.allclose(*merits, rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", ["one", "several"])
+def test_class_weights_are_for_classes_that_a_call_does_not_see_too(labels):
+    """partial_fit and y_val were refused where a class with a weight was missing and another had none."""
+    X, y = bars()
+    class_weight = {0: 2.0, 1: 3.0}
+    if labels == "several":
+        y, class_weight = (y[:, None] == [0, 1]).astype(int), [{1: 2.0}, {1: 5.0}]
+        rest = y[:, 0] == 0
+    else:
+        rest = y != 0
+    network = small_network(class_weight=class_weight)
+    classes = None if labels == "several" else [0, 1, 2]
+    network.partial_fit(X, y, classes=classes).partial_fit(X[rest], y[rest])
+    network.fit(X, y, X_val=X[rest], y_val=y[rest])
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "words"),
+    [
+        ({0: "a"}, r"^class_weight=\{0: 'a'\} gives class 0 the weight 'a': it must be a number of at least 0"),
+        ({0: float("nan")}, r"^class_weight=\{0: nan\} gives class 0 the weight nan"),
+        ({0: 1, 7: 2}, r"^class_weight=.* keys that are not among the classes \[0, 1, 2\]: \[7\]"),
+        ([{0: 1}], r"^class_weight=\[\{0: 1\}\] is a list, which is for multilabel targets"),
+    ],
+)
+def test_class_weights_that_mean_nothing_are_named(class_weight, words):
+    X, y = bars()
+    with pytest.raises(ValueError, match=words):
+        small_network(class_weight=class_weight).fit(X, y)
+    with pytest.raises(ValueError, match=r"^class_weight=.* must be a list of 2 dicts, one for each column of y"):
+        small_network(class_weight={0: 1}).fit(X, y[:, None] == [0, 1])
 
 
 @pytest.mark.parametrize("held_out", [None, 0.1, 0.5])

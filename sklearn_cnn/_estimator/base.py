@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -31,7 +32,7 @@ from sklearn_cnn._estimator.parameters import check_parameters, is_one_of
 from sklearn_cnn._estimator.persistence import FittedState
 from sklearn_cnn._estimator.saving import interruption_explained, saving_to
 from sklearn_cnn._estimator.state import fitted_plan
-from sklearn_cnn._estimator.validation import check_map, check_X, check_X_predict, combine_weights
+from sklearn_cnn._estimator.validation import check_map, check_sample_weight, check_X, check_X_predict, combine_weights
 from sklearn_cnn._network.layers import layers_of_map, layers_up_to
 from sklearn_cnn._network.summary import layer_table, summary_text
 from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
@@ -58,14 +59,6 @@ def refuse_with_full_batch(estimator, **arguments):
             f"{', '.join(given)}: not possible with solver={estimator.solver!r}, which trains in one go until nothing gets "
             "better. Leave this out, or use solver='adam'."
         )
-
-
-def weights_of(target, sample_weight, n_samples, name):
-    """Return the weights with those that follow from the target, and the caller's own; both are checked once."""
-    own_weight = combine_weights(sample_weight, None, n_samples, name)
-    if target.weight is None:
-        return own_weight, own_weight
-    return combine_weights(sample_weight, target.weight, n_samples, name), own_weight
 
 
 class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -371,6 +364,13 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         `classes` are those announced. None says that `y` has every class; none at all, that it has some of them.
         """
 
+    def _weights_of_target(self, target, training, sample_weight):
+        """Return the weights of samples that follow from their target, None if there are none.
+
+        They are learnt from the target of the training data and the weights that were passed with it.
+        """
+        return None
+
     def _targets_to_learn(self, target):
         """Return the rows of targets that training sees; validation always sees the true ones."""
         return target.values
@@ -466,7 +466,9 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
                     ". Set it back, or start anew with warm_start=False or with clone."
                 )
         target = self._check_target(y, len(X), earlier, classes)
-        weight, own_weight = weights_of(target, sample_weight, len(X), "sample_weight")
+        own_weight = check_sample_weight(sample_weight, len(X))
+        target = replace(target, weight=self._weights_of_target(target, target, own_weight))
+        weight, own_weight = combine_weights(own_weight, target.weight, "sample_weight")
         rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
         return Problem(X, target, weight, own_weight, rows, input_shape, features)
 
@@ -479,7 +481,9 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
             raise ValueError(f"{missing} is missing: a validation set needs both X_val and y_val.")
         X_val = check_X(self, X_val, {**problem.features, "input_shape_": problem.input_shape})[0]
         target = self._check_target(y_val, len(X_val), problem.target.attributes, (), "y_val")
-        weight, own_weight = weights_of(target, sample_weight_val, len(X_val), "sample_weight_val")
+        own_weight = check_sample_weight(sample_weight_val, len(X_val), "sample_weight_val")
+        target = replace(target, weight=self._weights_of_target(target, problem.target, problem.own_weight))
+        weight, own_weight = combine_weights(own_weight, target.weight, "sample_weight_val")
         return Problem(X_val, target, weight, own_weight, np.arange(len(X_val)), problem.input_shape, problem.features)
 
     def _stops_early(self, problem, watched):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_cnn._estimator.parameters import is_one_of, is_real, plain
 from sklearn_cnn._network.words import shown
 
 #: What y says of a fitted classifier.
@@ -125,6 +126,91 @@ def targets_of_classes(n_classes):
     if n_classes > 2:
         return np.eye(n_classes, dtype=np.float32)
     return np.array([[0.0], [1.0]], dtype=np.float32)[:n_classes]
+
+
+def weights_of_classes(class_weight, columns, classes, is_multilabel, sample_weight):
+    """Find out what each class weighs.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict or "balanced"
+        The parameter of the classifier.
+    columns : sequence of ndarray of shape (n_samples,), dtype int
+        The place of each training sample's class among the classes: for multilabel targets one array per column, else a
+        single one.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels; for multilabel targets the numbers of the columns, each of which has the classes 0 and 1.
+    is_multilabel : bool
+        Whether there are columns.
+    sample_weight : ndarray of shape (n_samples,) or None
+        What each training sample counts in the frequency of its class.
+
+    Returns
+    -------
+    weights : list of ndarray of shape (n_classes,), dtype float64
+        One array per column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights_of_classes("balanced", [np.array([0, 1, 1, 1])], np.array(["no", "yes"]), False, None)
+    [array([2.        , 0.66666667])]
+    >>> weights_of_classes({"yes": 3}, [np.array([0, 1, 1, 1])], np.array(["no", "yes"]), False, None)
+    [array([1., 3.])]
+    """
+    labels = [[0, 1]] * len(classes) if is_multilabel else [classes.tolist()]
+    if is_one_of(class_weight, ("balanced",)):
+        return [balanced_weights(codes, len(of), sample_weight) for codes, of in zip(columns, labels, strict=True)]
+    if is_multilabel:
+        if not isinstance(class_weight, list) or len(class_weight) != len(classes):
+            raise ValueError(
+                f"class_weight={shown(class_weight)} must be a list of {len(classes)} dicts, one for each column of y, or "
+                "'balanced'; for example [{0: 1, 1: 5}, {0: 1, 1: 1}] for two columns."
+            )
+        return [given_weights(*pair) for pair in zip(class_weight, labels, strict=True)]
+    if isinstance(class_weight, list) and class_weight:
+        raise ValueError(
+            f"class_weight={shown(class_weight)} is a list, which is for multilabel targets, but y is {describe_kind(False, 1)}. "
+            "Pass one dict {class: weight}."
+        )
+    return [given_weights(class_weight or {}, *labels)]
+
+
+def balanced_weights(codes, n_classes, sample_weight):
+    """Return weights that are inverse to the frequency of each class; a class that nothing is known of weighs 1."""
+    counts = np.bincount(codes, sample_weight, minlength=n_classes).astype(np.float64)
+    occurs = counts > 0
+    return np.divide(counts.sum(), occurs.sum() * counts, out=np.ones(n_classes), where=occurs)
+
+
+def given_weights(class_weight, labels):
+    """Return the weights of a dictionary in the order of the labels; those that it lacks weigh 1."""
+    others = [key for key in class_weight if key not in labels]
+    if others and any(label not in class_weight for label in labels):
+        raise ValueError(
+            f"class_weight={shown(class_weight)} has keys that are not among the classes {shown(labels)}: {shown(others)}. "
+            "Correct them; a class that is left out weighs 1."
+        )
+    weights = [plain(class_weight[label]) if label in class_weight else 1.0 for label in labels]
+    for label, weight in zip(labels, weights, strict=True):
+        if not isinstance(weight, bool) and not is_real(weight, 0):
+            raise ValueError(
+                f"class_weight={shown(class_weight)} gives class {shown(label)} the weight {shown(weight)}: it must be a "
+                "number of at least 0; for example 2.0."
+            )
+    return np.array(weights, dtype=np.float64)
+
+
+def weights_of_samples(weights, columns):
+    """Return the weight of each sample: that of its class, and of several columns their product.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights_of_samples([np.array([1.0, 3.0])], [np.array([0, 1, 1])])
+    array([1., 3., 3.])
+    """
+    return np.prod([of_column[codes] for of_column, codes in zip(weights, columns, strict=True)], axis=0, dtype=np.float64)
 
 
 def smoothed(targets, share, n_classes):

@@ -209,30 +209,29 @@ def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
     return weight
 
 
-def combine_weights(sample_weight, target_weight, n_samples, name):
-    """Check sample weights and multiply in those that follow from the target.
+def combine_weights(own_weight, target_weight, name):
+    """Multiply checked sample weights with those that follow from the target.
 
     Parameters
     ----------
-    sample_weight : array-like of shape (n_samples,), a number, or None
-        The caller's weights.
+    own_weight : ndarray of shape (n_samples,), dtype float64, or None
+        The caller's weights, as `check_sample_weight` returns them.
     target_weight : ndarray of shape (n_samples,) or None
         Weights of the classes.
-    n_samples : int
-        Number of samples.
     name : str
         What to call the caller's weights in messages.
 
     Returns
     -------
-    weight : ndarray of shape (n_samples,), dtype float32, or None
-        None if all samples weigh the same.
+    weight, own_weight : ndarray of shape (n_samples,), dtype float32, or None
+        The product, and the caller's own. None if all samples weigh the same.
     """
-    weight = check_sample_weight(sample_weight, n_samples, name)
-    if target_weight is not None:
-        product = target_weight if weight is None else weight * target_weight
-        weight = check_sample_weight(product, n_samples, f"{name} times class_weight")
-    return None if weight is None else weight.astype(np.float32)
+    own = None if own_weight is None else own_weight.astype(np.float32)
+    if target_weight is None:
+        return own, own
+    product = target_weight if own_weight is None else own_weight * target_weight
+    product = check_sample_weight(product, len(product), f"{name} times class_weight")
+    return product.astype(np.float32), own
 
 
 def check_target_array(estimator, y, n_samples, name, remedy):
