@@ -7,6 +7,7 @@ import pytest
 from images import bars, fitted_arrays, small_network
 from problems import each_level, gaussian_parameters
 from scipy import sparse
+from sklearn.base import clone
 
 from sklearn_cnn import Checkpoint, ConvNetRegressor, ConvNetTransformer, ImageAugmentation, functional
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
@@ -138,6 +139,23 @@ def test_a_loss_that_float32_has_no_squares_for_is_a_divergence_whatever_came_be
     network = ConvNetRegressor(4, batch_norm=False, scale_input=False, max_iter=1)
     with pytest.raises(ValueError, match=r"^Training diverged in epoch 1: the loss is .*extreme values in X or sample_weight"):
         network.fit(X * np.float32(1e17), y)
+
+
+@pytest.mark.parametrize("estimator", [small_network(), ConvNetRegressor(4, max_iter=2, random_state=0)])
+def test_a_value_that_no_network_computes_with_is_an_error_and_no_prediction(estimator):
+    """The smallest number of float32 marks missing data in many rasters: it gave NaN, and the first class."""
+    X, y = bars()
+    network = clone(estimator).fit(X, y)
+    raster = X[:4].copy()
+    raster[2, 1:3, 1:3] = np.finfo(np.float32).min
+    calls = [network.predict, ConvNetTransformer(network, prefit=True).transform, network.feature_maps]
+    calls += [getattr(network, name) for name in ("predict_proba", "decision_function") if hasattr(network, name)]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^X has values that are too large for this .* in sample 2 is 3\.40282e\+38\."):
+            call(raster)
+        call(raster[:2])
+    in_double = clone(estimator).set_params(solver="lbfgs", batch_norm=False).fit(X, y)
+    assert np.isfinite(in_double.predict(raster)).all()  # there is room for them in double precision
 
 
 # --------------------------------------------------------------------------------------------------------- large offsets

@@ -497,7 +497,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         fitted, network, scaling = self._checked_network()
         X = check_X_predict(self, X, fitted)
         scores = network.scores(X, **scaling, n_threads=n_threads_of(self))
-        refuse_tainted(scores, fitted)
+        refuse_tainted(scores, fitted, X)
         return scores, fitted
 
     def feature_maps(self, X: ArrayLike, block: int = 0, stage: str = "conv") -> NDArray[np.float32]:
@@ -537,7 +537,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         X = check_X_predict(self, X, fitted)
         network = network.up_to(choose_layers(network.plan))
         values = network.scores(X, **scaling, n_threads=n_threads_of(self))
-        refuse_tainted(values, fitted)
+        refuse_tainted(values, fitted, X)
         return values.reshape(len(values), *network.plan.output_shapes[-1])
 
     def _layer_values(self, X, layer):

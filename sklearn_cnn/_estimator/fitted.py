@@ -16,14 +16,32 @@ from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer
 from sklearn_cnn._network.network import Network, aligned_copy
 
 
-def refuse_tainted(results, fitted):
-    """Refuse results that are not finite because the fitted state is not.
+def refuse_tainted(results, fitted, X):
+    """Refuse results that are not finite: the fitted state is not, or values of X are too large for it.
 
     NaN and infinity do no harm but in results, and to look through a few results is quicker than through all parameters, which
     would take as long as predicting one image.
+
+    Parameters
+    ----------
+    results : ndarray of shape (n_results, ...)
+        What the network has computed.
+    fitted : dict
+        The fitted state.
+    X : ndarray of shape (n_samples, n_features)
+        What it was computed from; all values are finite.
     """
-    if not is_finite_float32(results):
-        check_entries(fitted, {name: VALUES[name] for name in ("parameters", "shift", "factor")}, None)
+    if is_finite_float32(results):
+        return
+    check_entries(fitted, {name: VALUES[name] for name in ("parameters", "shift", "factor")}, None)
+    sound = np.isfinite(results).reshape(len(results), -1).all(axis=1)
+    if not sound.all():  # results in double precision may be larger than float32 can hold
+        row = min(int(sound.argmin()), len(X) - 1)
+        raise ValueError(
+            f"X has values that are too large for this network: its results overflow. The largest magnitude in sample {row} is "
+            f"{np.abs(X[row].astype(np.float64)).max():g}. Bring X to the scale of the samples of fit; if the value stands for "
+            "missing data, fill it, or leave the sample out."
+        )
 
 
 def fitted_network(fitted):

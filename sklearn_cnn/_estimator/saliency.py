@@ -38,7 +38,7 @@ def score_gradient(estimator, X, direction, noise, n_samples, random_state):
     shift, factor = (0.0, 1.0) if scaling["shift"] is None else (scaling["shift"], scaling["factor"])
     inputs = ((copies - shift) * factor).reshape(len(copies), -1)
     gradients = network.input_gradients(inputs.astype(network.dtype), direction, n_threads=n_threads_of(estimator))
-    refuse_tainted(gradients, fitted)
+    refuse_tainted(gradients, fitted, X)
     return gradients.mean(axis=0).reshape(shape) * np.asarray(factor, dtype=network.dtype)
 
 
@@ -66,6 +66,6 @@ def class_activation_map(estimator, X, direction, block):
     rest = network.after(first, layers_after_map(network.plan.layers, block))
     n_threads = n_threads_of(estimator)
     gradients = rest.input_gradients(maps.reshape(1, -1), direction, n_threads=n_threads).reshape(maps.shape)
-    refuse_tainted(gradients, fitted)
+    refuse_tainted(gradients, fitted, X)
     weights = gradients.mean(axis=(1, 2))
     return np.maximum((maps * weights[:, None, None]).sum(axis=-1)[0], 0), block
