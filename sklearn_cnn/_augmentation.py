@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.annotations import RandomState, Size
 from sklearn_cnn._estimator.augmented import augmented_versions
+from sklearn_cnn._estimator.persistence import with_all_parameters
 
 
 class ImageAugmentation(BaseEstimator):
@@ -129,3 +130,7 @@ class ImageAugmentation(BaseEstimator):
             self, X, input_shape=input_shape, epochs=(epoch,), random_state=random_state, scale_input=scale_input
         )
         return versions[0].astype(np.float32).reshape(np.shape(X))
+
+    def __setstate__(self, state):
+        """Restore a pickled augmentation; a parameter that it lacks begins at its default."""
+        super().__setstate__(with_all_parameters(self, state))

@@ -15,8 +15,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn._estimator.parameters import shown
-from sklearn_cnn._estimator.state import damaged
+from sklearn_cnn._estimator.parameters import InvalidParameterError, boolean, check_rules, is_boolean, shown
+from sklearn_cnn._estimator.persistence import with_all_parameters
+from sklearn_cnn._estimator.state import damaged, number_type
 from sklearn_cnn._estimator.validation import check_layer
 from sklearn_cnn._onnx.support import OnnxSupport
 
@@ -95,7 +96,7 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
         Raises
         ------
         TypeError
-            If `estimator` is not a network of this package, or `layer` is neither int nor str.
+            If `estimator` is not a network of this package, `layer` is neither int nor str, or `prefit` is no bool.
         ValueError
             If the network has no such layer; the message lists those that it has.
         NotFittedError
@@ -122,7 +123,7 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
 
         Returns
         -------
-        features : ndarray of shape (n_samples, n_features_out), dtype float32
+        features : ndarray of shape (n_samples, n_features_out), dtype float32, or float64 with "lbfgs"
             In the order of `get_feature_names_out`. A sample's are bitwise the same whatever other samples are passed with it.
         """
         network = self._network()
@@ -180,16 +181,27 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
 
     def _check_parameters(self):
         """Refuse what can be refused before training."""
-        if not hasattr(self.estimator, "_layer_values"):
-            raise TypeError(
-                f"estimator={shown(self.estimator)} is no convolutional network; pass a ConvNetClassifier or a ConvNetRegressor."
-            )
+        self._check_types()
         if self.prefit:
             check_is_fitted(self.estimator, msg="prefit=True needs an estimator that is fitted already: call its fit before.")
             check_layer(self.estimator, self.layer)
 
+    def _check_types(self):
+        """Refuse what is no network, and what is neither true nor false."""
+        if not self._has_network():
+            raise InvalidParameterError(
+                f"estimator={shown(self.estimator)} is no convolutional network; pass a ConvNetClassifier or a ConvNetRegressor."
+            )
+        if not is_boolean(self.prefit):
+            check_rules(self, {"prefit": boolean()})
+
+    def _has_network(self):
+        """Say whether `estimator` is a network, also inside a ``FrozenEstimator``."""
+        return hasattr(self.estimator, "_layer_values") and not isinstance(self.estimator, type)
+
     def _network(self):
         """Return the fitted network."""
+        self._check_types()
         check_is_fitted(self)
         network = self.estimator if "estimator_" not in vars(self) else self.estimator_
         if not hasattr(network, "_layer_values"):
@@ -205,7 +217,13 @@ class ConvNetTransformer(OnnxSupport, TransformerMixin, MetaEstimatorMixin, Base
 
     def __sklearn_tags__(self):
         """Describe the transformer to scikit-learn's tools: it takes what its network takes."""
-        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
-        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags = super().__sklearn_tags__()
+        if self._has_network():
+            inner = get_tags(self.estimator)
+            tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+            tags.transformer_tags.preserves_dtype = ["float32"] if number_type(self.estimator.solver) is np.float32 else []
         return tags
+
+    def __setstate__(self, state):
+        """Restore a pickled transformer; refuse a damaged state."""
+        super().__setstate__(with_all_parameters(self, state))

@@ -14,7 +14,7 @@ import numpy as np
 from children import frames_of, main
 from sklearn.exceptions import NotFittedError
 
-from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation
 from sklearn_cnn._estimator.attributes import fitted_names
 from sklearn_cnn._network.words import shown
 
@@ -50,7 +50,11 @@ def models():
     fitted = {name: ConvNetClassifier(**{**common, **given}).fit(X, y) for name, (given, y) in classifiers.items()}
     fitted["one number"] = ConvNetRegressor(**{**common, "n_filters": 2}).fit(X, real[:, 0])
     fitted["two numbers"] = ConvNetRegressor(**{**common, "n_filters": 2, "activation": "tanh"}).fit(X, real)
-    targets = {**{name: y for name, (_, y) in classifiers.items()}, "one number": real[:, 0], "two numbers": real}
+    fitted["features"] = ConvNetTransformer(ConvNetClassifier(**{**common, "n_filters": 2}), layer=1).fit(X, three)
+    fitted["features of a fitted network"] = ConvNetTransformer(fitted["two classes"], prefit=True)
+    fitted["augmentation"] = ImageAugmentation(shift=(1, 2), flip="both", rotate=5.0, erase=2)
+    targets = {**dict.fromkeys(fitted, three), **{name: y for name, (_, y) in classifiers.items()}}
+    targets |= {"one number": real[:, 0], "two numbers": real}
     return {name: (network, targets[name]) for name, network in fitted.items()}
 
 
@@ -170,8 +174,18 @@ def in_memory(network, state):
 WAYS = {"pickle": through_pickle, "memory": in_memory, **({"skops": through_skops} if skops else {})}
 
 
-def use(network, y):
+def use(model, y):
     """Do everything that reads the state; compare what can be compared."""
+    if isinstance(model, ImageAugmentation):
+        assert model.preview(X, input_shape=(6, 6), random_state=0).shape == X.shape
+    elif isinstance(model, ConvNetTransformer):
+        assert model.transform(X).shape == (len(X), len(model.get_feature_names_out()))
+        assert model.fit(X, y).n_features_in_ == X.shape[1]
+    else:
+        use_network(model, y)
+
+
+def use_network(network, y):
     answers = network.predict(X)
     if isinstance(network, ConvNetClassifier):
         probabilities = network.predict_proba(X)
@@ -229,7 +243,7 @@ def outcome(way, place, network, state, y):
     try:
         use(changed, y)
     except NotFittedError:
-        if "_fitted" not in place:
+        if not {"_fitted", "estimator", "estimator_", "prefit"} & {*place}:
             raise
         return "not fitted"
     except ValueError as error:  # a parameter beside the state may be anything, and its check says so; it may be a TypeError, too

@@ -13,7 +13,7 @@ from fuzz_state import replaced
 from images import bars, small_network
 from processes import run_python
 
-from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, functional
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation, functional
 from sklearn_cnn._estimator import persistence, state
 from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._training.files import DIGEST_SIZE, MAGIC, write_whole
@@ -40,6 +40,25 @@ def test_whatever_stands_in_a_state_is_refused_or_runs():
     assert counts.total() == N_CASES
     assert counts["refused by the gate"] > N_CASES / 10
     assert counts["ran"] > N_CASES / 20
+
+
+def test_a_pickled_parameter_that_is_missing_has_its_default_or_the_model_is_damaged():
+    """The transformer and the augmentation came back without it, and failed in use."""
+
+    def without(model, name):
+        other = object.__new__(type(model))
+        vars(other).update({key: value for key, value in vars(model).items() if key != name})
+        return pickle.dumps(other)
+
+    X, y = bars()
+    transformer = ConvNetTransformer(small_network()).fit(X, y)
+    assert pickle.loads(without(transformer, "layer")).get_params(deep=False)["layer"] == -1
+    assert pickle.loads(without(ImageAugmentation(shift=2, zoom=0.1), "zoom")).get_params() == ImageAugmentation(2).get_params()
+    with pytest.raises(ValueError, match=r"^The fitted estimator must be a parameter.* it is missing: .* is damaged"):
+        pickle.loads(without(transformer, "estimator"))
+    for model in (transformer, ImageAugmentation()):
+        with pytest.raises(ValueError, match="is damaged"):
+            model.__setstate__([("layer", 1)])
 
 
 @pytest.mark.parametrize("with_skops", [False, True])

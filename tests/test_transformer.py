@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
@@ -225,6 +225,33 @@ def test_what_is_no_layer_is_refused_and_changes_nothing():
 def test_what_is_no_network_is_refused():
     with pytest.raises(TypeError, match=r"estimator=SVC\(\) is no convolutional network"):
         ConvNetTransformer(SVC()).fit(X, Y)
+
+
+@pytest.mark.parametrize("estimator", [None, 5, "net", SVC(), ConvNetClassifier], ids=str)
+def test_what_is_no_network_is_refused_whatever_is_called(estimator):
+    """Some of it ended in an AttributeError of scikit-learn's tags."""
+    for transformer in (ConvNetTransformer(estimator), ConvNetTransformer(estimator, prefit=True)):
+        for name, arguments in {"fit": (X, Y), "transform": (X,), "get_feature_names_out": ()}.items():
+            with pytest.raises(TypeError, match=r"^estimator=.* is no convolutional network; pass a ConvNetClassifier"):
+                getattr(transformer, name)(*arguments)
+        assert get_tags(transformer).transformer_tags is not None
+
+
+@pytest.mark.parametrize("prefit", ["no", None, 1])
+def test_prefit_is_true_or_false(prefit):
+    """prefit="no" was taken for true."""
+    transformer = ConvNetTransformer(fitted(), prefit=prefit)
+    for call in (lambda: transformer.fit(X, Y), lambda: transformer.transform(X)):
+        with pytest.raises(ValueError, match=r"^prefit=.* is not valid for ConvNetTransformer: it must be True or False"):
+            call()
+
+
+@pytest.mark.parametrize(("solver", "dtype"), [("adam", np.float32), ("lbfgs", np.float64)])
+def test_the_type_of_the_features_is_that_of_the_solver(solver, dtype):
+    transformer = ConvNetTransformer(small_network(input_shape=(8, 8), solver=solver)).fit(X, Y)
+    assert transformer.transform(X.astype(np.float32)).dtype == dtype
+    assert transformer.estimator_.feature_maps(X).dtype == dtype
+    assert get_tags(transformer).transformer_tags.preserves_dtype == (["float32"] if dtype is np.float32 else [])
 
 
 def test_a_network_without_layers_has_none_to_ask_for():

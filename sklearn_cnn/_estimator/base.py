@@ -500,7 +500,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         refuse_tainted(scores, fitted, X)
         return scores, fitted
 
-    def feature_maps(self, X: ArrayLike, block: int = 0, stage: str = "conv") -> NDArray[np.float32]:
+    def feature_maps(self, X: ArrayLike, block: int = 0, stage: str = "conv") -> NDArray[np.floating]:
         """Compute the feature maps of a convolution block.
 
         Parameters
@@ -515,7 +515,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
 
         Returns
         -------
-        maps : ndarray of shape (n_samples, rows, columns, n_filters), dtype float32
+        maps : ndarray of shape (n_samples, rows, columns, n_filters), dtype float32, or float64 with "lbfgs"
             Bright where the kernel matches. A signal's have one row.
 
         Examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import signature
+from inspect import Parameter, signature
 from operator import is_not
 from typing import ClassVar, NamedTuple, Self
 from weakref import WeakKeyDictionary
@@ -13,7 +13,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn_cnn._estimator.callbacks import OF_A_RUNNING_FIT
 from sklearn_cnn._estimator.fitted import fitted_network, restored
 from sklearn_cnn._estimator.fitting import advance_random_state
-from sklearn_cnn._estimator.state import OF_TRAINING, check_going_on, check_reading, damaged, entries_of, is_exported, names_read
+from sklearn_cnn._estimator.state import (
+    MISSING,
+    OF_TRAINING,
+    check_going_on,
+    check_reading,
+    damaged,
+    entries_of,
+    is_exported,
+    names_read,
+)
 from sklearn_cnn._estimator.validation import unpublished_twin
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.network import Network
@@ -23,6 +32,38 @@ from sklearn_cnn._version import __version__
 DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
 
 _CHECKED: WeakKeyDictionary = WeakKeyDictionary()  # estimator -> the `Checked` that was made of it last
+
+
+def with_all_parameters(estimator, state, before=None):
+    """Add to a pickled state what was no parameter yet when the estimator was pickled.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Its class says what the parameters are.
+    state : object
+        What should be a dictionary of names.
+    before : dict, default=None
+        parameter -> what there was before it, where that is not its default
+
+    Returns
+    -------
+    state : dict
+        A new one.
+
+    Raises
+    ------
+    ValueError
+        If the state is no such dictionary, or lacks a parameter that has no default.
+    """
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise damaged("state", "a dictionary of names", state)
+    defaults = {name: parameter.default for name, parameter in signature(type(estimator).__init__).parameters.items()}
+    missing = {name: (before or {}).get(name, defaults[name]) for name in type(estimator)._get_param_names() if name not in state}
+    for name, default in missing.items():
+        if default is Parameter.empty:
+            raise damaged(name, "a parameter of the estimator", MISSING)
+    return {**missing, **state}
 
 
 class Checked(NamedTuple):
@@ -117,9 +158,7 @@ class FittedState(BaseEstimator):
 
     def __setstate__(self, state):
         """Restore a pickled estimator, and warn if another version has written it; refuse a damaged state."""
-        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-            raise damaged("state", "a dictionary of names", state)
-        state = dict(state)
+        state = with_all_parameters(self, state, DEFAULTS_BEFORE)
         written_by = state.pop("_sklearn_cnn_version", "an unknown version")
         if written_by != __version__:
             warn(
@@ -128,8 +167,4 @@ class FittedState(BaseEstimator):
             )
         if "_fitted" in state:
             state["_fitted"] = restored(state["_fitted"], self._of_target)
-        # What was no parameter yet when the estimator was pickled begins at its default, or at what there was before it.
-        defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
-        defaults |= DEFAULTS_BEFORE
-        missing = set(self._get_param_names()) - set(state)
-        super().__setstate__({**{name: defaults[name] for name in missing}, **state})
+        super().__setstate__(state)

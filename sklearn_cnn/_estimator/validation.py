@@ -16,6 +16,7 @@ from sklearn_cnn._estimator.images import (
     from_other_library,
     image_shape_of,
 )
+from sklearn_cnn._estimator.parameters import InvalidParameterError
 from sklearn_cnn._estimator.state import is_finite_float32
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.words import shown
@@ -424,7 +425,8 @@ def check_layer(estimator, layer):
         Number of the row, counted from 0, and the row.
     """
     if isinstance(layer, bool) or not isinstance(layer, str | Integral):
-        raise TypeError(f"layer must be the number or the name of a layer, but it is {shown(layer)}; for example layer=-1.")
+        message = f"layer must be the number or the name of a layer, but it is {shown(layer)}; for example layer=-1."
+        raise InvalidParameterError(message)
     *rows, _ = estimator.layer_table_
     names = [row["name"] for row in rows]
     if layer not in (names if isinstance(layer, str) else range(-len(names), len(names))):
