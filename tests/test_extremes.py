@@ -203,6 +203,62 @@ def test_an_argument_without_an_end_is_refused_in_words():
         onnx.to_onnx(network, input_shape=endless)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [[], {}, "same", "a", 64, 6.0, (-6, -6), (6, 6, 1, 1), (6.0, 6.0), holding_itself(), deep()],
+    ids=lambda shape: type(shape).__name__,
+)
+def test_a_shape_that_is_none_is_refused_by_a_preview(shape):
+    X, _ = bars()
+    with pytest.raises(ValueError, match=r"^input_shape=.* is not valid: it must be None, \(length,\), \(rows, columns\) or"):
+        ImageAugmentation(shift=1).preview(X.reshape(len(X), -1), input_shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("random_state", deep()), ("random_state", "a"), ("scale_input", "no"), ("epoch", 0)],
+    ids=["deep", "word", "no bool", "zero"],
+)
+def test_an_argument_that_means_nothing_is_refused_by_a_preview(name, value):
+    X, _ = bars()
+    with pytest.raises(ValueError, match=rf"^{name}=.* is not valid: it must be .*; for example {name}="):
+        ImageAugmentation(shift=1).preview(X, **{name: value})
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000), 1e300], ids=["large", "negative", "a float"])
+def test_a_value_to_pad_with_that_the_type_cannot_hold_is_named(value):
+    X = np.ones((1, 3, 3, 1), dtype=np.float32)
+    with pytest.raises(ValueError, match=r"^value=.* is too large for float32, the type of X\. Give at most 3\.40282e\+38"):
+        functional.pad(X, 1, mode="constant", value=value)
+    assert functional.pad(X, 1, mode="constant", value=-np.inf).min() == -np.inf
+
+
+NUMPY_RAISES = {
+    "three classes": (small_network(), lambda X, y: y),
+    "two classes": (small_network(batch_norm=True, early_stopping=True), lambda X, y: y % 2),
+    "several labels": (small_network(activation="tanh"), lambda X, y: y[:, None] == [0, 1]),
+    "double precision": (small_network(solver="lbfgs"), lambda X, y: y),
+    "real numbers": (ConvNetRegressor(4, max_iter=2), lambda X, y: X[:, 0, :2]),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY_RAISES)
+@pytest.mark.parametrize("scale", [1e-42, 1, 20, 1e6])
+def test_every_public_call_works_where_numpy_raises(name, scale):
+    """A probability of zero was an underflow."""
+    X, y = bars()
+    estimator, target = NUMPY_RAISES[name]
+    X, y = (X.astype(np.float64) if scale < 1 else X), target(X, y)
+    with np.errstate(all="raise"):
+        network = clone(estimator).fit(X * min(scale, 1), y)
+        for method in ("predict", "predict_proba", "predict_log_proba", "decision_function", "feature_maps"):
+            if hasattr(network, method):
+                assert np.isfinite(getattr(network, method)(X * scale)).all()
+        network.score(X * scale, y)
+        ConvNetTransformer(network, prefit=True).transform(X * scale)
+        ImageAugmentation(shift=1, rotate=5.0, brightness=0.1).preview(X * scale)
+
+
 def test_every_message_ends_where_its_argument_does_not(tmp_path):
     endless = deep()
     X, y = bars()

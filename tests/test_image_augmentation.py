@@ -66,6 +66,38 @@ def test_the_scaling_is_learnt_from_images_as_they_are(augment):
     assert fitted_arrays(augmented)["factor"] == fitted_arrays(plain)["factor"]
 
 
+class Mirrored(ImageAugmentation):
+    """With a parameter of its own, and none of the class."""
+
+    def __init__(self, upright=True):
+        self.upright = upright
+        super().__init__(flip="horizontal" if upright else "vertical")
+
+
+def test_a_subclass_may_have_parameters_of_its_own():
+    """It was no ImageAugmentation to the check of `augment`."""
+    X, y = bars()
+    own, plain = small_network(augment=Mirrored(upright=False)), small_network(augment=ImageAugmentation(flip="vertical"))
+    assert fitted_arrays(clone(own).fit(X, y)) == fitted_arrays(plain.fit(X, y))
+    assert pickle.loads(pickle.dumps(own)).set_params(augment__upright=True).augment.get_params() == {"upright": True}
+    previews = [way.preview(X, random_state=0) for way in (Mirrored(), ImageAugmentation(flip="horizontal"))]
+    assert previews[0].tobytes() == previews[1].tobytes()
+    broken = Mirrored()
+    broken.shift = "a"
+    with pytest.raises(ValueError, match=r"^shift='a' is not valid for Mirrored"):
+        small_network(augment=broken).fit(X, y)
+
+
+def test_an_exported_network_does_not_know_what_its_fit_has_drawn():
+    pytest.importorskip("matplotlib")
+    from sklearn_cnn.inspection import AugmentationDisplay
+
+    X, y = bars()
+    network = small_network(augment=ImageAugmentation(shift=1), max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"^This ConvNetClassifier was exported: .* does not know what its fit has drawn"):
+        AugmentationDisplay.from_estimator(network.export(), X[0])
+
+
 # ------------------------------------------------------------------------------------------------ what it depends on
 
 

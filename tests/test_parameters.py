@@ -164,6 +164,11 @@ def test_decoupled_decay_leaves_something_of_each_weight_where_the_rate_is_large
     check_parameters(network.set_params(early_stopping=True))
 
 
+def test_hidden_layers_are_layers_and_no_blocks():
+    with pytest.raises(InvalidParameterError, match=r"^hidden_layer_sizes=0 .* a sequence of those with one per hidden layer;"):
+        check_parameters(ConvNetClassifier(hidden_layer_sizes=0))
+
+
 @pytest.mark.parametrize(
     ("parameters", "normalised", "whole", "dropped"),
     [

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.images import resolve_input_shape
 from sklearn_cnn._estimator.parameters import PROTECTING_RULES, RULES, InvalidParameterError, check_parameters, plain
 from sklearn_cnn._estimator.state import is_finite_float32
@@ -615,6 +615,47 @@ def test_bad_class_weight(weight):
     network = small_network(max_iter=1, class_weight={0: weight, 1: 1, 2: 1})
     with pytest.raises((ValueError, TypeError)):
         network.fit(X_GOOD, Y_GOOD)
+
+
+def of_objects(*labels):
+    return np.array((*labels, *["a"] * (len(X_GOOD) - len(labels))), dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (of_objects("a", None), "^Input y contains NaN or another missing value: sample 1 has None. Leave"),
+        (of_objects(None), "^Input y contains NaN or another missing value: sample 0 has None. Leave"),
+        (pd.Series(of_objects("a", None), dtype="string"), "^Input y contains NaN .*: sample 1 has <NA>. Leave"),
+        (of_objects("a", 1), r"^y has dtype object, with labels of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
+        (of_objects(1), r"^y has dtype object, with labels of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
+        (Y_GOOD.astype(object), r"^y has dtype object, with labels of type int\. .* pass numpy.array\(y\).astype\(int\)"),
+    ],
+    ids=["None", "None first", "NA", "mixed", "mixed first", "objects"],
+)
+def test_labels_that_are_missing_or_of_several_types_are_named(y, words):
+    """Python's own TypeError about "<" came through."""
+    with pytest.raises(ValueError, match=words):
+        small_network(max_iter=1).fit(X_GOOD, y)
+
+
+@pytest.mark.parametrize("weight", ["balanced", ["a"] * len(X_GOOD), {"a": 1}, [[1], [1, 2]]], ids=str)
+def test_weights_that_are_no_numbers_are_named(weight):
+    with pytest.raises(ValueError, match=r"^sample_weight=.* must be an array with one number for each of \d+ samples: "):
+        small_network(max_iter=1).fit(X_GOOD, Y_GOOD, weight)
+
+
+def test_nan_is_called_nan_where_everything_is_taken_for_finite():
+    """It was called a value too large for float32."""
+    X, y = X_GOOD.astype(np.float64), np.linspace(0, 1, len(X_GOOD))
+    holed, no_number = X.copy(), np.where(y > 0.5, y, math.nan)
+    holed[0, 0] = math.nan
+    with config_context(assume_finite=True):
+        for arguments, name in (((holed, Y_GOOD), "X"), ((X, Y_GOOD, no_number), "sample_weight")):
+            with pytest.raises(ValueError, match=f"^Input {name} contains NaN, which nothing can be computed with. Fill it"):
+                small_network(max_iter=1).fit(*arguments)
+        with pytest.raises(ValueError, match=r"^Input y contains NaN, which nothing"):
+            ConvNetRegressor(4, max_iter=1).fit(X, no_number)
 
 
 def test_weights_are_not_changed():

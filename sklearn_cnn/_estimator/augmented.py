@@ -6,15 +6,19 @@ from sklearn_cnn._estimator.fitting import new_random_streams
 from sklearn_cnn._estimator.images import resolve_input_shape
 from sklearn_cnn._estimator.parameters import (
     AUGMENTATION_RULES,
+    RULES,
     InvalidParameterError,
     check_rules,
-    is_integer,
+    integer,
     plain_augmentation,
 )
+from sklearn_cnn._estimator.state import is_exported
 from sklearn_cnn._estimator.validation import check_X
 from sklearn_cnn._network.words import shown
 from sklearn_cnn._training.augmentation import build_augmentation
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling
+
+ARGUMENT_RULES = {"epoch": integer(1, "1"), **{name: RULES[name] for name in ("input_shape", "random_state", "scale_input")}}
 
 
 def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(1,), random_state=None, scale_input=True):
@@ -45,10 +49,13 @@ def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(
         In the scale of X.
     """
     check_rules(augmentation, AUGMENTATION_RULES)
-    for epoch in epochs:
-        if not is_integer(epoch, 1):
-            message = f"epoch={shown(epoch)} is not valid: it must be an integer of at least 1; for example epoch=1."
-            raise InvalidParameterError(message)
+    given = {"input_shape": input_shape, "random_state": random_state, "scale_input": scale_input}
+    for name, value in [*given.items(), *(("epoch", epoch) for epoch in epochs)]:
+        rule = ARGUMENT_RULES[name]
+        if not rule.accepts(value):
+            raise InvalidParameterError(
+                f"{name}={shown(value)} is not valid: it must be {rule.allowed}; for example {name}={rule.example}."
+            )
     X, image_shape, _ = check_X(augmentation, X)
     shape = resolve_input_shape(input_shape, image_shape, X.shape[1])
     rows = np.arange(len(X)) if rows is None else rows
@@ -78,6 +85,11 @@ def versions_in_fit(estimator, X, epochs):
         In the scale of X.
     """
     fitted = estimator._check_fitted()
+    if is_exported(fitted):
+        raise ValueError(
+            f"This {type(estimator).__name__} was exported: it predicts, but does not know what its fit has drawn. Use the "
+            "estimator that it was exported from, or AugmentationDisplay.from_augmentation."
+        )
     augment = plain_augmentation(estimator.augment)
     way = build_augmentation(augment, fitted["input_shape_"], fitted["split_seed"])
     rows = np.zeros(1, dtype=np.int64)

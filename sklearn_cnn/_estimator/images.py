@@ -300,7 +300,8 @@ def explain_samples(X, error):
             "of one size and one number of channels: resize or crop them, and put them into one array, for example with "
             "numpy.stack(X). Pillow's image.convert('RGB').resize((64, 64)) does both."
         )
+    images = f"X[{X.columns[0]!r}]" if hasattr(X, "columns") else "X"  # the name of the column that holds them
     return (
         f"X is a {type(X).__name__} with arrays in place of numbers, or with rows that differ in length: {error} Put images of "
-        "one shape into one array, for example with numpy.stack(X)."
+        f"one shape into one array, for example with numpy.stack({images})."
     )

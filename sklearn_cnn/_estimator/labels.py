@@ -27,18 +27,10 @@ def find_classes(y, classes):
     if y.ndim == 2:
         return np.arange(y.shape[1])
     if classes is None:
-        return sorted_labels(y, "y")
+        return np.unique(y)
     if len(classes) == 0:
         raise ValueError("classes must be passed on the first call to partial_fit.")
     return classes
-
-
-def sorted_labels(y, name):
-    """Return the distinct labels in order."""
-    try:
-        return np.unique(y)
-    except TypeError as error:
-        raise ValueError(f"{name} mixes labels that cannot be ordered, such as strings and numbers: {error}.") from error
 
 
 def describe_classes(classes, is_multilabel, is_sparse):
@@ -78,7 +70,7 @@ def refuse_other_classes(y, classes, known):
         Naming both.
     """
     if classes is None and y.ndim == 1:
-        found = sorted_labels(y, "y")
+        found = np.unique(y)
         if not np.array_equal(found, known):
             raise ValueError(
                 f"warm_start needs the classes of the fit that is to be continued, {shown(known.tolist())}, but y has "

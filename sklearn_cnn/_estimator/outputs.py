@@ -8,6 +8,9 @@ instead of pairwise. All of it is done in float64 and rounded once, to the type 
 import numpy as np
 from scipy.special import expit, log_expit
 
+# A probability that is too small for its type is zero, also where the caller has told NumPy to raise.
+may_underflow = np.errstate(under="ignore")
+
 
 def shifted_scores(scores):
     """Subtract each row's maximum, so that no exponential overflows."""
@@ -20,6 +23,7 @@ def row_sums(values):
     return np.ascontiguousarray(np.add.accumulate(values, axis=1)[:, -1:])
 
 
+@may_underflow
 def softmax(scores):
     """Turn scores into probabilities of exclusive classes.
 
@@ -43,6 +47,7 @@ def softmax(scores):
     return (exponentials / row_sums(exponentials)).astype(scores.dtype)
 
 
+@may_underflow
 def log_softmax(scores):
     """Turn scores into logarithms of probabilities of exclusive classes, also where the probability underflows.
 
@@ -66,16 +71,19 @@ def log_softmax(scores):
     return shifted - np.log(row_sums(np.exp(shifted)))
 
 
+@may_underflow
 def logistic(scores):
     """Turn scores into probabilities of independent events, in the type of the scores."""
     return expit(np.ascontiguousarray(scores, dtype=np.float64)).astype(scores.dtype)
 
 
+@may_underflow
 def log_logistic(scores):
     """Turn scores into logarithms of probabilities of independent events, in float64."""
     return log_expit(np.ascontiguousarray(scores, dtype=np.float64))
 
 
+@may_underflow
 def log_of_probabilities(probabilities, log_probabilities):
     """Return what ``log(predict_proba(X))`` would be if no probability underflowed.
 
@@ -101,6 +109,7 @@ def log_of_probabilities(probabilities, log_probabilities):
     return np.where(probabilities > 0.5, large, log_probabilities).astype(probabilities.dtype)
 
 
+@may_underflow
 def sample_losses(scores, targets, out_activation):
     """Compute the loss of every sample, without the penalty.
 

@@ -174,9 +174,9 @@ def is_one_of(value, words):
 
 
 def is_augmentation(value):
-    """Say whether a value is an object with the parameters of an `ImageAugmentation`."""
+    """Say whether a value is an object with all that an `ImageAugmentation` has; a subclass may have other parameters."""
     is_object = hasattr(value, "get_params") and not isinstance(value, type)
-    return is_object and value.get_params(deep=False).keys() == AUGMENTATION_RULES.keys()
+    return is_object and all(hasattr(value, name) for name in AUGMENTATION_RULES)
 
 
 def is_augment(value):
@@ -200,7 +200,9 @@ GEOMETRY_RULES = {
     "pool_stride": none_or(sizes(1, "2")),
     "weight_sharing": per_block(lambda value: isinstance(value, bool), "True or False", "True"),
     "global_pooling": or_auto(none_or(choice("max", "average"))),
-    "hidden_layer_sizes": per_block(lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True),
+    "hidden_layer_sizes": per_block(
+        lambda value: is_integer(value, 1), "an integer of at least 1", "(128,)", may_be_empty=True, each="hidden layer"
+    ),
     "activation": choice(*ACTIVATIONS, example="relu"),
     "batch_norm": or_auto(boolean()),
 }
@@ -357,8 +359,10 @@ def check_full_batch(estimator):
 
 def check_rules(estimator, rules):
     """Check every parameter of a network or an `ImageAugmentation` against its rule, and raise what `check_parameters` does."""
-    for name, value in estimator.get_params(deep=False).items():
-        rule = rules.get(name)  # a subclass may have parameters of its own
+    values = estimator.get_params(deep=False)
+    values |= {name: getattr(estimator, name) for name in rules if name not in values and hasattr(estimator, name)}
+    for name, value in values.items():
+        rule = rules.get(name)  # a subclass may have parameters of its own, and set those of the class itself
         if rule is not None and not rule.accepts(value):
             kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
             raise InvalidParameterError(

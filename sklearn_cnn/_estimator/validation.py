@@ -116,10 +116,17 @@ def check_finite(estimator, X):
     if X.dtype.kind != "f" or is_finite_float32(X):
         return
     assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+    refuse_nan(X, "X")
     raise ValueError(
         "Input X contains infinity or a value too large for dtype('float32'): the largest magnitude is "
         f"{max(X.max(), -X.min()):g}. Scale X before, for example by dividing it by a constant."
     )
+
+
+def refuse_nan(values, name):
+    """Refuse NaN by its name where scikit-learn has been told to take everything for finite."""
+    if np.isnan(values.min()):
+        raise ValueError(f"Input {name} contains NaN, which nothing can be computed with. Fill it, or leave those samples out.")
 
 
 def check_X_predict(estimator, X, fitted):
@@ -197,8 +204,16 @@ def check_sample_weight(sample_weight, n_samples, name="sample_weight"):
         weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name, copy=True)
     except OverflowError as error:  # Python integers beyond float64
         raise ValueError(f"{name} contains a value too large for dtype('float32'): {error}.") from error
+    except (TypeError, ValueError) as error:
+        if name in str(error):
+            raise
+        hint = " How much classes weigh is said by the parameter class_weight." if isinstance(sample_weight, str) else ""
+        raise ValueError(
+            f"{name}={shown(sample_weight)} must be an array with one number for each of {n_samples} samples: {error}.{hint}"
+        ) from error
     if weight.shape != (n_samples,):
         raise ValueError(f"{name} must be a 1D array with one weight for each of {n_samples} samples, not {weight.shape}.")
+    refuse_nan(weight, name)
     if weight.min() < 0:
         raise ValueError(f"{name} must not be negative; the smallest is {weight.min():g}.")
     if not is_finite_float32(weight) or not weight.sum(dtype=np.float64) < np.finfo(np.float32).max:
@@ -244,6 +259,7 @@ def check_target_array(estimator, y, n_samples, name, remedy):
     y = from_other_library(y, name)
     refuse_string_dtype(y, name)
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name=name)
+    refuse_missing(y, name)
     assert_all_finite(y, input_name=name)
     if y.dtype.kind in "mMVc":
         raise ValueError(f"{name} has dtype {y.dtype}; {remedy}.")
@@ -251,6 +267,18 @@ def check_target_array(estimator, y, n_samples, name, remedy):
         hint = " If X is a single sample, give it a batch axis: X[None]." if y.shape[0] == 1 else ""
         raise ValueError(f"X and {name} differ in length: {n_samples} and {y.shape[0]} samples.{hint}")
     return y
+
+
+def refuse_missing(values, name):
+    """Refuse None, and what pandas has for a missing value, among objects, which no check of numbers looks at."""
+    if values.dtype.kind != "O":
+        return
+    for place, value in enumerate(values.ravel().tolist()):
+        if value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and np.isnan(value)):
+            row = place // max(1, values.size // len(values))
+            raise ValueError(
+                f"Input {name} contains NaN or another missing value: sample {row} has {value}. Leave such samples out."
+            )
 
 
 def refuse_string_dtype(values, name):
@@ -328,6 +356,7 @@ def check_numbers(estimator, y, n_samples, name="y"):
     if y.ndim > 2 or y.size == 0:
         raise ValueError(f"{name} has shape {y.shape}; pass it as (n_samples,) or (n_samples, n_outputs).")
     if not is_finite_float32(y):
+        refuse_nan(y, name)
         raise ValueError(f"{name} contains a value too large for dtype('float32'). Scale it before, for example by a constant.")
     return y.reshape(n_samples, -1)
 
@@ -359,6 +388,7 @@ def check_labels(estimator, y, n_samples, name="y"):
     y = y.toarray() if issparse(y) else y
     try:
         y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
+        refuse_mixed_labels(y, name)
         check_classification_targets(y)
     except ValueError as error:
         if "sequence" not in str(error):  # what NumPy and scikit-learn call a list in place of a label
@@ -369,6 +399,19 @@ def check_labels(estimator, y, n_samples, name="y"):
     if type_of_target(y, input_name=name) != "multilabel-indicator" or not np.isin(y, (0, 1)).all():
         raise ValueError(f"{name} has {y.shape[1]} columns with other values than 0 and 1. {PASS_LABELS}")
     return y
+
+
+def refuse_mixed_labels(y, name):
+    """Refuse objects that are no strings, or of several types, as labels; what lists among them are, scikit-learn says."""
+    kinds = {type(label) for label in y.ravel().tolist()} if y.dtype.kind == "O" else set()
+    if all(issubclass(kind, str) for kind in kinds) or any(hasattr(kind, "__len__") and kind is not str for kind in kinds):
+        return
+    words = " and ".join(sorted(kind.__name__ for kind in kinds))
+    way = "int" if all(issubclass(kind, int | np.integer) for kind in kinds) else "str"
+    raise ValueError(
+        f"{name} has dtype object, with labels of type {words}. Labels are all integers or all strings: pass "
+        f"numpy.array({name}).astype({way})."
+    )
 
 
 def check_map(plan, block, stage):

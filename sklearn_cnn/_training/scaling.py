@@ -111,7 +111,8 @@ def channel_scaling(moments):
     resolution = np.finfo(np.float32)
     is_constant = (deviation <= resolution.eps * np.abs(mean)) | (deviation <= resolution.tiny)
     factor = 1.0 / np.where(is_constant, 1.0, deviation)
-    return mean.astype(np.float32), factor.astype(np.float32)
+    with np.errstate(under="ignore"):  # a mean too small for float32 is zero
+        return mean.astype(np.float32), factor.astype(np.float32)
 
 
 def target_scaling(y, rows, sample_weight):

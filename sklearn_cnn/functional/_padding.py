@@ -75,11 +75,19 @@ def pad(X: ArrayLike, padding: Padding, mode: str = "zeros", value: SupportsFloa
         raise ValueError(f"padding={padding!r}: there is no kernel to fit. Give integers, as in padding=1.")
     if not isinstance(value, numbers.Real):
         raise TypeError(f"value={shown(value)} is not a real number.")
+    _check_size_of_number(value, X.dtype)
     if mode != "constant" and value != 0:
         raise ValueError(f"value={shown(value)} is used with mode='constant' only, not with {mode!r}.")
     padding = sides(padding, X.shape[1:3], (1, 1), (1, 1))
     block = ConvolutionBlock(1, (1, 1), padding=padding, padding_mode="reflect" if mode == "reflect" else "zeros")
     return _padded(build_plan((block,), X.shape[1:]), X, value)
+
+
+def _check_size_of_number(value, dtype):
+    """Raise if a number is finite and the type of the images cannot hold it."""
+    largest = float(np.finfo(dtype).max)
+    if not -largest <= value <= largest and value == value and abs(value) != math.inf:
+        raise ValueError(f"value={shown(value)} is too large for {dtype}, the type of X. Give at most {largest:g}.")
 
 
 def _geometry(shape, kernel_size, stride, padding):
