@@ -143,16 +143,18 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         ``tqdm`` is installed.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last fit stopped, solver state included: two fits of 5 epochs give the bits of one
-        of 10, unless it would have stopped between. The split of held-out data and the scaling of the input are kept. So is the
-        smallest training loss, which has to be improved on also where a call brings other data: if their loss is larger, set
-        ``n_iter_no_change=float("inf")``, or use `partial_fit`.
+        of 10, unless it would have stopped between, or early stopping brings back the best epoch of the first. The split of
+        held-out data and the scaling of the input are kept. So is the smallest training loss, which has to be improved on also
+        where a call brings other data: if their loss is larger, set ``n_iter_no_change=float("inf")``, or use `partial_fit`.
     momentum : float, default=0.9
         Momentum of "sgd", from 0 to 1.
     nesterovs_momentum : bool, default=True
         Whether to use Nesterov's momentum.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when neither score nor loss on validation data improves, and keep the parameters of the best score.
-        "auto" does so where validation data are passed or there are more than 10,000 samples. `partial_fit` never does.
+        "auto" does so where validation data are passed or there are more than 10,000 samples; but a `learning_rate` with an end,
+        which "auto" is by default, is trained to that end, so that validation data only choose the epoch that is kept. Training
+        stops earlier with True, or with another schedule. `partial_fit` never stops early.
     beta_1 : float, default=0.9
         Decay rate of Adam's first moment, the mean of the gradients.
     beta_2 : float, default=0.999
@@ -160,7 +162,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     epsilon : float, default=1e-8
         Numerical stability of Adam.
     n_iter_no_change : int, default=10
-        Number of epochs without improvement that end training; ``float("inf")`` never does.
+        Number of epochs without improvement that end training; ``float("inf")`` never does. Schedules with an end ignore it.
     max_fun : int, default=15000
         For "lbfgs" the largest number of times that the loss of all samples is computed, which is at least once per iteration.
     scoring : str, callable or None, default=None
@@ -229,7 +231,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
     n_iter_ : int
         Number of epochs of the last call.
     t_ : int
-        Number of samples that training has gone through, with repetition, in all calls.
+        Number of samples that training has gone through, with repetition, in all calls. With "lbfgs" the number of times that
+        the loss was computed, times the number of distinct samples.
     loss_, best_loss_ : float
         Training loss of the last and of the best epoch.
     loss_curve_ : list of float
