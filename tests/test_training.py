@@ -319,6 +319,16 @@ def test_hold_out_is_stratified(fraction):
     assert not np.array_equal(held_out, hold_out(np.arange(320), strata, fraction, seed=4)[1])
 
 
+@pytest.mark.parametrize("fraction", [0.6, 0.9, 0.99])
+def test_hold_out_leaves_one_row_of_every_class_to_training(fraction):
+    """A class of two rows could be held out as a whole, and nothing was learnt about it."""
+    strata = np.repeat([0, 1, 2], [18, 2, 3])
+    for seed in range(50):
+        training, held_out = hold_out(np.arange(23), strata, fraction, seed)
+        assert {*strata[training].tolist()} == {0, 1, 2}
+        assert sorted([*training, *held_out]) == [*range(23)]
+
+
 def test_hold_out_leaves_single_members_to_training():
     strata = np.array([0] * 20 + [1, 2, 3])
     for seed in range(20):

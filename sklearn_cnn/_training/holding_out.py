@@ -9,7 +9,8 @@ def hold_out(rows, strata, fraction, seed):
     """Split row numbers into a training and a validation part in which every stratum has its share.
 
     The rows are put in a random order, sorted by stratum, and taken at even distances: that works for strata of any size,
-    down to those of a single row, which stay in the training part.
+    down to those of a single row, which stay in the training part. So does one row of every other stratum, of which there
+    would be nothing to learn otherwise.
 
     Parameters
     ----------
@@ -42,4 +43,6 @@ def hold_out(rows, strata, fraction, seed):
     places = (np.arange(n_validation) + 0.5) * (len(candidates) / max(n_validation, 1))
     is_held_out = np.zeros(len(strata), dtype=bool)
     is_held_out[candidates[places.astype(np.int64)]] = True
+    is_whole = np.bincount(stratum, is_held_out[order]) == counts
+    is_held_out[order[(np.cumsum(counts) - counts)[is_whole]]] = False
     return rows[~is_held_out[rows]], rows[is_held_out[rows]]
