@@ -397,6 +397,9 @@ def test_receptive_field():
     assert receptive_field([(3, 1), (2, 2)], [(1, 1), 2]) == ((4, 2), (2, 2))
     with pytest.raises(ValueError, match="kernel_sizes has 2 entries, strides has 1"):
         receptive_field([3, 3], [1])
+    for arguments, name in (((3, 1), "kernel_sizes"), (([3], 1), "strides"), ((None, [1]), "kernel_sizes")):
+        with pytest.raises(TypeError, match=rf"{name}=.* is no sequence\. Give one size for each layer"):
+            receptive_field(*arguments)
 
 
 def test_receptive_field_is_what_changes_a_unit():

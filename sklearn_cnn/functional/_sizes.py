@@ -116,17 +116,26 @@ def receptive_field(
     >>> receptive_field([(3, 5), 2], [1, 2])
     ((4, 6), (2, 2))
     """
-    kernel_sizes, strides = list(kernel_sizes), list(strides)
-    if len(kernel_sizes) != len(strides):
+    of_layers, steps_of_layers = _one_per_layer("kernel_sizes", kernel_sizes), _one_per_layer("strides", strides)
+    if len(of_layers) != len(steps_of_layers):
         raise ValueError(
-            f"kernel_sizes has {len(kernel_sizes)} entries, strides has {len(strides)}. Give one of each for a layer."
+            f"kernel_sizes has {len(of_layers)} entries, strides has {len(steps_of_layers)}. Give one of each for a layer."
         )
-    both = any(is_sequence(entry) for entry in kernel_sizes + strides)
-    sizes = [pair("kernel_sizes", entry) for entry in kernel_sizes]
-    steps = [pair("strides", entry) for entry in strides]
+    both = any(is_sequence(entry) for entry in of_layers + steps_of_layers)
+    sizes = [pair("kernel_sizes", entry) for entry in of_layers]
+    steps = [pair("strides", entry) for entry in steps_of_layers]
     rows, columns = (geometry.receptive_field([k[a] for k in sizes], [s[a] for s in steps]) for a in (0, 1))
     field, stride = zip(rows, columns, strict=True)
     return (field, stride) if both else rows
+
+
+def _one_per_layer(name, entries):
+    """Return the entries of a sequence, one for each layer."""
+    try:
+        return list(entries)
+    except TypeError:
+        message = f"{name}={shown(entries)} is no sequence. Give one size for each layer, for example {name}=[3, 2]."
+        raise TypeError(message) from None
 
 
 def parameter_count(
