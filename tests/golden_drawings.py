@@ -85,6 +85,8 @@ CASES = {
     "saliency": (SaliencyDisplay(positive(6, 7), image=positive(6, 7, 3), label="cat"), {}),
     "saliency of a block": (SaliencyDisplay(np.zeros((6, 7)), image=positive(6, 7, 1), label=0, method="grad_cam", block=1),
                             {"cmap": "Blues", "colorbar": False}),
+    "saliency of an image of one colour": (
+        SaliencyDisplay(positive(6, 7), image=np.full((6, 7, 3), 200.0), label=0), {}),
     "saliency of a signal": (SaliencyDisplay(positive(1, 9), image=numbers(1, 9, 1), label=0), {}),
     "versions of an image": (AugmentationDisplay(positive(6, 7, 1), positive(5, 6, 7, 1), title="versions"), {}),
     "versions of bytes": (AugmentationDisplay((255 * positive(6, 7, 3)).astype(np.uint8), 255 * positive(3, 6, 7, 3)), {}),

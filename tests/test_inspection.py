@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn_cnn.inspection import (
     LossDisplay,
     OcclusionDisplay,
     ReceptiveFieldDisplay,
+    SaliencyDisplay,
 )
 
 matplotlib.use("agg")
@@ -189,12 +191,25 @@ def test_kernels_that_are_all_zero():
         ({"block": 2}, "block=2 does not exist: the network has 2"),
         ({"channel": 1}, "channel=1 must be 'mean' or a number from 0 to 0"),
         ({"channel": "red"}, "channel='red'"),
-        ({"position": (0, 0)}, "position is for locally connected blocks"),
+        ({"channel": True}, "channel=True must be"),
+        ({"position": (0, 0)}, r"position=\(0, 0\) is for locally connected blocks"),
+        ({"n_columns": -1}, "n_columns=-1 must be an integer of at least 1, or None"),
+        ({"n_columns": 1.5}, "n_columns=1.5 must be"),
     ],
 )
 def test_kernels_that_do_not_exist(network, arguments, match):
     with pytest.raises(ValueError, match=match):
         KernelDisplay.from_estimator(network, **arguments)
+
+
+@pytest.mark.parametrize("position", [3, (1, 2, 3), (1.5, 2), "ab", None])
+def test_a_position_is_a_row_and_a_column(position):
+    network = small_network(weight_sharing=False).fit(X, Y)
+    if position is None:
+        assert KernelDisplay.from_estimator(network, position=np.array([2, 1])).kernels.shape == (4, 3, 3)
+    else:
+        with pytest.raises(ValueError, match=r"position=.* must be a pair \(row, column\) .* from \(0, 0\) to \(5, 5\)"):
+            KernelDisplay.from_estimator(network, position=position)
 
 
 # ------------------------------------------------------------------------------------------------------------- feature maps
@@ -218,12 +233,66 @@ def test_one_image_in_every_form(network):
     for several in (X[:2], X[0][:3]):
         with pytest.raises(ValueError, match=r"One image has 36 values.*Pass one image"):
             FeatureMapDisplay.from_estimator(network, several)
+    with pytest.raises(ValueError, match="X must be one image"):
+        FeatureMapDisplay.from_estimator(network, [[1, 2], [3]])
+
+
+CONV_AND_POOL = [
+    ({"batch_norm": True, "pooling": "max"}, "the bare convolution", "after pooling and activation"),
+    ({"batch_norm": True, "pooling": "average"}, "after the activation", "after the pooling"),
+    ({"batch_norm": True, "pooling": None}, "after the activation", "after the activation"),
+    ({"batch_norm": False, "pooling": "max"}, "after the activation", "after the pooling"),
+    ({"batch_norm": False, "pooling": None}, "after the activation", "after the activation"),
+]
+
+
+@pytest.mark.parametrize(("settings", "conv", "pool"), CONV_AND_POOL)
+def test_the_title_says_what_the_maps_are(settings, conv, pool):
+    """With batch normalisation and maximum pooling it called the bare convolution a map after the activation."""
+    network = small_network(activation="relu", max_iter=2, **settings).fit(X, Y)
+    for stage, words in (("conv", conv), ("pool", pool)):
+        display = FeatureMapDisplay.from_estimator(network, X[0], stage=stage)
+        assert display.ax_.get_title().startswith(f"Block 0, {words}: 4 maps of ")
+        assert (display.maps.min() < 0) == (words == "the bare convolution")
+        assert display.colorbar_.ax.get_ylabel() == "value"
 
 
 def test_one_row_of_a_data_frame():
     frame = pd.DataFrame(X.reshape(len(X), 36)).add_prefix("pixel")
     network = small_network(input_shape=(6, 6)).fit(frame, Y)
     assert FeatureMapDisplay.from_estimator(network, frame.iloc[[0]]).maps.shape == (6, 6, 4)
+
+
+def test_a_data_frame_has_names_and_nobody_warns_of_them():
+    """Covered and noisy images have none; the pictures are those of an array."""
+    frame = pd.DataFrame(X.reshape(len(X), 36)).add_prefix("pixel")
+    settings = {"input_shape": (6, 6), "augment": ImageAugmentation(shift=1)}
+    named, nameless = small_network(**settings).fit(frame, Y), small_network(**settings).fit(X, Y)
+    show = SaliencyDisplay.from_estimator
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for network, image in ((named, frame.iloc[[0]]), (nameless, X[0])):
+            FeatureMapDisplay.from_estimator(network, image)
+            ReceptiveFieldDisplay.from_estimator(network, image)
+            AugmentationDisplay.from_estimator(network, image)
+        drops = [OcclusionDisplay.from_estimator(*pair).drops for pair in ((named, frame.iloc[[0]]), (nameless, X[0]))]
+        np.testing.assert_array_equal(*drops)
+        for method in ("gradient", "grad_cam"):
+            pairs = ((named, frame.iloc[[0]]), (nameless, X[0]))
+            np.testing.assert_array_equal(*[show(*pair, method=method, random_state=0).saliency for pair in pairs])
+    for display in (OcclusionDisplay, SaliencyDisplay):
+        with pytest.raises(ValueError, match="feature names"):
+            display.from_estimator(named, frame.iloc[[0]].add_prefix("other "))
+
+
+def test_a_network_without_blocks_has_none_to_show():
+    network = small_network(n_filters=(), hidden_layer_sizes=3).fit(X, Y)
+    for display in (KernelDisplay, FeatureMapDisplay, ReceptiveFieldDisplay):
+        with pytest.raises(ValueError, match=r"block=(0|-1) does not exist: the network has no blocks"):
+            from_estimator(display, network)
+    with pytest.raises(ValueError, match="the network has no blocks"):
+        SaliencyDisplay.from_estimator(network, X[0], method="grad_cam")
+    assert OcclusionDisplay.from_estimator(network, X[0]).drops.shape == (6, 6)
 
 
 # --------------------------------------------------------------------------------------------------------------------- loss
@@ -270,6 +339,23 @@ def test_an_estimator_without_a_curve_of_rates():
     assert display.learning_rate_ax_ is display.learning_rate_line_ is display.best_line_ is None
 
 
+@pytest.mark.parametrize("kind", [np.array, pd.Series, list, tuple])
+def test_curves_of_any_kind(kind):
+    """The truth of an array is none, so they failed."""
+    losses, later, none = kind([4.0, 3.0, 2.0, 1.0]), kind([0.5, 0.7]), kind([])
+    curves = {"validation_loss_curve": later, "validation_scores": later, "learning_rate_curve": losses}
+    display = LossDisplay(losses, **curves).plot()
+    np.testing.assert_array_equal(display.line_.get_ydata(), [4, 3, 2, 1])
+    for line in (display.validation_line_, display.score_line_):
+        np.testing.assert_array_equal(line.get_xdata(), [3, 4])
+        np.testing.assert_array_equal(line.get_ydata(), [0.5, 0.7])
+    np.testing.assert_array_equal(display.learning_rate_line_.get_ydata(), [4, 3, 2, 1])
+    empty = LossDisplay(losses, **dict.fromkeys(curves, none)).plot()
+    assert empty.validation_line_ is empty.score_line_ is empty.learning_rate_line_ is None
+    with pytest.raises(ValueError, match="validation_scores has 4 values, but loss_curve only 2"):
+        LossDisplay(later, validation_scores=losses).plot()
+
+
 def test_validation_that_began_late():
     display = LossDisplay([4.0, 3.0, 2.0, 1.0], validation_loss_curve=[2.5, 2.4]).plot()
     assert display.validation_line_.get_xdata().tolist() == [3, 4]
@@ -310,7 +396,8 @@ def test_fields_are_nested(parameters):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"unit": (1, 0)}, r"unit=\(1, 0\) is outside the map of block 1: max pooling: 1 rows"),
+        ({"unit": (1, 0)}, r"unit=\(1, 0\) is outside the map of block 1: max pooling, which has 1 rows and 1 columns"),
+        ({"unit": 9}, r"unit=9 must be a pair \(row, column\)"),
         ({"block": 2}, "block=2 does not exist"),
         ({"stage": "dense"}, "stage='dense'"),
     ],
@@ -384,13 +471,35 @@ def test_occlusion_finds_the_bar():
     ("arguments", "match"),
     [
         ({"target": "bar"}, "target='bar' is none of the classes"),
-        ({"window": 7}, r"window=\(7, 7\) must have two sizes, from 1 to those of the image, 6 x 6"),
-        ({"window": 2, "step": 3}, "step=3 must be from 1 to the size of the patch"),
+        ({"target": [0, 1]}, r"target=\[0, 1\] is none of the classes"),
+        ({"window": 7}, "window=7 must be an integer or a pair .* from 1 to those of the image, 6 x 6"),
+        ({"window": 1.5}, "window=1.5 must be an integer or a pair"),
+        ({"window": (1, 2, 3)}, r"window=\(1, 2, 3\) must be an integer or a pair"),
+        ({"window": True}, "window=True must be"),
+        ({"window": 2, "step": 3}, "step=3 must be an integer from 1 to 2, the size of the patch"),
+        ({"step": (1, 1)}, r"step=\(1, 1\) must be an integer from 1"),
+        ({"step": 1.5}, "step=1.5 must be an integer from 1"),
+        ({"fill": [1, 2]}, r"fill=\[1, 2\] must be a finite number, or one for each channel of the image, which has 1"),
+        ({"fill": "grey"}, "fill='grey' must be"),
+        ({"fill": np.nan}, "fill=nan must be"),
+        ({"fill": [[1], [2, 3]]}, "fill=.* must be"),
     ],
 )
 def test_occlusion_of_what_is_not_there(network, arguments, match):
     with pytest.raises(ValueError, match=match):
         OcclusionDisplay.from_estimator(network, X[0], **arguments)
+
+
+def test_a_patch_has_the_colour_that_fill_says():
+    image = np.zeros((5, 6))
+    for fill in (0.25, np.float32(0.25), [0.25], np.array([0.25]), np.array(0.25)):
+        display = OcclusionDisplay.from_estimator(Fake(), image, window=1, fill=fill, target="dark")
+        assert display.drops[2, 3] == 0.25
+    colours = np.random.RandomState(0).random_sample((12, 6, 6, 3))
+    network = small_network(max_iter=1).fit(colours, np.arange(12) % 2)
+    for fill in (colours[0].mean(axis=(0, 1)).tolist(), None):
+        drops = OcclusionDisplay.from_estimator(network, colours[0], fill=fill).drops
+    np.testing.assert_array_equal(drops, OcclusionDisplay.from_estimator(network, colours[0]).drops)
 
 
 def test_the_image_is_not_changed(network):
@@ -448,7 +557,61 @@ def test_what_augmentation_cannot_be_drawn(network):
         AugmentationDisplay.from_estimator(network, X[0])
     with pytest.raises(NotFittedError):
         AugmentationDisplay.from_estimator(small_network(augment=ImageAugmentation()), X[0])
-    for sample in (60, -61):
-        with pytest.raises(ValueError, match=r"sample=.* 60 samples"):
+    for sample in (60, -61, 1.5, "first", True):
+        with pytest.raises(ValueError, match=r"sample=.* 60 samples in X: an integer from -60 to 59"):
             AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=sample)
-    assert AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=-1).image.shape == (6, 6, 1)
+    last = AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=-1)
+    np.testing.assert_array_equal(last.image[..., 0], X[-1])
+    for n_versions in (0, 1.5, True):
+        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer of at least 1"):
+            AugmentationDisplay.from_augmentation(ImageAugmentation(), X, n_versions=n_versions)
+        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer of at least 1"):
+            AugmentationDisplay.from_estimator(small_network(augment=ImageAugmentation()).fit(X, Y), X[0], n_versions=n_versions)
+    for augmentation in (None, ImageAugmentation, "shift"):
+        with pytest.raises(ValueError, match=r"augmentation=.* must be an ImageAugmentation"):
+            AugmentationDisplay.from_augmentation(augmentation, X)
+
+
+# --------------------------------------------------------------------------------------------- displays that are made by hand
+
+
+@pytest.mark.parametrize(
+    ("display", "words"),
+    [
+        (KernelDisplay(np.zeros((3, 3))), r"kernels must be an array of numbers of shape \(n_filters, rows, columns\) or"),
+        (KernelDisplay(np.zeros((2, 3, 3, 2))), "kernels has 2 channels"),
+        (KernelDisplay([[[1, 2], [3]]]), "kernels must be an array of numbers"),
+        (FeatureMapDisplay(np.zeros((3, 3))), r"maps must be .* but its shape is \(3, 3\)"),
+        (FeatureMapDisplay(np.zeros((3, 3, 1)), image=np.zeros((3, 3))), "image must be"),
+        (LossDisplay([]), "loss_curve must be"),
+        (LossDisplay(["a"]), "loss_curve must be"),
+        (ReceptiveFieldDisplay(np.zeros((3, 3, 1)), names=["a"], origins=[], fields=[]), r"\(1, 0, 0\) entries"),
+        (OcclusionDisplay(np.zeros((2, 2)), image=np.zeros((3, 3, 1)), label=0), r"drops has shape \(2, 2\), but image"),
+        (SaliencyDisplay(np.full((3, 3), np.nan), image=np.zeros((3, 3, 1)), label=0), "saliency has values that are not finite"),
+        (AugmentationDisplay(np.zeros((3, 3, 1)), np.zeros((2, 4, 3, 1))), r"versions has shape \(2, 4, 3, 1\), but image has"),
+    ],
+)
+def test_what_cannot_be_drawn(display, words):
+    with pytest.raises(ValueError, match=words):
+        display.plot()
+    assert not hasattr(display, "figure_")
+    assert not plt.get_fignums()
+
+
+def test_one_axes_and_not_several(network):
+    with pytest.raises(TypeError, match=r"ax=.* must be one Axes of matplotlib"):
+        LossDisplay.from_estimator(network, ax=plt.subplots(1, 2)[1])
+
+
+@pytest.mark.parametrize("value", [200.0, -3.0, 1e30])
+def test_an_image_of_one_colour(value):
+    """Above 1 or below 0 it was zero divided by zero."""
+    colours = 255 * np.random.RandomState(0).random_sample((12, 6, 6, 3))
+    network = small_network(max_iter=1).fit(colours, np.arange(12) % 2)
+    image = np.full((6, 6, 3), value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for display in (OcclusionDisplay, SaliencyDisplay, FeatureMapDisplay, ReceptiveFieldDisplay):
+            shown = display.from_estimator(network, image)
+            picture = shown.input_ if display is FeatureMapDisplay else shown.image_
+            np.testing.assert_array_equal(picture.get_array(), np.zeros((6, 6, 3)))

@@ -173,10 +173,24 @@ def test_nothing_to_draw_is_said():
         ({"target": 7}, "target=7 is none of the classes"),
         ({"noise": -1}, "noise=-1 must be a number of at least 0"),
         ({"noise": np.nan}, "noise=nan must be"),
+        ({"noise": True}, "noise=True must be"),
         ({"n_samples": 0}, "n_samples=0 must be an integer of at least 1"),
+        ({"n_samples": 1.5}, "n_samples=1.5 must be"),
+        ({"method": np.array(["gradient"])}, "method=.* must be 'gradient'"),
+        ({"target": [0, 1]}, r"target=\[0, 1\] is none of the classes"),
         ({"method": "grad_cam", "block": 5}, "block=5 does not exist"),
     ],
 )
 def test_errors(arguments, words):
     with pytest.raises(ValueError, match=words):
         SaliencyDisplay.from_estimator(small_network().fit(X, Y), X[0], **arguments)
+
+
+@pytest.mark.parametrize("method", ["gradient", "grad_cam"])
+@pytest.mark.parametrize("settings", [{}, {"activation": "tanh"}, {"batch_norm": True, "pooling": "max"}])
+def test_an_image_of_numbers_that_are_too_large_is_blamed(method, settings):
+    """Its maps were NaN, of which matplotlib said something about transparency."""
+    network = small_network(max_iter=2, **settings).fit(X, Y)
+    with pytest.raises(ValueError, match=r"\bX\b"):
+        SaliencyDisplay.from_estimator(network, np.full((6, 6), np.finfo(np.float32).min), method=method, random_state=0)
+    assert not plt.get_fignums()

@@ -61,6 +61,12 @@ def takes(function, name):
     return any(parameter.name == name or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
+def without_feature_names(estimator):
+    """Return a copy of a fitted network that takes arrays without a warning; another estimator as it is."""
+    fitted = vars(estimator).get("_fitted")
+    return estimator if fitted is None else fitted_twin(estimator, fitted)
+
+
 def fitted_twin(estimator, fitted):
     """Build a copy of an estimator that predicts with another fitted state, on arrays whose features have no names."""
     twin = unpublished_twin(estimator)

@@ -441,15 +441,21 @@ def check_block(block, n_blocks):
     if isinstance(block, bool) or not isinstance(block, Integral):
         raise TypeError(f"block must be an integer, but it is {shown(block)}.")
     block = int(block)
+    if n_blocks == 0:
+        raise ValueError(
+            f"block={shown(block)} does not exist: the network has no blocks. Fit one that has some; for example n_filters=8."
+        )
     if not -n_blocks <= block < n_blocks:
-        raise ValueError(f"block={block} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}.")
+        raise ValueError(
+            f"block={shown(block)} does not exist: the network has {n_blocks}, numbered from 0 to {n_blocks - 1}."
+        )
     return block % n_blocks
 
 
 def check_stage(stage):
     """Refuse what is no stage of a block."""
     if not isinstance(stage, str) or stage not in ("conv", "pool"):
-        raise ValueError(f"stage={shown(stage)} must be 'conv', the map after the activation, or 'pool', after the pooling.")
+        raise ValueError(f"stage={shown(stage)} must be 'conv', the map before pooling, or 'pool', what the block hands on.")
 
 
 def check_layer(estimator, layer):

@@ -12,8 +12,10 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.annotations import RandomState
 from sklearn_cnn._estimator.augmented import augmented_versions, versions_in_fit
-from sklearn_cnn._estimator.parameters import shown
-from sklearn_cnn.inspection._drawing import axes_to_draw_on, check_network, draw_tiles, grid_size, is_line, one_sample
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_augmentation, is_integer, shown
+from sklearn_cnn._estimator.validation import check_X
+from sklearn_cnn.inspection._arguments import array_of, check_integer, check_network, one_sample
+from sklearn_cnn.inspection._drawing import axes_to_draw_on, draw_tiles, grid_size, is_line, scale_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,13 +107,20 @@ class AugmentationDisplay:
         display : AugmentationDisplay
             The display, drawn.
         """
-        n_samples = np.shape(X)[0]
-        rows = np.arange(n_samples)[sample : sample + 1 or None]
-        if len(rows) != 1:
-            raise ValueError(f"sample={shown(sample)} must be the number of one of the {n_samples} samples in X.")
+        if not is_augmentation(augmentation):
+            raise InvalidParameterError(
+                f"augmentation={shown(augmentation)} must be an ImageAugmentation; for example ImageAugmentation(shift=2)."
+            )
+        n_versions = check_integer("n_versions", n_versions, 1)
+        n_samples = len(check_X(augmentation, X)[0])
+        if not is_integer(sample, -n_samples) or sample >= n_samples:
+            raise InvalidParameterError(
+                f"sample={shown(sample)} must be the number of one of the {n_samples} samples in X: an integer from {-n_samples} "
+                f"to {n_samples - 1}."
+            )
         images, versions = augmented_versions(
-            augmentation, X, input_shape=input_shape, rows=rows, epochs=range(1, n_versions + 1), random_state=random_state,
-            scale_input=scale_input,
+            augmentation, X, input_shape=input_shape, rows=np.array([sample % n_samples]), epochs=range(1, n_versions + 1),
+            random_state=random_state, scale_input=scale_input,
         )  # fmt: skip
         return cls(images[0], versions[:, 0], title=_in_lines(augmentation)).plot(ax, **options)
 
@@ -141,6 +150,7 @@ class AugmentationDisplay:
             The display, drawn.
         """
         check_network(estimator, "augment")
+        n_versions = check_integer("n_versions", n_versions, 1)
         if estimator.augment is None:
             raise ValueError("augment=None: training sees images as they are. Set augment, for example to an ImageAugmentation.")
         _, image = one_sample(estimator, X)
@@ -164,8 +174,13 @@ class AugmentationDisplay:
         display : AugmentationDisplay
             The display itself.
         """
-        image = np.asarray(self.image)
-        tiles = np.concatenate([image[None].astype(np.float64), self.versions])
+        image = array_of("image", self.image, "rows, columns, channels")
+        versions = array_of("versions", self.versions, "n_versions, rows, columns, channels")
+        if versions.shape[1:] != image.shape:
+            raise InvalidParameterError(
+                f"versions has shape {versions.shape}, but image has {image.shape}. Each version must have that shape."
+            )
+        tiles = np.concatenate([image[None].astype(np.float64), versions])
         low, high = _limits(image, tiles)
         if tiles.shape[-1] == 3 and not is_line(tiles.shape[1:]):
             tiles = np.clip((tiles - low) / (high - low), 0, 1)
@@ -191,5 +206,4 @@ def _limits(image, tiles):
     """Choose what is black and what is white: of bytes and of shares of one that is known."""
     if image.dtype == np.uint8:
         return 0.0, 255.0
-    low, high = (float(tiles.min()), float(tiles.max())) if image.min() < 0 or image.max() > 1 else (0.0, 1.0)
-    return (low, high) if high > low else (low, low + 1.0)
+    return scale_of(tiles) if image.min() < 0 or image.max() > 1 else (0.0, 1.0)

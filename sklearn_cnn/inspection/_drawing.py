@@ -1,11 +1,11 @@
-"""What the displays share: an axes to draw on, one image out of many, and pictures in rows and columns."""
+"""What the displays share: an axes to draw on, pictures in rows and columns, and heat maps over a picture."""
 
 import math
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_cnn._estimator.parameters import shown
+from sklearn_cnn.inspection._arguments import check_integer
 
 INK = "#333333"
 LABEL_ROOM = 0.24  # above each tile, in tile widths
@@ -24,46 +24,13 @@ def import_pyplot():
 def axes_to_draw_on(ax, figsize):
     """Return the figure and the axes to draw on, new ones if none are passed."""
     plt = import_pyplot()
+    from matplotlib.axes import Axes
+
     if ax is None:
         return plt.subplots(figsize=figsize, layout="constrained")
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax={shown(ax)} must be one Axes of matplotlib, such as axes[0] of several, or None for a new figure.")
     return ax.figure, ax
-
-
-def check_network(estimator, attribute):
-    """Refuse what is not a fitted network of this package."""
-    check_is_fitted(estimator)
-    if not hasattr(estimator, attribute):
-        raise TypeError(
-            f"{type(estimator).__name__} has no {attribute}. Pass the network itself: of a pipeline its last step, "
-            "pipeline[-1], with an image that the steps before have transformed; of a search, search.best_estimator_."
-        )
-
-
-def one_sample(estimator, X):
-    """Take one sample in any of the forms that `predict` takes.
-
-    Parameters
-    ----------
-    estimator : fitted network
-        Tells the shape of a sample.
-    X : array-like
-        One image, with or without a leading axis of length one, flat or in its shape.
-
-    Returns
-    -------
-    X : array-like of shape (1, n_features)
-        For `predict`; a data frame stays one.
-    image : ndarray of shape (rows, columns, channels)
-        For drawing.
-    """
-    values = np.asarray(X)
-    if values.size != estimator.n_features_in_:
-        raise ValueError(
-            f"One image has {estimator.n_features_in_} values, of shape {estimator.input_shape_} (rows, columns, channels), "
-            f"but X has {values.size}, of shape {values.shape}. Pass one image, for example X[0] or X[:1]."
-        )
-    image = values.reshape(estimator.input_shape_)
-    return (X if hasattr(X, "iloc") and values.ndim == 2 else values.reshape(1, -1)), image
 
 
 def picture(image):
@@ -72,9 +39,16 @@ def picture(image):
     if image.ndim == 3 and image.shape[2] == 3:
         if image.dtype == np.uint8:
             return image
-        low, high = float(image.min()), float(image.max())
-        return (image - low) / (high - low) if low < 0 or high > 1 else image.astype(float)
+        image = image.astype(float)
+        low, high = scale_of(image)
+        return (image - low) / (high - low) if low < 0 or image.max() > 1 else image
     return image.mean(axis=2) if image.ndim == 3 else image
+
+
+def scale_of(values):
+    """Return the smallest and the largest value; where there is but one, a larger one beside it, so that it is drawn dark."""
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low, low + max(1.0, 1e-6 * abs(low)))
 
 
 def draw_sample(ax, image, **options):
@@ -121,14 +95,6 @@ def opaque(heat):
     return ScalarMappable(norm=heat.norm, cmap=heat.cmap)
 
 
-def number_of(target, labels):
-    """Return the number of a class or an output among its labels."""
-    numbers = np.flatnonzero(labels == target)
-    if len(numbers) != 1:
-        raise ValueError(f"target={shown(target)} is none of the classes or outputs {labels}.")
-    return int(numbers[0])
-
-
 def columns_for(n_tiles, width, height):
     """Choose a number of columns that fills a picture wider than it is high, with full rows where that can be had.
 
@@ -165,7 +131,9 @@ def tile_size(shape):
 def grid_size(n_tiles, shape, n_columns=None):
     """Return columns, rows, and the width and height that they take in tile widths."""
     width, height = tile_size(shape)
-    n_columns = n_columns or columns_for(n_tiles, width, height)
+    if n_columns is None:
+        n_columns = columns_for(n_tiles, width, height)
+    n_columns = min(n_tiles, check_integer("n_columns", n_columns, 1, words=", or None"))
     n_rows = math.ceil(n_tiles / n_columns)
     return n_columns, n_rows, n_columns * (width + GAP), n_rows * (height + LABEL_ROOM)
 

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn.inspection._arguments import array_of, check_network, one_sample, steps_of_block
 from sklearn_cnn.inspection._drawing import (
     GAP,
     INK,
     add_colorbar,
     axes_to_draw_on,
-    check_network,
     draw_tiles,
     grid_size,
     is_line,
-    one_sample,
     picture,
+    scale_of,
     size_text,
     tile_size,
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class FeatureMapDisplay:
     """The feature maps of one block: a map is bright where its kernel matches.
 
-    The image is on the left; all maps share one scale.
+    The image is on the left; all maps share one scale. The title says after which step of the block they are.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ class FeatureMapDisplay:
         block : int, default=0
             Number of the block; -1 is the last.
         stage : {"conv", "pool"}, default="conv"
-            Before or after the pooling.
+            Before or after the pooling, as of `feature_maps`: "conv" is the map after the activation, or the bare convolution
+            where the network has `batch_norm` and maximum pooling, because there the activation comes last.
         ax : Axes, default=None
             What to draw on; None makes a figure.
         **options
@@ -113,8 +114,9 @@ class FeatureMapDisplay:
         X, image = one_sample(estimator, X)
         maps = estimator.feature_maps(X, block, stage)[0]
         rows, columns, n_filters = maps.shape
-        stage_name = {"conv": "after the activation", "pool": "after the pooling"}[stage]
-        title = f"Block {block % len(estimator.kernels_)}, {stage_name}: {n_filters} maps of {size_text(rows, columns)}"
+        block = block % len(estimator.kernels_)
+        step = _last_step(steps_of_block(estimator, block), stage)
+        title = f"Block {block}, {step}: {n_filters} maps of {size_text(rows, columns)}"
         return cls(maps, image=image, title=title).plot(ax, **options)
 
     def plot(
@@ -138,20 +140,30 @@ class FeatureMapDisplay:
         display : FeatureMapDisplay
             The display itself.
         """
-        tiles = np.moveaxis(np.asarray(self.maps), -1, 0)
-        limits = _limits(tiles)
+        tiles = np.moveaxis(array_of("maps", self.maps, "rows, columns, n_filters"), -1, 0)
+        image = None if self.image is None else array_of("image", self.image, "rows, columns, channels")
+        limits = scale_of(tiles)
         _, n_rows, width, height = grid_size(len(tiles), tiles.shape[1:], n_columns)
-        left = 0.0 if self.image is None else _input_width(self.image, n_rows) + 2.5 * GAP
+        left = 0.0 if image is None else _input_width(image, n_rows) + 2.5 * GAP
         scale = 1.6 if is_line(tiles.shape[1:]) else 0.8
         self.figure_, self.ax_ = axes_to_draw_on(ax, (scale * (width + left) + 1, max(2.0, scale * height + 0.7)))
         labels = [str(number) for number in range(len(tiles))]
         self.images_ = draw_tiles(self.ax_, tiles, labels, limits=limits, cmap=cmap, n_columns=n_columns, left=left)
-        self.input_ = None if self.image is None else _draw_input(self.ax_, self.image, n_rows)
+        self.input_ = None if image is None else _draw_input(self.ax_, image, n_rows)
         has_bar = colorbar and not is_line(tiles.shape[1:])
-        self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "activation") if has_bar else None
+        self.colorbar_ = add_colorbar(self.figure_, self.ax_, self.images_[0], "value") if has_bar else None
         if self.title is not None:
             self.ax_.set_title(self.title)
         return self
+
+
+def _last_step(steps, stage):
+    """Say what the last thing is that has happened to the maps of a block."""
+    is_pooled = any("pooling" in step for step in steps)
+    is_activated_last = "max pooling" in steps and "batch norm" in steps
+    if stage == "conv":
+        return "the bare convolution" if is_activated_last else "after the activation"
+    return "after pooling and activation" if is_activated_last else "after the pooling" if is_pooled else "after the activation"
 
 
 def _input_width(image, n_rows):
@@ -164,7 +176,7 @@ def _draw_input(ax, image, n_rows):
     view = ax.get_xlim(), ax.get_ylim()
     width = _input_width(image, n_rows)
     if image.shape[0] == 1:
-        artist = draw_tiles(ax, image.mean(axis=2)[None], ["input"], limits=_limits(image), cmap="gray")[0]
+        artist = draw_tiles(ax, image.mean(axis=2)[None], ["input"], limits=scale_of(image), cmap="gray")[0]
     else:
         height = width * image.shape[0] / image.shape[1]
         artist = ax.imshow(picture(image), cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
@@ -173,8 +185,3 @@ def _draw_input(ax, image, n_rows):
     ax.set_xlim(view[0])
     ax.set_ylim(view[1])
     return artist
-
-
-def _limits(values):
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low, low + 1.0)

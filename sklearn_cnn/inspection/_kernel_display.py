@@ -8,17 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn._estimator.parameters import shown
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, is_one_of, shown
 from sklearn_cnn._estimator.validation import check_block
-from sklearn_cnn.inspection._drawing import (
-    add_colorbar,
-    axes_to_draw_on,
-    check_network,
-    draw_tiles,
-    grid_size,
-    is_line,
-    size_text,
-)
+from sklearn_cnn.inspection._arguments import array_of, check_network, check_place
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, draw_tiles, grid_size, is_line, size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,11 +101,12 @@ class KernelDisplay:
         block = check_block(block, len(kernels))
         kernels, where = _at_position(kernels[block], position)
         n_filters, n_channels, rows, columns = kernels.shape
-        if channel is None:
-            channel = "colour" if block == 0 and n_channels == 3 and rows > 1 else "mean" if n_channels > 1 else 0
-        shown, what = _of_channel(kernels, channel)
+        if channel is None and block == 0 and n_channels == 3 and rows > 1:
+            kernels, what = np.moveaxis(kernels, 1, -1), "\nred, green and blue; medium grey is zero"
+        else:
+            kernels, what = _of_channel(kernels, channel)
         title = f"Block {block}: {n_filters} kernels of {size_text(rows, columns)}{where}{what}"
-        return cls(shown, title=title).plot(ax, **options)
+        return cls(kernels, title=title).plot(ax, **options)
 
     def plot(
         self, ax: Axes | None = None, *, cmap: str | Colormap = "gray", n_columns: int | None = None, colorbar: bool = True
@@ -135,7 +129,9 @@ class KernelDisplay:
         display : KernelDisplay
             The display itself.
         """
-        kernels = np.asarray(self.kernels)
+        kernels = array_of("kernels", self.kernels, "n_filters, rows, columns", "n_filters, rows, columns, 3")
+        if kernels.ndim == 4 and kernels.shape[3] != 3:
+            raise InvalidParameterError(f"kernels has {kernels.shape[3]} channels, but can be drawn with 3. Pass one of them.")
         limit = float(np.abs(kernels).max(initial=0)) or 1.0
         _, _, width, height = grid_size(len(kernels), kernels.shape[1:], n_columns)
         scale = 1.4 if is_line(kernels.shape[1:]) else 0.85
@@ -155,21 +151,24 @@ def _at_position(kernels, position):
     """Take the kernels of one position where each has its own."""
     if kernels.ndim == 4:
         if position is not None:
-            raise ValueError("position is for locally connected blocks; the kernels of this one are the same everywhere.")
+            raise InvalidParameterError(
+                f"position={shown(position)} is for locally connected blocks, but the kernels of this one are the same "
+                "everywhere. Leave it out."
+            )
         return kernels, ""
     rows, columns = kernels.shape[:2]
-    row, column = (rows // 2, columns // 2) if position is None else position
-    if not (0 <= row < rows and 0 <= column < columns):
-        raise ValueError(f"position={position} is outside the map, which has {rows} rows and {columns} columns.")
+    row, column = (rows // 2, columns // 2)
+    if position is not None:
+        row, column = check_place("position", position, (rows, columns), "the map")
     return kernels[row, column], f", at row {row}, column {column}"
 
 
 def _of_channel(kernels, channel):
     n_channels = kernels.shape[1]
-    if channel == "colour":
-        return np.moveaxis(kernels, 1, -1), "\nred, green and blue; medium grey is zero"
-    if channel == "mean":
+    if channel is None:
+        channel = "mean" if n_channels > 1 else 0
+    if is_one_of(channel, ("mean",)):
         return kernels.mean(axis=1), f" (mean of {n_channels} channels)"
-    if not isinstance(channel, int | np.integer) or not 0 <= channel < n_channels:
-        raise ValueError(f"channel={shown(channel)} must be 'mean' or a number from 0 to {n_channels - 1}.")
+    if not is_integer(channel, 0) or channel >= n_channels:
+        raise InvalidParameterError(f"channel={shown(channel)} must be 'mean' or a number from 0 to {n_channels - 1}.")
     return kernels[:, channel], f" (channel {channel} of {n_channels})" if n_channels > 1 else ""

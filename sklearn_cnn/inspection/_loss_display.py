@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network
+from sklearn_cnn._estimator.parameters import InvalidParameterError
+from sklearn_cnn.inspection._arguments import array_of, check_network
+from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,17 +125,19 @@ class LossDisplay:
         display : LossDisplay
             The display itself.
         """
+        loss = array_of("loss_curve", self.loss_curve, "n_epochs")
+        validation_loss = _later(loss, "validation_loss_curve", self.validation_loss_curve)
+        score = _later(loss, "validation_scores", self.validation_scores if scores else None)
+        rate = _later(loss, "learning_rate_curve", self.learning_rate_curve if learning_rate else None)
         self.figure_, self.ax_ = axes_to_draw_on(ax, (7, 4.2))
         ax = self.ax_
-        self.line_ = self._draw(ax, self.loss_curve, TRAINING, "training loss")
+        self.line_ = self._draw(ax, loss, TRAINING, "training loss")
         self.validation_line_ = self.best_line_ = None
-        if self.validation_loss_curve:
-            self.validation_line_ = self._draw(ax, self.validation_loss_curve, VALIDATION, "validation loss")
-        self.score_ax_, self.score_line_ = self._draw_beside(
-            ax, scores and self.validation_scores, SCORE, "validation score", "score", linestyle="--"
-        )
+        if validation_loss is not None:
+            self.validation_line_ = self._draw(ax, validation_loss, VALIDATION, "validation loss")
+        self.score_ax_, self.score_line_ = self._draw_beside(ax, score, SCORE, "validation score", "score", linestyle="--")
         self.learning_rate_ax_, self.learning_rate_line_ = self._draw_beside(
-            ax, learning_rate and self.learning_rate_curve, RATE, "learning rate", "learning rate", linestyle="-."
+            ax, rate, RATE, "learning rate", "learning rate", linestyle="-."
         )
         if self.score_ax_ is not None and self.learning_rate_ax_ is not None:
             self.learning_rate_ax_.spines["right"].set_position(("outward", 50))  # beside the axis of the score
@@ -158,7 +162,7 @@ class LossDisplay:
         return self
 
     def _draw_beside(self, ax, values, colour, label, axis_label, **options):
-        if not values:
+        if values is None:
             return None, None
         beside = ax.twinx()
         line = self._draw(beside, values, colour, label, **options)
@@ -172,3 +176,15 @@ class LossDisplay:
         epochs = np.arange(n_epochs - len(values), n_epochs) + 1
         marker = "o" if len(values) <= 25 else None
         return ax.plot(epochs, values, color=colour, label=label, linewidth=2, marker=marker, markersize=4, **options)[0]
+
+
+def _later(loss, name, curve):
+    """Return a curve of the last epochs as an array; None where there is none, or nothing in it."""
+    if curve is None or np.size(curve) == 0:
+        return None
+    curve = array_of(name, curve, "n_epochs")
+    if len(curve) > len(loss):
+        raise InvalidParameterError(
+            f"{name} has {len(curve)} values, but loss_curve only {len(loss)}. Pass one for each epoch, or for some of the last."
+        )
+    return curve

@@ -9,16 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 
 from sklearn_cnn._estimator.annotations import Size
-from sklearn_cnn.inspection._drawing import (
-    add_colorbar,
-    axes_to_draw_on,
+from sklearn_cnn._estimator.scoring import without_feature_names
+from sklearn_cnn.inspection._arguments import (
+    check_fill,
+    check_integer,
     check_network,
-    draw_heat,
+    check_window,
+    heat_and_image,
     number_of,
     one_sample,
-    opaque,
-    size_text,
+    refuse_overflow,
 )
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, draw_heat, opaque, size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,21 +137,18 @@ class OcclusionDisplay:
         """
         check_network(estimator, "input_shape_")
         X, image = one_sample(estimator, X)
-        answer_to = _answers_of(estimator)
-        answers = answer_to(X)[0]
+        answers = refuse_overflow(_answers_of(estimator)(X)[0])
         labels = getattr(estimator, "classes_", np.arange(len(answers)))
         if target is None:
             number = int(answers.argmax()) if is_classifier(estimator) else 0
         else:
             number = number_of(target, labels)
-        patch = _window(window, image.shape)
+        patch = check_window(window, *image.shape[:2])
         shorter = min(patch) if image.shape[0] > 1 else patch[1]
-        step = max(1, shorter // 4) if step is None else step
-        if not 1 <= step <= shorter:
-            raise ValueError(f"step={step} must be from 1 to the size of the patch, {patch}.")
-        colour = image.mean(axis=(0, 1), dtype=float) if fill is None else np.broadcast_to(fill, image.shape[2:])
+        step = max(1, shorter // 4) if step is None else check_integer("step", step, 1, shorter, words=", the size of the patch")
         answer = float(answers[number])
-        drops = _drops(answer_to, image, number, answer, patch, step, colour)
+        answer_to = _answers_of(without_feature_names(estimator))  # covered images are arrays
+        drops = refuse_overflow(_drops(answer_to, image, number, answer, patch, step, check_fill(fill, image)))
         what = {"probability" if is_classifier(estimator) else "prediction": answer}
         return cls(drops, image=image, label=labels[number], window=patch, **what).plot(ax, **options)
 
@@ -170,9 +169,10 @@ class OcclusionDisplay:
         display : OcclusionDisplay
             The display itself.
         """
+        drops, image = heat_and_image("drops", self.drops, self.image)
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
-        limit = max(float(np.abs(self.drops).max()), SMALLEST_SCALE)
-        self.image_, self.heat_ = draw_heat(self.ax_, self.image, self.drops, (-limit, limit), cmap)
+        limit = max(float(np.abs(drops).max()), SMALLEST_SCALE)
+        self.image_, self.heat_ = draw_heat(self.ax_, image, drops, (-limit, limit), cmap)
         label = f"drop of {self._quantity()} when covered"
         self.colorbar_ = add_colorbar(self.figure_, self.ax_, opaque(self.heat_), label) if colorbar else None
         self.ax_.set_title(self._title())
@@ -190,7 +190,7 @@ class OcclusionDisplay:
             title += f"  P = {self.probability:.2f}"
         if self.window is not None:
             rows, columns = self.window
-            title += f"\npatch of {size_text(rows, columns, self.image.shape[0] == 1)}"
+            title += f"\npatch of {size_text(rows, columns, len(self.image) == 1)}"
         return title
 
 
@@ -199,19 +199,6 @@ def _answers_of(estimator):
     if is_classifier(estimator):
         return estimator.predict_proba
     return lambda X: estimator.predict(X).reshape(len(X), -1)
-
-
-def _window(window, shape):
-    """Resolve the size of the patch."""
-    rows, columns = shape[:2]
-    if window is None:
-        window = tuple(min(n, max(3, round(n / 4))) for n in (rows, columns))
-    elif np.ndim(window) == 0:
-        window = (1 if rows == 1 else int(window), int(window))
-    window = tuple(int(n) for n in window)
-    if len(window) != 2 or not (1 <= window[0] <= rows and 1 <= window[1] <= columns):
-        raise ValueError(f"window={window} must have two sizes, from 1 to those of the image, {rows} x {columns}.")
-    return window
 
 
 def _drops(answer_to, image, number, answer, window, step, fill):

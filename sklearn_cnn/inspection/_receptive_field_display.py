@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn._estimator.parameters import InvalidParameterError
 from sklearn_cnn._estimator.validation import check_block, check_stage
-from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, check_network, draw_sample, one_sample, size_text
+from sklearn_cnn.inspection._arguments import array_of, check_network, check_place, one_sample
+from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, draw_sample, size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,9 +121,9 @@ class ReceptiveFieldDisplay:
         image = one_sample(estimator, X)[1]
         table = _rows_up_to(estimator, block, stage)
         rows, columns = table[-1]["output_shape"][:2]
-        row_of_unit, column_of_unit = (rows // 2, columns // 2) if unit is None else unit
-        if not (0 <= row_of_unit < rows and 0 <= column_of_unit < columns):
-            raise ValueError(f"unit={unit} is outside the map of {table[-1]['name']}: {rows} rows and {columns} columns.")
+        row_of_unit, column_of_unit = rows // 2, columns // 2
+        if unit is not None:
+            row_of_unit, column_of_unit = check_place("unit", unit, (rows, columns), f"the map of {table[-1]['name']}")
         origins = [_origin(table[-1], (row_of_unit, column_of_unit))]
         for row, following in zip(table[-2::-1], table[:0:-1], strict=True):
             middle = np.add(origins[0], np.subtract(following["receptive_field"], 1) / 2)
@@ -154,10 +156,14 @@ class ReceptiveFieldDisplay:
         from matplotlib.patches import Rectangle
         from matplotlib.patheffects import withStroke
 
+        image = array_of("image", self.image, "rows, columns, channels")
+        lengths = len(self.names), len(self.origins), len(self.fields)
+        if len(set(lengths)) != 1:
+            raise InvalidParameterError(f"names, origins and fields have {lengths} entries. Pass one of each for a layer.")
         self.figure_, self.ax_ = axes_to_draw_on(ax, (6, 5.6))
         ax = self.ax_
-        is_signal = self.image.shape[0] == 1
-        self.image_ = draw_sample(ax, self.image)
+        is_signal = image.shape[0] == 1
+        self.image_ = draw_sample(ax, image)
         first = 0 if nested else len(self.names) - 1
         patches = []
         bottom, top = sorted(ax.get_ylim())
@@ -177,7 +183,7 @@ class ReceptiveFieldDisplay:
         self.patches_ = patches[::-1]
         if is_signal:
             ax.set_ylim(bottom, top + (top - bottom) * (0.08 + 0.09 * len(self.names)))
-        self._show_padding(is_signal)
+        self._show_padding(image.shape)
         ax.legend(
             handles=self.patches_, loc="upper center", bbox_to_anchor=(0.5, -0.07 if is_signal else -0.01), frameon=False,
             labelcolor=INK, ncols=2, handlelength=1.2, handleheight=1.2,
@@ -186,14 +192,14 @@ class ReceptiveFieldDisplay:
             ax.set_title(self.title)
         return self
 
-    def _show_padding(self, is_signal):
+    def _show_padding(self, shape):
         """Make room for what the fields see beyond the image, and make it grey."""
         low = np.min([*self.origins, (0, 0)], axis=0)
-        high = np.max([np.add(self.origins, self.fields).max(axis=0), self.image.shape[:2]], axis=0)
-        is_padding_seen = bool((low < 0).any() or (high > self.image.shape[:2]).any())
+        high = np.max([np.add(self.origins, self.fields).max(axis=0), shape[:2]], axis=0)
+        is_padding_seen = bool((low < 0).any() or (high > shape[:2]).any())
         margin = 0.02 * max(high - low)
         self.ax_.set_xlim(low[1] - 0.5 - margin, high[1] - 0.5 + margin)
-        if is_signal:
+        if shape[0] == 1:
             return
         self.ax_.set_ylim(high[0] - 0.5 + margin, low[0] - 0.5 - margin)
         self.ax_.set_facecolor("#e9e9e9" if is_padding_seen else "none")

@@ -10,18 +10,20 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 
 from sklearn_cnn._estimator.annotations import RandomState
-from sklearn_cnn._estimator.parameters import shown
+from sklearn_cnn._estimator.parameters import InvalidParameterError, is_one_of, is_real, shown
 from sklearn_cnn._estimator.saliency import class_activation_map, score_gradient
+from sklearn_cnn._estimator.scoring import without_feature_names
 from sklearn_cnn._estimator.validation import check_X_predict
-from sklearn_cnn.inspection._drawing import (
-    add_colorbar,
-    axes_to_draw_on,
+from sklearn_cnn.inspection._arguments import (
+    check_integer,
     check_network,
-    draw_heat,
+    heat_and_image,
     number_of,
     one_sample,
-    opaque,
+    refuse_overflow,
+    steps_of_block,
 )
+from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, draw_heat, opaque
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,9 @@ class SaliencyDisplay:
     Two pictures of the same question. ``method="gradient"`` is the gradient of the score with respect to the image: how much the
     score changes with each pixel. One gradient is noisy; the mean over noisy copies of the image is clearer (SmoothGrad).
     ``method="grad_cam"`` adds up the maps of a block, each weighted by the mean gradient of the score with respect to it, and
-    drops what speaks against the class: coarse, but about things rather than pixels. It is meant for networks with
+    drops what speaks against the class: coarse, but about things rather than pixels. The maps are those after the activation and
+    before the pooling; with `batch_norm` and maximum pooling, where the activation comes last, they are those of the bare
+    convolution, which may be negative. It is meant for networks with
     `global_pooling`. Without, places in the map have weights of their own, their mean may say little, and where all sums are
     negative nothing is left to draw; the title says so.
 
@@ -155,23 +159,24 @@ class SaliencyDisplay:
             If `method`, `target`, `block`, `noise` or `n_samples` is none of what is allowed.
         """
         check_network(estimator, "input_shape_")
-        if method not in ("gradient", "grad_cam"):
-            raise ValueError(f"method={shown(method)} must be 'gradient' or 'grad_cam'.")
-        if not isinstance(noise, int | float | np.number) or not 0 <= noise < np.inf:
-            raise ValueError(
+        if not is_one_of(method, ("gradient", "grad_cam")):
+            raise InvalidParameterError(f"method={shown(method)} must be 'gradient' or 'grad_cam'.")
+        if not is_real(noise, 0):
+            raise InvalidParameterError(
                 f"noise={shown(noise)} must be a number of at least 0, a share of the image's range; for example 0.15."
             )
-        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
-            raise ValueError(f"n_samples={shown(n_samples)} must be an integer of at least 1.")
+        n_samples = check_integer("n_samples", n_samples, 1)
         X, image = one_sample(estimator, X)
         X = check_X_predict(estimator, X, estimator._check_fitted())
+        estimator = without_feature_names(estimator)  # X has none any longer
         direction, label = _direction(estimator, X, target)
         if method == "gradient":
-            gradient = score_gradient(estimator, X, direction, noise, int(n_samples), check_random_state(random_state))
-            return cls(np.abs(gradient).max(axis=-1), image=image, label=label).plot(ax, **options)
+            gradient = score_gradient(estimator, X, direction, noise, n_samples, check_random_state(random_state))
+            saliency = refuse_overflow(np.abs(gradient).max(axis=-1))
+            return cls(saliency, image=image, label=label).plot(ax, **options)
         activation, block = class_activation_map(estimator, X, direction, block)
-        row = next(row for row in estimator.layer_table_ if row["name"].startswith(f"block {block}:"))
-        saliency = _spread(activation, row, image.shape)
+        row = steps_of_block(estimator, block)["convolution"]
+        saliency = _spread(refuse_overflow(activation), row, image.shape)
         return cls(saliency, image=image, label=label, method=method, block=block).plot(ax, **options)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "Reds", colorbar: bool = True) -> Self:
@@ -191,14 +196,15 @@ class SaliencyDisplay:
         display : SaliencyDisplay
             The display itself.
         """
+        saliency, image = heat_and_image("saliency", self.saliency, self.image)
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
-        limit = float(np.max(self.saliency)) or 1.0
-        self.image_, self.heat_ = draw_heat(self.ax_, self.image, self.saliency, (0.0, limit), cmap)
+        limit = float(saliency.max()) or 1.0
+        self.image_, self.heat_ = draw_heat(self.ax_, image, saliency, (0.0, limit), cmap)
         if self.method == "gradient":
             label, how = "change of the score per unit of a pixel", "gradient"
         else:
-            label, how = "weighted activation", f"Grad-CAM, block {self.block}"
-            how += "" if np.any(self.saliency) else ": nothing speaks for it"
+            label, how = "weighted sum of the maps", f"Grad-CAM, block {self.block}"
+            how += "" if saliency.any() else ": nothing speaks for it"
         self.colorbar_ = add_colorbar(self.figure_, self.ax_, opaque(self.heat_), label) if colorbar else None
         self.ax_.set_title(f"What does the score of {self.label} depend on?\n{how}")
         return self
@@ -206,7 +212,7 @@ class SaliencyDisplay:
 
 def _direction(estimator, X, target):
     """Return the weights of the network's outputs in the score of a class or an output, and its label."""
-    scores = estimator._scores(X)[0][0]
+    scores = refuse_overflow(estimator._scores(X)[0][0])
     if not is_classifier(estimator):
         labels = np.arange(len(scores))
         number = 0 if target is None else number_of(target, labels)
