@@ -6,15 +6,14 @@ import pickle
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import cloudpickle
+import golden_pickles
 import joblib
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 import sklearn_cnn
@@ -203,34 +202,47 @@ def test_an_exported_state_that_lacks_more_is_damaged():
         small_network().__setstate__(state)
 
 
-GOLDEN = sorted((Path(__file__).parent / "pickles").glob("*.pickle"))
+GOLDEN = sorted(golden_pickles.FOLDER.glob("*.pickle"))
 
 
 def load_golden(path):
-    """A pickled estimator of an earlier state of the package, and what it answered there."""
+    """A pickled estimator of an earlier state of the package, and what it answered there; the first had probabilities only."""
     golden = pickle.loads(path.read_bytes())
-    X, y = load_digits(return_X_y=True)
-    return golden, X[:200].astype(np.float32), y[:200]
+    if "probabilities" in golden:
+        golden |= {"method": "predict_proba", "answers": golden["probabilities"]}
+    return golden
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_pickles_of_earlier_versions_load_predict_and_go_on(path):
-    golden, X, y = load_golden(path)
+    golden = load_golden(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they say that another version has written them; the next test looks at that
-        network = pickle.loads(golden["estimator"])
+        estimator = pickle.loads(golden["estimator"])
     # Written at one level of kernels and read at another: equal but for rounding.
-    np.testing.assert_allclose(network.predict_proba(X[:10]), golden["probabilities"], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(network.partial_fit(X, y).loss_curve_, golden["losses"], rtol=1e-4)
-    assert network.get_params().keys() == type(network)().get_params().keys()
-    assert all((network.summary(), network.layer_table_, network.kernels_, repr(network)))
+    answers = getattr(estimator, golden["method"])(golden_pickles.data()[0][:10])
+    np.testing.assert_allclose(answers, golden["answers"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(golden_pickles.losses_after_more(estimator), golden["losses"], rtol=1e-4)
+    network = golden_pickles.network_of(estimator)
+    assert network.get_params(deep=False).keys() == type(network)().get_params().keys()
+    assert all((network.summary(), network.layer_table_, network.kernels_, repr(network), repr(estimator)))
+
+
+@pytest.mark.parametrize("name", golden_pickles.ESTIMATORS)
+def test_the_files_of_a_release_are_written_by_a_program_and_small(name):
+    """For every kind of estimator there is a file of some state, and the program writes what the test above reads."""
+    assert any(path.stem.endswith(f"-{name}") for path in GOLDEN)
+    golden = golden_pickles.golden(name)
+    assert golden.keys() == {"estimator", "method", "answers", "losses"}
+    assert len(golden["losses"]) > golden_pickles.SMALL["max_iter"]
+    assert len(pickle.dumps(golden)) < 12_000
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_pickles_of_another_version_warn(path, monkeypatch):
     monkeypatch.setattr("sklearn_cnn._estimator.persistence.__version__", "999.0")
     with pytest.warns(UserWarning, match=r"pickled by sklearn_cnn .* loaded by 999\.0"):
-        pickle.loads(load_golden(path)[0]["estimator"])
+        pickle.loads(load_golden(path)["estimator"])
 
 
 def test_a_parameter_that_a_pickle_lacks_has_its_default():
