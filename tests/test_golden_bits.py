@@ -1,5 +1,7 @@
 """What small networks learn and answer is, bit for bit, what has been written down, at every level."""
 
+import platform
+
 import golden_bits
 import pytest
 
@@ -17,8 +19,9 @@ def test_no_bit_has_changed(level):
 
 
 def test_every_network_is_written_down_at_every_level():
-    levels = golden_bits.recorded()["levels"]
-    assert {*levels} >= {*available_levels()}
+    """Every level of the kind of machine that they were written down on: another has levels of its own, but for the baseline."""
+    levels, machine = golden_bits.recorded()["levels"], golden_bits.recorded()["toolchain"]["machine"]
+    assert {*levels} >= ({*available_levels()} if machine == platform.machine() else {"baseline"})
     for digests in levels.values():
         assert {*digests} == {*golden_bits.NETWORKS}
         assert len({*digests.values()}) == len(digests) >= 12
