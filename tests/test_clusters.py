@@ -97,6 +97,14 @@ def test_wrappers_of_dask_ml_take_flat_chunks():
     fitted = wrappers.ParallelPostFit(here)
     assert fitted.predict_proba(images).compute().tobytes() == here.predict_proba(X).tobytes()
 
+    squares = array.from_array(X.reshape(-1, 8, 8), chunks=(100, 8, 8))  # images become rows
+    rows = squares.reshape(len(squares), -1)
+    assert rows.chunks == images.chunks
+    incremental = wrappers.Incremental(small_network(input_shape=(8, 8)), shuffle_blocks=False)
+    incremental.fit(rows, labels, classes=np.arange(10))
+    assert fitted_arrays(incremental.estimator_) == fitted_arrays(here)
+    assert fitted.predict(rows).compute().tolist() == here.predict(X).tolist()
+
 
 @pytest.mark.parametrize("library", ["dask", "ray"])
 def test_the_example_runs(library, tmp_path):

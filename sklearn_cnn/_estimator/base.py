@@ -199,8 +199,10 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         standard deviation is less than a ten-millionth of its mean, the resolution of float32, counts as constant and is only
         centred: subtract such a mean, a time stamp's for example, before.
     n_jobs : int or None, default=None
-        Number of threads. None leaves it to OpenMP, within the limits set from outside. There are never more threads than
-        pieces of work, than four for each processor, or than the system allows. The results do not depend on it.
+        Number of threads. None leaves it to OpenMP, within the limits set from outside, such as those of joblib's processes or
+        of ``threadpool_limits``. A number does without those limits: -1 is all processors that this process may use, -2 all
+        but one, and so on. There are never more threads than pieces of work, than four for each processor, or than the system
+        allows. The results do not depend on it.
 
     Attributes
     ----------
