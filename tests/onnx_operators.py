@@ -221,8 +221,19 @@ def softmax_cross_entropy(attributes, scores, labels, class_weight=None):
     return [mean * (weight.sum() if attributes.get("reduction") == b"sum" else 1.0), log_probabilities]
 
 
-def batch_normalisation(attributes, *inputs):
-    raise Outside("there is no batch normalisation in the interface")
+def batch_normalisation(attributes, X, gamma, beta, mean, variance):
+    """A block of one pixel whose weights change nothing, normalised by its running moments."""
+    if attributes.get("training_mode", 0):
+        raise Outside("a mini-batch is normalised in training alone, which hands on gradients, not the images themselves")
+    x = images(X)
+    plan = build_plan((ConvolutionBlock(x.shape[3], (1, 1), batch_norm=True),), x.shape[1:])
+    parameters = reference.pack(plan, [(np.eye(x.shape[3]), None, gamma, beta)])
+    statistics = np.zeros(plan.statistics_size)
+    for moments, values in zip(reference.running_moments(plan, statistics)[0], (mean, variance), strict=True):
+        moments[...] = values
+    reference.running_moments(plan, statistics)[0][1][...] += attributes.get("epsilon", 1e-5) - reference.EPSILON
+    network = Network(plan, parameters.astype(X.dtype), statistics.astype(X.dtype))
+    return [back(network.scores(np.ascontiguousarray(x)).reshape(x.shape), X)]
 
 
 #: ONNX operator -> function of its attributes and inputs that returns its outputs

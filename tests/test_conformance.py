@@ -35,7 +35,7 @@ REQUIRED = [
     "logsoftmax_negative_axis", "logsoftmax_large_number", "sce_mean", "sce_mean_log_prob", "sce_mean_no_weight_ii",
     "sce_mean_no_weight_ii_log_prob", "sce_mean_weight", "sce_mean_weight_log_prob", "sce_mean_weight_ii",
     "sce_mean_weight_ii_log_prob", "sce_none", "sce_none_log_prob", "sce_none_weights", "sce_none_weights_log_prob",
-    "sce_sum", "sce_sum_log_prob",
+    "sce_sum", "sce_sum_log_prob", "batchnorm_example", "batchnorm_epsilon",
 ]  # fmt: skip
 
 # Directories of models that were converted from PyTorch, in onnx/backend/test/data.
