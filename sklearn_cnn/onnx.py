@@ -80,7 +80,8 @@ def to_onnx(
     NotFittedError
         If it is not fitted.
     ValueError
-        If another argument is not one of those named, or the labels are not integers, booleans, floats or strings.
+        If another argument is not one of those named, or the labels are not integers (up to ``2**63 - 1``), booleans, floats or
+        strings.
 
     Examples
     --------
@@ -95,8 +96,11 @@ def to_onnx(
     """
     onnx = require_onnx("to_onnx")
     dtype = checked_dtype(dtype)
-    if not isinstance(zipmap, bool) and zipmap != "columns":
+    if not isinstance(with_scaling, bool | np.bool_):
+        raise ValueError(f"with_scaling={shown(with_scaling)} is not valid: it must be True or False.")
+    if not isinstance(zipmap, bool | np.bool_) and not (isinstance(zipmap, str) and zipmap == "columns"):
         raise ValueError(f"zipmap={shown(zipmap)} is not valid: it must be True, False or 'columns'.")
+    zipmap = zipmap if isinstance(zipmap, str) else bool(zipmap)
     shape = checked_input_shape(estimator, input_shape)
     graph = Graph()
     outputs = write_estimator(graph, estimator, "X", dtype, with_scaling=bool(with_scaling), zipmap=zipmap)
@@ -125,7 +129,7 @@ def checked_dtype(dtype):
     """Refuse a type that no input of a model has."""
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError, RecursionError):  # a deeply nested list is described as a record
         name = None
     if dtype is None or name not in INPUT_TYPES:
         raise ValueError(f"dtype={shown(dtype)} is not valid: it must be one of {', '.join(INPUT_TYPES)}.")
@@ -185,7 +189,7 @@ def from_onnx(
         If `model` is none of these.
     ValueError
         If bytes or a file are damaged, or no ONNX model; if the network cannot be expressed: the message names the node and what
-        is possible.
+        is possible. If tensors stand in files of their own and `model` is no path.
 
     Examples
     --------
@@ -212,15 +216,25 @@ def from_onnx(
 
 
 def _read_model(model):
-    """Read an ONNX model from its bytes, or from the file that a path names."""
+    """Read an ONNX model from its bytes, or from the file that a path names, and the files of tensors beside it."""
     import onnx
     from google.protobuf.message import DecodeError  # what onnx is built on
 
+    is_path = not isinstance(model, bytes)
+    what = f"the file {os.fspath(model)!r}" if is_path else f"{len(model)} bytes"
     try:
-        return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(os.fspath(model))
+        proto = onnx.load(os.fspath(model), load_external_data=False) if is_path else onnx.load_from_string(model)
     except DecodeError as error:
-        what = f"{len(model)} bytes" if isinstance(model, bytes) else f"the file {os.fspath(model)!r}"
         raise ValueError(
             f"model: {what} cannot be read as an ONNX model ({error}). Pass a whole copy of the file, its bytes or an "
             "onnx.ModelProto."
         ) from error
+    if is_path:
+        try:
+            onnx.load_external_data_for_model(proto, os.path.dirname(os.path.abspath(os.fspath(model))))
+        except (onnx.checker.ValidationError, ValueError, OSError) as error:
+            raise ValueError(
+                f"model: tensors of {what} stand in other files, which cannot be read ({error}). Put whole copies of them beside "
+                "the model."
+            ) from error
+    return proto

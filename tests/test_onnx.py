@@ -140,6 +140,17 @@ def test_what_to_onnx_refuses():
             to_onnx(network, dtype=dtype)
     with pytest.raises(ValueError, match="zipmap='rows' is not valid: it must be True, False or 'columns'"):
         to_onnx(network, zipmap="rows")
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match=r"dtype=\[\[.* is not valid: it must be one of float32"):
+        to_onnx(network, dtype=deep)
+    for scaled in "no", None, 1:
+        with pytest.raises(ValueError, match=f"with_scaling={scaled!r} is not valid: it must be True or False"):
+            to_onnx(network, with_scaling=scaled)
+    for form in 1, None, deep, np.zeros(2):
+        with pytest.raises(ValueError, match=r"zipmap=.* is not valid: it must be True, False or 'columns'"):
+            to_onnx(network, zipmap=form)
     for shape in (3, 12), "six", {6: 6}:
         words = re.escape(f"input_shape={shape!r} is not valid: a sample of this network is (36,) or (6, 6) or (6, 6, 1)")
         with pytest.raises(ValueError, match=words):
@@ -150,6 +161,16 @@ def test_what_to_onnx_refuses():
     network._fitted["classes_"] = np.array([b"ant", b"bee", b"cat"])
     with pytest.raises(ValueError, match=r"ONNX has no labels like b'ant': fit on integers or strings"):
         to_onnx(network)
+
+
+def test_labels_beyond_the_integers_of_onnx_are_refused():
+    X, y = bars()
+    network = fitted(X, np.array([1, 5, 2**63], dtype=np.uint64)[y])
+    for zipmap in False, True, "columns":
+        with pytest.raises(ValueError, match=r"ONNX has no labels like 9223372036854775808: its integers end at 2\*\*63 - 1"):
+            to_onnx(network, zipmap=zipmap)
+    largest = np.array([1, 5, 2**63 - 1], dtype=np.uint64)
+    assert run(to_onnx(fitted(X, largest[y])), X)["label"].max() <= 2**63 - 1
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -192,6 +213,17 @@ def test_skl2onnx_converts_pipelines(skl2onnx, dtype):
         found = run(skl2onnx.to_onnx(model, X[:1], options=options), X)
         assert list(found) == ["output_label", "sant", "sbee", "scat"]
         assert error(found["sbee"], model.predict_proba(X)[:, 1]) < BOUND
+
+
+@pytest.mark.parametrize("name", ["UInt8", "Int32", "Int64"])
+def test_skl2onnx_keeps_the_digits_of_integers(skl2onnx, name):
+    dtype = np.dtype(name.lower())
+    X, y = bars()
+    X = (20 * X.reshape(len(X), -1).astype(np.float64) + (100 if name == "UInt8" else 10**8)).astype(dtype)
+    network = small_network(input_shape=(6, 6)).fit(X, y)
+    kind = getattr(skl2onnx.common.data_types, f"{name}TensorType")
+    model = skl2onnx.to_onnx(network, initial_types=[("X", kind([None, 36]))], options={"zipmap": False})
+    assert error(run(model, X)["probabilities"], network.predict_proba(X)) < BOUND
 
 
 def test_skl2onnx_converts_searches(skl2onnx):

@@ -12,7 +12,7 @@ from sklearn_cnn._onnx.graph import ML_DOMAIN, tensor_type
 from sklearn_cnn._onnx.layers import write_layers
 
 # Inputs whose digits float32 does not hold are brought to mean zero before they are rounded.
-WIDE = "float64", "int64"
+WIDE = "float64", "int32", "uint32", "int64", "uint64"
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,11 @@ def written_classes(classes):
     """Return classes as ONNX keeps them: integers, booleans, floats or strings."""
     kind = classes.dtype.kind
     if kind in "iu":
+        if classes.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"ONNX has no labels like {classes.max()}: its integers end at 2**63 - 1. Fit on smaller integers or on strings "
+                "to write the network as ONNX."
+            )
         return classes.astype(np.int64)
     if kind in "bf":
         return classes

@@ -60,7 +60,7 @@ def declare_outputs(scope, model, inputs):
 
 def input_type(inputs):
     """Return the NumPy type of the only input."""
-    from skl2onnx.common.data_types import guess_numpy_type
+    from skl2onnx.common.data_types import UInt8TensorType, guess_numpy_type
 
     if len(inputs) != 1:
         names = ", ".join(entry.raw_name for entry in inputs)
@@ -68,6 +68,8 @@ def input_type(inputs):
             f"A convolutional network has one input, but {len(inputs)} are declared: {names}. "
             "Declare one matrix with all features, such as initial_types=[('X', FloatTensorType([None, n_features]))]."
         )
+    if isinstance(inputs[0].type, UInt8TensorType):  # which skl2onnx itself does not know here
+        return np.dtype(np.uint8)
     return np.dtype(guess_numpy_type(inputs[0].type))
 
 
