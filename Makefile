@@ -34,8 +34,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help cross needs environments demo test test-oldest clusters fuzz-state fuzz-arguments fuzz-geometry fault endurance \
-        sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel dev clean
+.PHONY: help cross needs environments demo test test-oldest clusters fuzz-state fuzz-onnx fuzz-arguments fuzz-geometry fault \
+        endurance sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make clusters     run searches on local clusters of Dask and Ray, and chunks through dask-ml"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
+	@echo "make fuzz-onnx    damaged and made-up ONNX models, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, compilers, systems, planted, mutate"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
@@ -156,6 +157,9 @@ clusters: .venv-clusters/installed.stamp
 
 fuzz-state: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_state.py $(ARGS)
+
+fuzz-onnx: .venv-test/installed.stamp
+	.venv-test/bin/python tests/fuzz_onnx.py $(ARGS)
 
 # Proofs that are run by hand; RELIABILITY.md says what each is for, and what it has found. Those in .venv-builds build kernels of their
 # own, in build/.

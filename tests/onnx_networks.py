@@ -1,6 +1,6 @@
 """Random networks, and ONNX Runtime to compare them with.
 
-SKLEARN_CNN_ONNX_NETWORKS=300 makes that many of them instead of a few.
+SKLEARN_CNN_ONNX_NETWORKS=3000 makes that many of them.
 """
 
 import os
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.fitted import fitted_plan
 
-N_NETWORKS = int(os.environ.get("SKLEARN_CNN_ONNX_NETWORKS", 40))
+N_NETWORKS = int(os.environ.get("SKLEARN_CNN_ONNX_NETWORKS", 300))
 # of numbers that are about as large as one; larger ones round off in proportion
 BOUND = 1e-5
 
@@ -46,7 +46,7 @@ def random_geometry(random, n_blocks):
         "pool_size": each(2, 3, (1, 2)),
         "pool_stride": each(1, 2, 3),
         "weight_sharing": each(True, True, False),
-        "global_pooling": [None, "max", "average"][random.randint(3)] if n_blocks else None,
+        "global_pooling": [None, "max", "average"][random.randint(3)],
         "hidden_layer_sizes": ((), (4,), (5, 3))[random.randint(3)],
         "activation": ("relu", "tanh", "logistic", "identity")[random.randint(4)],
     }

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "sklearn_cnn"
 
 # Wing -> the wings it may import from. Whoever is not named here is a face: what users import, and nobody below imports back.
 WINGS = {
-    "_onnx": ("_estimator", "_network"),
+    "_onnx": ("_estimator", "_network", "_kernels"),
     "_estimator": ("_training", "_network", "_kernels", "_version"),
     "_training": ("_network",),
     "_network": ("_kernels",),

@@ -42,7 +42,7 @@ def grouped(steps):
     blocks, dense : list of Layer
         Convolution blocks, then dense layers.
     global_pooling : str or None
-        What stands between them.
+        What stands before the dense layers.
     """
     layers: list[Layer] = []
     global_pooling = None
@@ -52,7 +52,7 @@ def grouped(steps):
             if step.kind == "convolution" and (global_pooling is not None or (layers and not is_block)):
                 raise refusal(step.node, "blocks of convolution come first, then pooling of whole maps, then dense layers")
             layers.append(Layer(step))
-        elif step.kind == "global pooling" and is_block and global_pooling is None:
+        elif step.kind == "global pooling" and (is_block or not layers) and global_pooling is None:
             global_pooling = step.name
         elif not layers or (is_block and global_pooling) or step.kind not in FOLLOWERS or step.kind in layers[-1].order:
             raise refusal(step.node, "it follows neither a convolution nor a dense layer, or another of its kind")
@@ -157,14 +157,15 @@ def target_of(reader, output, classes):
         return {"n_outputs_": n_outputs, "out_activation_": "identity", **scaled}
     if reader.deviation is not None:
         raise refusal(output.linear.node, "its scores are scaled, which those of classes are not")
+    if reader.ending == "two classes" and not is_logistic:
+        raise refusal(output.linear.node, "its score and the negative of it, put together, have to go through Sigmoid")
     is_multilabel = is_logistic and n_outputs > 1 and reader.ending != "two classes"
     n_classes = 2 if n_outputs == 1 and is_logistic else n_outputs
     given = reader.classes if classes is None else np.asarray(classes)
     given = np.arange(n_classes) if given is None else given
     if given.shape != (n_classes,) or len(set(given.tolist())) != n_classes:
-        raise ValueError(
-            f"classes={shown(classes)} has to name each of the {n_classes} classes of the model once, in their order."
-        )
+        what = f"classes={shown(classes)}" if classes is not None else f"The constant of the model's labels, {shown(given)},"
+        raise ValueError(f"{what} has to name each of the {n_classes} classes of the model once, in their order.")
     order = np.argsort(given)
     if is_multilabel:
         if classes is not None:
@@ -220,7 +221,7 @@ def assemble(reader, classes, estimators):
 
 def fitted_state(estimator, reader, attributes, layers):
     """Return what a fit of no epochs would, with the parameters of the layers."""
-    n_features, n_outputs = int(np.prod(reader.input_shape)), attributes["n_outputs_"]
+    n_features, n_outputs = math.prod(reader.input_shape), attributes["n_outputs_"]
     target = Target(np.zeros((1, n_outputs)), None, None, attributes, np.zeros(1))
     features = {"n_features_in_": n_features}
     problem = Problem(np.zeros((1, n_features)), target, None, None, np.arange(1), reader.input_shape, features)

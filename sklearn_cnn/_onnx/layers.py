@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_cnn import _kernels
 from sklearn_cnn._network.geometry import padding_sources, resolve_padding
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, NormalisationLayer, PoolingLayer, parts_of
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._onnx.graph import Graph
 
-# What is added to a variance before its root is taken, in the kernels of normalisation.
-EPSILON = 1e-5
+# What is added to a variance before its root is taken.
+EPSILON = _kernels.kernels().EPSILON_OF_NORMALISATION
 #: Padding mode -> what ``Pad`` calls it.
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect"}
 NO_PADDING = ((0, 0), (0, 0))
