@@ -420,13 +420,17 @@ def test_a_score_and_its_negative_are_the_end_of_two_classes_alone():
             from_onnx(model)
 
 
-def test_labels_of_a_model_that_are_too_few_are_named():
+def test_labels_of_a_model_that_are_too_few_or_none_are_named():
     X, y = bars()
     model = to_onnx(small_network().fit(X, y))
     (labels,) = [tensor for tensor in model.graph.initializer if tensor.name.startswith("classes")]
     labels.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 2]), labels.name))
     with pytest.raises(ValueError, match=r"The constant of the model's labels, array\(\[1, 2\]\), has to name each of the 3"):
         from_onnx(model)
+    for damaged in np.array([0, 1, 2], np.complex64), np.array([0, np.nan, 2], np.float32):
+        labels.CopyFrom(onnx.numpy_helper.from_array(damaged, labels.name))
+        with pytest.raises(ValueError, match=r"\(Gather\) cannot be read: the labels that it chooses from have to be"):
+            from_onnx(model)
 
 
 def damaged(change):

@@ -220,9 +220,15 @@ class Reader:
         while node is not None:
             self._tick(node)
             if node.op_type == "Gather":
-                self.classes = self.constant(node, 0)
+                self.classes = self._labels(node)
             users = self.users.get(node.output[0], [])
             node = users[0] if users and users[0].op_type in ("Gather", "Cast", "Identity", "Reshape") else None
+
+    def _labels(self, node):
+        labels = self.constant(node, 0)
+        if labels is None or labels.dtype.kind not in "biufO" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+            raise refusal(node, "the labels that it chooses from have to be a constant of integers, booleans, floats or text")
+        return labels
 
     def add(self, kind, node, name="", *, geometry=None, **arrays):
         """Write a step down."""
