@@ -390,6 +390,32 @@ def test_a_damaged_node_is_named(case):
         from_onnx(chain((3, 10, 8), node, "Relu", "Flatten", *DENSE))
 
 
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4, 1), (3,), (1, 1, 4)])
+def test_a_bias_for_samples_is_refused(shape):
+    with pytest.raises(ValueError, match=rf"its bias of shape {re.escape(str(shape))} has not one number for each of 4 units"):
+        from_onnx(chain((3, 10, 8), *FEATURES, ("Gemm", normal(5, 4), normal(*shape))))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 1), (1, 4)])
+def test_a_bias_for_units_is_read(shape):
+    X = normal(20, 3, 10, 8)
+    model = chain((3, 10, 8), *FEATURES, ("Gemm", normal(5, 4), np.float32(normal(*shape))))
+    (found,) = run(model, X).values()
+    assert error(from_onnx(model).predict(X.transpose(0, 2, 3, 1)), found) < BOUND
+
+
+def test_names_that_are_no_text_are_refused():
+    """protobuf hands out bytes where UTF-8 cannot be decoded."""
+    model = classes_model()
+    added(model, "Elsewhere", ["image"], ["other"])
+    model.graph.input.append(onnx.helper.make_tensor_value_info("mask!", 1, (1,)))
+    with pytest.raises(ValueError, match=r"The model has 2 inputs \(image, b'mask\\xff'\)"):
+        from_onnx(model.SerializeToString().replace(b"mask!", b"mask\xff"))
+    del model.graph.input[1]
+    with pytest.raises(ValueError, match=r"\(b'Elsewher\\xff'\) cannot be read: 'image' goes into 2 nodes"):
+        from_onnx(model.SerializeToString().replace(b"Elsewhere", b"Elsewher\xff"))
+
+
 def test_normalisation_of_what_it_has_no_numbers_for_is_refused():
     first, last = convolution(4, 3), ("Gemm", normal(192, 3))
     for nodes, words in (

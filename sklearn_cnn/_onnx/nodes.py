@@ -194,8 +194,8 @@ def read_dense(reader, node):
         raise refusal(node, f"a matrix of shape {weights.shape} does not fit {size} values of a sample")
     weights = weights * attributes.get("alpha", 1.0)
     bias = np.zeros(weights.shape[1]) if bias is None else attributes.get("beta", 1.0) * bias
-    if np.size(bias) not in (1, weights.shape[1]):
-        raise refusal(node, "its bias has to have one number for each unit")
+    if bias.ndim > 2 or bias.size not in (1, weights.shape[1]) or bias.shape[-1:] not in ((), (bias.size,)):
+        raise refusal(node, f"its bias of shape {bias.shape} has not one number for each of {weights.shape[1]} units")
     if not reader.comes_last:
         rows, columns, channels = reader.shape
         weights = weights.reshape(channels, rows, columns, -1).transpose(1, 2, 0, 3).reshape(weights.shape)

@@ -80,7 +80,7 @@ class Reader:
                 self.users.setdefault(name, []).append(node)
         inputs = [entry for entry in graph.input if entry.name not in self.constants]
         if len(inputs) != 1 or not inputs[0].name:
-            names = ", ".join(entry.name for entry in inputs)
+            names = ", ".join(str(entry.name) for entry in inputs)
             raise ValueError(f"The model has {len(inputs)} inputs ({names}), a network has one, with a name.")
         self.value = inputs[0].name
         self.steps: list[Step] = []
@@ -198,7 +198,7 @@ class Reader:
                 if node.op_type in ("ArgMax", "Greater"):
                     self._read_labels(node)
             users = [node for node in users if node.op_type not in ("ArgMax", "Greater")]
-            if sorted(node.op_type for node in users) != ["Concat", "Neg"]:
+            if len(users) != 2 or {node.op_type for node in users} != {"Concat", "Neg"}:
                 break
             self._read_negative(*sorted(users, key=lambda node: node.op_type, reverse=True))
         if len(users) > 1:
