@@ -3,10 +3,13 @@
 import importlib.machinery
 import importlib.metadata
 import importlib.resources
+import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -181,3 +184,68 @@ def test_show_versions_names_what_a_bug_report_needs(capsys):
         "threads",
     ):
         assert word in printed, word
+
+
+# ------------------------------------------------------------------------------------------- the level of the processor
+
+
+def compile_with_header(source, output, *options):
+    """Compile a C program that includes processor.h, with the compiler that made Python, or that of the environment."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    if shutil.which(compiler) is None or os.name == "nt":
+        pytest.skip(f"{compiler} is not installed, or does not take these options")
+    kernels = Path(__file__).resolve().parent.parent / "sklearn_cnn" / "_kernels"
+    program = output.with_suffix(".c")
+    program.write_text('#include <stdio.h>\n#include "processor.h"\n' + source)
+    command = [compiler, "-Wall", "-Werror", "-Wno-unused-function", "-pthread", f"-I{kernels}", str(program), "-o", str(output)]
+    subprocess.run([*command, *options], check=True)
+    return output
+
+
+needs_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="levels that a processor may lack are x86-64's")
+
+
+@needs_x86_64
+def test_the_processor_is_asked_without_a_library_of_the_compiler(tmp_path):
+    """Such as holds `__cpu_model`, which clang-cl does not link on Windows."""
+    compiled = compile_with_header("int level(void) { return processor_level(); }\n", tmp_path / "level.o", "-c")
+    assert b"__cpu" not in compiled.read_bytes()
+
+
+@needs_x86_64
+def test_the_processor_has_the_level_that_the_compiler_sees(tmp_path):
+    v3 = " && ".join(f'__builtin_cpu_supports("{name}")' for name in ("avx", "avx2", "bmi", "bmi2", "fma"))
+    v4 = " && ".join(f'__builtin_cpu_supports("avx512{name}")' for name in ("f", "bw", "cd", "dq", "vl"))
+    source = f"""int main(void)
+{{
+    __builtin_cpu_init();
+    printf("%d %d", processor_level(), !({v3}) ? 1 : {v4} ? 4 : 3);
+    return 0;
+}}
+"""
+    program = compile_with_header(source, tmp_path / "level")
+    ours, theirs = map(int, subprocess.run([program], capture_output=True, text=True, check=True).stdout.split())
+    assert ours == theirs == sklearn_cnn._kernels.processor.level()
+
+
+#: Where an answer stands, and what it lacks: an instruction, or a register that the system keeps -> the level that is left
+LACKING = {
+    **dict.fromkeys([("extended", f"HAS_AVX512{name}") for name in ("F", "DQ", "CD", "BW", "VL")], 3),
+    **dict.fromkeys([("kept", f"KEEPS_{name}") for name in ("MASKS", "64_BYTES", "16_MORE")], 3),
+    **dict.fromkeys([("kept", f"KEEPS_{name}") for name in ("16_BYTES", "32_BYTES")], 1),
+    **dict.fromkeys([("extended", f"HAS_{name}") for name in ("AVX2", "BMI1", "BMI2")], 1),
+    **dict.fromkeys([("basic", f"HAS_{name}") for name in ("AVX", "FMA", "MOVBE", "F16C", "XGETBV")], 1),
+    ("more", "HAS_LZCNT"): 1,
+    ("basic", "0"): 4,
+}
+
+
+@needs_x86_64
+def test_a_level_needs_all_its_instructions_and_a_system_that_keeps_its_registers(tmp_path):
+    lines = "".join(
+        f'    has = all; has.{field} &= ~(unsigned){name}; printf("%d ", level_of(has));\n' for field, name in LACKING
+    )
+    source = f"int main(void)\n{{\n    Processor all = {{~0u, ~0u, ~0u, ~0u}}, has;\n{lines}    return 0;\n}}\n"
+    program = compile_with_header(source, tmp_path / "lacking")
+    levels = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
+    assert dict(zip(LACKING, map(int, levels), strict=True)) == LACKING

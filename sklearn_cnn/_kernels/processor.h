@@ -61,19 +61,86 @@ static inline int start_team(int n_threads)
 static inline int start_team(int n_threads) { return n_threads; }
 #endif
 
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+/* What a processor of x86-64 has, as the instruction cpuid says it: bits of a register, for the number of a question. What compilers
+ * offer for it, __builtin_cpu_supports, looks into a library of theirs, which clang-cl does not link. */
+enum {
+    /* question 1, ecx */
+    HAS_FMA = 1u << 12,
+    HAS_MOVBE = 1u << 22,
+    HAS_XGETBV = 1u << 27, /* OSXSAVE: the system lets programs ask which registers it keeps */
+    HAS_AVX = 1u << 28,
+    HAS_F16C = 1u << 29,
+    /* question 7, ebx */
+    HAS_BMI1 = 1u << 3,
+    HAS_AVX2 = 1u << 5,
+    HAS_BMI2 = 1u << 8,
+    HAS_AVX512F = 1u << 16,
+    HAS_AVX512DQ = 1u << 17,
+    HAS_AVX512CD = 1u << 28,
+    HAS_AVX512BW = 1u << 30,
+    /* question 0x80000001, ecx */
+    HAS_LZCNT = 1u << 5,
+    /* xgetbv: which registers of a thread the system keeps while another one runs */
+    KEEPS_16_BYTES = 1u << 1,
+    KEEPS_32_BYTES = 1u << 2,
+    KEEPS_MASKS = 1u << 5,
+    KEEPS_64_BYTES = 1u << 6, /* of the first sixteen registers */
+    KEEPS_16_MORE = 1u << 7 /* the other sixteen */
+};
+#define HAS_AVX512VL (1u << 31) /* question 7, ebx; an enumerator is an int, which has no such bit */
+
+typedef struct {
+    unsigned basic, extended, more, kept; /* the answers to questions 1, 7 and 0x80000001, and xgetbv's */
+} Processor;
+
+/* A level may be taken if all is there that -march=x86-64-v3 or -v4 lets the compiler write. What these need besides is older than
+ * AVX2, and every processor with AVX2 has it. */
+static inline int level_of(Processor has)
+{
+    const unsigned basic = HAS_FMA | HAS_MOVBE | HAS_XGETBV | HAS_AVX | HAS_F16C, extended = HAS_BMI1 | HAS_AVX2 | HAS_BMI2,
+                   kept = KEEPS_16_BYTES | KEEPS_32_BYTES,
+                   extended_512 = HAS_AVX512F | HAS_AVX512DQ | HAS_AVX512CD | HAS_AVX512BW | HAS_AVX512VL,
+                   kept_512 = KEEPS_MASKS | KEEPS_64_BYTES | KEEPS_16_MORE;
+    if ((has.basic & basic) != basic || (has.extended & extended) != extended || (has.kept & kept) != kept || !(has.more & HAS_LZCNT))
+        return 1;
+    return (has.extended & extended_512) == extended_512 && (has.kept & kept_512) == kept_512 ? 4 : 3;
+}
+
+static inline void ask_processor(unsigned question, unsigned *eax, unsigned *ebx, unsigned *ecx)
+{
+    unsigned edx;
+    __asm__ volatile("cpuid" : "=a"(*eax), "=b"(*ebx), "=c"(*ecx), "=d"(edx) : "a"(question), "c"(0));
+}
+
+static inline Processor this_processor(void)
+{
+    Processor has = {0, 0, 0, 0};
+    unsigned last, last_more, eax, ebx, ecx, edx;
+    ask_processor(0, &last, &ebx, &ecx); /* a question beyond the last is answered with anything */
+    ask_processor(0x80000000u, &last_more, &ebx, &ecx);
+    if (last < 7 || last_more < 0x80000001u)
+        return has;
+    ask_processor(1, &eax, &ebx, &has.basic);
+    ask_processor(7, &eax, &has.extended, &ecx);
+    ask_processor(0x80000001u, &eax, &ebx, &has.more);
+    if (has.basic & HAS_XGETBV)
+        __asm__ volatile("xgetbv" : "=a"(has.kept), "=d"(edx) : "c"(0));
+#if defined(__APPLE__)
+    /* macOS begins to keep the registers of AVX-512 when a thread first uses them, and says so only then. */
+    has.kept |= KEEPS_MASKS | KEEPS_64_BYTES | KEEPS_16_MORE;
+#endif
+    return has;
+}
+#endif
+
 /* 1: baseline only, 2: NEON (every 64-bit ARM), 3: x86-64-v3 (AVX2, FMA), 4: x86-64-v4 (AVX-512) */
 static inline int processor_level(void)
 {
 #if defined(__aarch64__) || defined(_M_ARM64)
     return 2;
 #elif defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-    __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")))
-        return 1;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 4;
-    return 3;
+    return level_of(this_processor());
 #else
     return 1;
 #endif
