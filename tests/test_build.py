@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.resources
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -249,3 +250,13 @@ def test_a_level_needs_all_its_instructions_and_a_system_that_keeps_its_register
     program = compile_with_header(source, tmp_path / "lacking")
     levels = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
     assert dict(zip(LACKING, map(int, levels), strict=True)) == LACKING
+
+
+def test_clang_cl_gets_the_flags_of_the_kernels():
+    """Those without "/clang:" in front it does not take. Meson then leaves them out, and a * b + c has two roundings."""
+    kernels = Path(__file__).resolve().parent.parent / "sklearn_cnn" / "_kernels"
+    text = re.sub(r"(?m)^\s*#.*$", "", (kernels / "meson.build").read_text(encoding="utf-8"))
+    assert "clang = cc.get_id() == 'clang-cl' ? '/clang:' : ''" in text
+    assert "cc.get_supported_arguments(clang + flag)" in text  # each by itself: a list would need it in front of every one
+    assert len(re.findall(r"'-m\w+", text)) == len(re.findall(r"clang \+ '-m\w+", text)) > 0
+    assert "if clang != '' or cc.has_function_attribute('always_inline')" in text
