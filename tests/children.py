@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,8 @@ def limit_memory():
         import resource
     except ImportError:
         return
-    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    with suppress(ValueError, OSError):  # macOS takes no limit below what a process has mapped already
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 
 
 def fuzz(program, seed, n_cases, first=0):
