@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help cross needs environments demo test test-oldest clusters fuzz-state fuzz-onnx fuzz-arguments fuzz-geometry fault \
+.PHONY: help cross needs environments demo test test-oldest clusters others fuzz-state fuzz-onnx fuzz-arguments fuzz-geometry fault \
         endurance sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel dev clean
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo "make test         run the tests against the installed package                (ARGS=\"-k pickle -x\", JOBS=2)"
 	@echo "make test-oldest  run the tests of the estimators with the oldest versions of everything that pyproject.toml allows"
 	@echo "make clusters     run searches on local clusters of Dask and Ray, and chunks through dask-ml"
+	@echo "make others       run networks in libraries that somebody else wrote around scikit-learn's estimators"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-onnx    damaged and made-up ONNX models, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-arguments, fuzz-geometry, fault, endurance, sanitize, races, memcheck, compilers, systems, planted, mutate"
@@ -95,6 +96,8 @@ EXTRAS_oldest := test
 OPTIONS_oldest := --constraint .venv-oldest/constraints.txt
 EXTRAS_clusters := test
 GROUPS_clusters := clusters more-clusters
+EXTRAS_others := test
+GROUPS_others := others
 EXTRAS_builds := test
 GROUPS_builds := build
 EXTRAS_mutants := test
@@ -102,7 +105,7 @@ GROUPS_mutants := mutation clusters
 EXTRAS_docs := examples
 GROUPS_docs := docs clusters
 NEEDS = $(shell $(PYTHON) -c 'import tomllib; table = tomllib.load(open("pyproject.toml", "rb")); extras = table["project"]["optional-dependencies"]; print(*map(repr, sum([extras[name] for name in "$(EXTRAS_$(1))".split()] + [table["dependency-groups"][name] for name in "$(GROUPS_$(1))".split()], table["project"]["dependencies"])))')
-PURPOSES := demo test oldest clusters builds mutants docs
+PURPOSES := demo test oldest clusters others builds mutants docs
 
 # It does not wait for the wheel, so that it can be installed while kernels are compiled.
 $(PURPOSES:%=.venv-%/needs.stamp): .venv-%/needs.stamp: .venv-%/created.stamp pyproject.toml
@@ -151,9 +154,12 @@ OLDEST_TESTS := attributes classifier model_selection outputs pickling regressor
 test-oldest: .venv-oldest/installed.stamp
 	cd .venv-oldest && $(ONE_THREAD) bin/python -P -m pytest --numprocesses $(JOBS) $(OLDEST_TESTS:%=../tests/test_%.py) -k "not settings" $(ARGS)
 
-# With libraries that take too long to install for every run of everything; .github/workflows/tests.yml runs it.
+# Two with libraries that take too long to install for every run of everything; .github/workflows/tests.yml runs them.
 clusters: .venv-clusters/installed.stamp
 	cd .venv-clusters && bin/python -P -m pytest ../tests/test_clusters.py $(ARGS)
+
+others: .venv-others/installed.stamp
+	cd .venv-others && $(ONE_THREAD) bin/python -P -m pytest --numprocesses $(JOBS) ../tests/test_other_libraries.py $(ARGS)
 
 fuzz-state: .venv-test/installed.stamp
 	.venv-test/bin/python tests/fuzz_state.py $(ARGS)

@@ -106,3 +106,28 @@ def test_every_version_in_the_changelog_says_which_bits_have_changed():
     assert sections
     for section in sections:
         assert section.count("### Changed bits") == 1, section.splitlines()[0]
+
+
+def test_wheels_are_tried_where_scikit_learn_has_wheels_only():
+    """It has none for musllinux: each of those builds would compile it before its tests."""
+    assert WHEELS["test-skip"] == "*-musllinux_*"
+
+
+def test_the_oldest_versions_have_wheels_for_the_python_that_tries_them():
+    """NumPy 2.0.0 and SciPy 1.13.0, which `.ci/run` installs, have none for Python 3.13."""
+    job = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8").split("run: .ci/run")[0]
+    (version,) = re.findall(r'python-version: "([^"]+)"', job)
+    assert versions_of_python(version) == {min(versions_of_python(PROJECT["project"]["requires-python"]))}
+
+
+def test_the_workflow_refuses_what_the_pages_say():
+    text = (ROOT / ".github" / "workflows" / "wheels.yml").read_text(encoding="utf-8")
+    assert "No wheel is larger than 5 MB" in text
+    assert "-size +5000000c" in text  # 5000k would be 5.12 MB
+
+
+@pytest.mark.parametrize("group", ["clusters", "others"])
+def test_libraries_that_everything_leaves_out_have_a_job(group):
+    assert group in PROJECT["dependency-groups"]
+    assert f"\n{group}: .venv-{group}/installed.stamp\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"- run: make {group}\n" in (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
