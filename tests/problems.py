@@ -241,3 +241,16 @@ def regions_of(module, compute):
     module.take_region_records()
     results = compute()
     return results, module.take_region_records()
+
+
+def on_threads(n_threads, compute, dtype=np.float32, level=None):
+    """What compute() returns, once the kernels have said that these threads shared the chunks of its mini-batches or predictions.
+
+    Without this a test that compares numbers of threads may compare one thread with one thread: little work is left to one.
+    """
+    module = _kernels.kernels(dtype, level)
+    results, records = regions_of(module, compute)
+    n_pieces, n_shared = records["forward_chunks"]
+    assert n_pieces > 1, "a single piece, which one thread computes"
+    assert n_shared == (min(n_threads, n_pieces) if module.describe()["openmp"] else 1), "not enough work for threads"
+    return results

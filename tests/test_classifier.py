@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from images import bars, digits, fitted_arrays, small_network
+from problems import on_threads
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import NotFittedError
@@ -189,8 +190,10 @@ def test_results_do_not_depend_on_the_number_of_threads():
     X, y = digits(230)
     reference = None
     for n_jobs in (1, 2, 3, 7):
-        network = ConvNetClassifier(input_shape=(8, 8), max_iter=3, random_state=0, n_jobs=n_jobs).fit(X, y)
-        result = fitted_arrays(network), network.predict_proba(X).tobytes()
+        network = ConvNetClassifier(input_shape=(8, 8), max_iter=3, random_state=0, n_jobs=n_jobs)
+        on_threads(n_jobs, lambda: network.fit(X, y))  # noqa: B023
+        probabilities = on_threads(n_jobs, lambda: network.predict_proba(X))  # noqa: B023
+        result = fitted_arrays(network), probabilities.tobytes()
         reference = reference or result
         assert result == reference, f"n_jobs={n_jobs}"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 from images import bars, fitted_arrays, small_network
-from problems import bits, each_kernel, each_level, gaussian_parameters
+from problems import bits, each_kernel, each_level, gaussian_parameters, on_threads
 
 from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, with_dropout
@@ -150,7 +150,10 @@ def test_training_does_not_depend_on_threads(level, solver):
         trainer, X, targets = problem(
             layers, shape, 120, np.float32, solver=solver, n_threads=n_threads, level=level, alpha=0.01
         )
-        losses = [trainer.step(X, np.arange(120 - step), targets, None, 0.01) for step in range(3)]
+        losses = [
+            on_threads(n_threads, lambda: trainer.step(X, np.arange(120 - step), targets, None, 0.01), level=level)  # noqa: B023
+            for step in range(3)
+        ]
         results.append((losses, bits(trainer.parameters)))
     assert all(result == results[0] for result in results[1:])
 

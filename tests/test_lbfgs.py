@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from images import bars, fitted_arrays, small_network
+from problems import on_threads
 from processes import run_python
 from scipy.optimize import check_grad
 from sklearn.exceptions import ConvergenceWarning
@@ -91,9 +92,10 @@ def test_a_weight_is_exactly_a_number_of_rows_in_any_order(make):
 
 def test_threads_change_no_bit():
     X, y = bars(400)
-    one = network(n_filters=(32, 64), hidden_layer_sizes=64, max_iter=5, n_jobs=1).fit(X, y)
+    settings = {"n_filters": (32, 64), "hidden_layer_sizes": 64, "max_iter": 5}
+    one = on_threads(1, lambda: network(**settings, n_jobs=1).fit(X, y), np.float64)
     with threadpool_limits(limits=1, user_api="blas"):
-        three = network(n_filters=(32, 64), hidden_layer_sizes=64, max_iter=5, n_jobs=3).fit(X, y)
+        three = on_threads(3, lambda: network(**settings, n_jobs=3).fit(X, y), np.float64)
     assert one.n_parameters_ > 20_000
     assert fitted_arrays(one) == fitted_arrays(three)
 

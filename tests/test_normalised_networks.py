@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
+from problems import on_threads
 from sklearn.base import clone
 
 from sklearn_cnn import ConvNetClassifier
@@ -113,8 +114,10 @@ def test_clone_forgets_the_running_moments():
 def test_threads_change_nothing(n_threads):
     X, y = digits(400)
     settings = {**EVERYWHERE, "n_filters": (32, 16), "input_shape": (8, 8), "batch_size": 100, "max_iter": 2}
-    expected = fitted_arrays(small_network(n_jobs=1, **settings).fit(X, y))
-    assert fitted_arrays(small_network(n_jobs=n_threads, **settings).fit(X, y)) == expected
+    one, many = (
+        on_threads(n_jobs, lambda: small_network(n_jobs=n_jobs, **settings).fit(X, y)) for n_jobs in (1, n_threads)  # noqa: B023
+    )
+    assert fitted_arrays(many) == fitted_arrays(one)
 
 
 def test_a_row_is_bitwise_the_same_in_any_company():

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from images import bars, fitted_arrays
+from problems import on_threads
 from scipy import sparse
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
@@ -219,7 +220,12 @@ def test_a_row_is_bitwise_the_same_in_any_company_and_on_any_number_of_threads(f
     X, y = columns()
     together = fitted.predict(X)
     assert all(fitted.predict(X[i : i + 1])[0] == together[i] for i in range(len(X)))
-    assert np.array_equal(regressor(n_jobs=1).fit(X, y).predict(X), regressor(n_jobs=3).fit(X, y).predict(X))
+    results = []
+    for n_jobs in (1, 2, 3):
+        network = regressor(n_filters=(32, 32), batch_size=80, n_jobs=n_jobs)
+        predicted = on_threads(n_jobs, lambda: network.fit(X, y).predict(X))  # noqa: B023
+        results.append((fitted_arrays(network), predicted.tobytes(), network.predict(X[:1]).tobytes()))
+    assert results[0] == results[1] == results[2]
 
 
 def test_model_selection():
