@@ -379,7 +379,9 @@ def dropout_factors(rate, whole_maps, shape, place, seed, step, number):
 
 
 def layer_forward(layer, weights, bias, X):
-    """-> outputs, and what backward needs."""
+    """-> outputs, and what backward needs. Dropout has a part in training only, see `dropout_of_batch`."""
+    if isinstance(layer, DropoutLayer):
+        return X, None
     if isinstance(layer, PoolingLayer):
         return POOLINGS[layer.pooling][0](X, layer.pool_size, layer.pool_stride), None
     function, _ = ACTIVATIONS[layer.activation]
@@ -395,6 +397,8 @@ def layer_forward(layer, weights, bias, X):
 
 def layer_backward(layer, weights, X, kept, d_outputs):
     """-> d_X, d_weights, d_bias (None where there are none)"""
+    if isinstance(layer, DropoutLayer):
+        return d_outputs, None, None
     if isinstance(layer, PoolingLayer):
         return POOLINGS[layer.pooling][1](d_outputs, X, layer.pool_size, layer.pool_stride), None, None
     _, derivative = ACTIVATIONS[layer.activation]
@@ -652,4 +656,6 @@ LAYERS = [
     Row("normalised local, average", Block(4, (2, 2), pooling="average", weight_sharing=False, activation="tanh",
         batch_norm=True), (5, 5, 2), (2, 2, 4)),
     Row("normalised dense", DenseLayer(37, "relu", batch_norm=True), (1, 70, 1), (1, 1, 37)),
+    Row("dropout of values", DropoutLayer(0.3), (5, 4, 3), (5, 4, 3)),
+    Row("dropout of maps", DropoutLayer(0.6, whole_maps=True), (4, 3, 19), (4, 3, 19)),
 ]  # fmt: skip

@@ -198,8 +198,10 @@ def test_no_pass_depends_on_threads(level, dtype, case):
 
 NETWORK = (
     block(16, pooling="max"),
+    DropoutLayer(0.2, whole_maps=True),
     block(20, padding_mode="reflect", pooling="average", activation="tanh"),
     ConvolutionBlock(12, (2, 2), weight_sharing=False, activation="logistic"),
+    DropoutLayer(0.5),
     DenseLayer(450, "relu"),
     DenseLayer(3),
 )
@@ -209,7 +211,9 @@ PIECES_OF_A_STEP = {
 }  # fmt: skip
 
 #: The same normalised: a stage for every layer, and two for each dense one (its sums alone, and what is made of them).
-NORMALISED_NETWORK = tuple(replace(layer, batch_norm=True) for layer in NETWORK[:-1]) + NETWORK[-1:]
+NORMALISED_NETWORK = tuple(
+    layer if isinstance(layer, DropoutLayer) else replace(layer, batch_norm=True) for layer in NETWORK[:-1]
+) + NETWORK[-1:]
 PIECES_OF_A_NORMALISED_STEP = PIECES_OF_A_STEP | {"forward_chunks": 6 * 16, "backward_chunks": 6 * 16}
 each_network = pytest.mark.parametrize(
     ("layers", "pieces"), [(NETWORK, PIECES_OF_A_STEP), (NORMALISED_NETWORK, PIECES_OF_A_NORMALISED_STEP)],
