@@ -225,6 +225,36 @@ def adam(parameters, gradient, first_moment, second_moment, t, learning_rate, be
     return parameters - rate * first_moment / (np.sqrt(second_moment) + epsilon), first_moment, second_moment
 
 
+#: Schedule -> rate(initial rate, steps before, steps of the whole cycle, samples seen when the epoch begins, power_t)
+RATES = {
+    "constant": lambda initial, k, n_steps, n_seen, power: initial,
+    "invscaling": lambda initial, k, n_steps, n_seen, power: initial / (n_seen + 1) ** power,
+    "cosine": lambda initial, k, n_steps, n_seen, power: (
+        initial * (0.001 + 0.999 * (1 + math.cos(math.pi * (k + 0.5) / n_steps)) / 2) if k < n_steps else 0.001 * initial
+    ),
+    "one_cycle": lambda initial, k, n_steps, n_seen, power: (
+        initial * np.interp((k + 0.5) / n_steps, (0, 0.2, 1), (1, 10, 0.001))
+    ),
+}
+
+
+def rates(schedule, initial, n_samples, batch_size, n_epochs, power=0.5, n_extra=0):
+    """The rate of every step of `n_epochs`, which are one cycle, and of so many epochs more."""
+    n_steps = math.ceil(n_samples / batch_size)
+    return [
+        RATES[schedule](initial, k, n_steps * n_epochs, k // n_steps * n_samples, power)
+        for k in range(n_steps * (n_epochs + n_extra))
+    ]
+
+
+def smoothed(targets, share, n_classes):
+    """Labels of which a share is spread evenly over all classes. Szegedy et al. (2016), section 7."""
+    result = np.empty(targets.shape)
+    for place in np.ndindex(targets.shape):
+        result[place] = (1 - share) * float(targets[place]) + share / n_classes
+    return result
+
+
 # --------------------------------------------------------------------------------------- random numbers, augmentation
 
 #: Draws by name, as in `random.pxi`.

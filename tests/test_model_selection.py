@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from images import bars, digits, fitted_arrays, small_network
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -16,7 +17,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, ImageAugmentation
+
+
+def brighter(batch, random_state):
+    """A change of images that is a function, as users write them."""
+    return batch + random_state.uniform(0, 0.1, (len(batch), 1, 1, 1)).astype(batch.dtype)
+
 
 GRIDS = {
     "kernel_size": [2, (1, 3), [(3, 2)]],
@@ -31,7 +38,23 @@ GRIDS = {
     "hidden_layer_sizes": [(), (5,), 7],
     "activation": ["relu", "tanh", "logistic", "identity"],
     "batch_norm": [True, False],
-    "dropout": [0.0, 0.5],
+    "dropout": [0.0, 0.1, [0.1, 0.5]],
+    "learning_rate": ["constant", "cosine", "one_cycle", "invscaling"],
+    "solver": ["adam", "adamw", "sgd", "lbfgs"],
+    "label_smoothing": [0.0, 0.1],
+    "augment": [None, ImageAugmentation(shift=1), brighter],
+}
+
+
+SETTINGS = {
+    "dropout of each layer": {"dropout": [0.1, 0.2, 0.3], "hidden_layer_sizes": 5},
+    "cosine": {"learning_rate": "cosine"},
+    "one_cycle": {"learning_rate": "one_cycle"},
+    "adamw": {"solver": "adamw", "alpha": 0.1},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "batch_norm": {"batch_norm": True, "global_pooling": "average"},
+    "augment": {"augment": ImageAugmentation(shift=1, flip="horizontal")},
+    "function": {"augment": brighter},
 }
 
 
@@ -42,10 +65,22 @@ def flat_bars():
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_every_geometry_parameter_is_searchable(name, flat_bars):
+def test_every_parameter_of_network_and_training_is_searchable(name, flat_bars):
     search = GridSearchCV(small_network(input_shape=(6, 6), max_iter=2), {name: GRIDS[name]}, cv=2, error_score="raise")
     search.fit(*flat_bars)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_clone_has_every_setting_and_nothing_that_was_learnt(name, flat_bars):
+    network = small_network(input_shape=(6, 6), max_iter=2, **SETTINGS[name])
+    before = repr(network.get_params())
+    copied = clone(network.fit(*flat_bars))
+    assert repr(copied.get_params()) == before
+    assert "_fitted" not in vars(copied)
+    assert fitted_arrays(copied.fit(*flat_bars)) == fitted_arrays(network)
+    plain = small_network(input_shape=(6, 6), max_iter=2, hidden_layer_sizes=network.hidden_layer_sizes)
+    assert fitted_arrays(plain.fit(*flat_bars)) != fitted_arrays(network)  # the setting does something
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -42,7 +42,11 @@ def one_hot(labels, n_outputs):
     return np.eye(n_outputs)[labels]
 
 
-def random_targets(loss, shape, random_state):
+def random_targets(loss, shape, random_state, soft=False):
+    """soft: probabilities between 0 and 1, as smoothed labels are, in place of classes."""
+    if soft and loss != "squared":
+        values = random_state.random(shape)
+        return values / values.sum(axis=1, keepdims=True) if loss == "softmax" else values
     if loss == "softmax":
         return one_hot(random_state.integers(0, shape[1], shape[0]), shape[1])
     if loss == "logistic":
@@ -122,10 +126,10 @@ def test_many_chunks_are_exact_on_integers(level):
 # ------------------------------------------------------------------------------------------------------ gradient checks
 
 
-def check_gradient(plan, parameters, loss, random_state, level):
+def check_gradient(plan, parameters, loss, random_state, level, soft=False):
     """Central differences of some parameters; returns how many stood on a kink, where there is no derivative."""
     X = random_state.standard_normal((5, plan.n_inputs))
-    targets = random_targets(loss, (5, plan.n_outputs), random_state)
+    targets = random_targets(loss, (5, plan.n_outputs), random_state, soft)
     sample_weight = None if random_state.random() < 0.3 else random_state.random(5) + 0.1
     rows, epsilon, n_kinks = np.arange(5), 1e-6, 0
 
@@ -155,9 +159,10 @@ def check_gradient(plan, parameters, loss, random_state, level):
 def test_gradients_of_random_networks_are_slopes(loss, batch_norm):
     random_state = np.random.default_rng(3)
     kinks = 0
-    for _ in range(100):
+    for number in range(100):
         plan = random_network(random_state, largest_side=7, batch_norm=batch_norm)
-        kinks += check_gradient(plan, gaussian_parameters(plan, random_state), loss, random_state, None)
+        parameters, soft = gaussian_parameters(plan, random_state), number % 2 == 0
+        kinks += check_gradient(plan, parameters, loss, random_state, None, soft)
     assert kinks < 20
 
 
@@ -174,13 +179,14 @@ def test_gradient_of_every_layer_is_a_slope(row):
 @each_kernel
 @pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_loss_and_gradient_with_penalty(level, dtype, loss, weighted):
+@pytest.mark.parametrize("soft", [False, True])
+def test_loss_and_gradient_with_penalty(level, dtype, loss, weighted, soft):
     random_state = np.random.default_rng(5)
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, random_state)
     X = random_state.standard_normal((30, plan.n_inputs))
     rows = random_state.permutation(30)[:11]
-    targets = random_targets(loss, (30, 3), random_state)
+    targets = random_targets(loss, (30, 3), random_state, soft)
     sample_weight = random_state.random(30) if weighted else None
     trainer = make_trainer(plan, parameters.astype(dtype), loss=loss, alpha=0.7, level=level)
     value, gradient = trainer.loss_gradient(

@@ -321,14 +321,18 @@ def test_a_row_of_weight_zero_far_away_costs_no_digit_of_the_variance(level, dty
     assert_variance_is_exact(move_every_second, slice(1, None, 2), level, dtype)
 
 
-def test_gamma_and_beta_take_no_penalty():
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+def test_gamma_and_beta_take_no_penalty(solver):
+    """Neither in the gradient nor, with "adamw", in the update."""
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, np.random.default_rng(10))
     X, targets, weight = make_data(plan, 10)
-    gradients = [
-        make_trainer(plan, parameters, alpha=alpha).loss_gradient(X, np.arange(10), targets, weight)[1] for alpha in (0.0, 5.0)
-    ]
-    for plain, penalised in zip(*(reference.unpack_all(plan, gradient) for gradient in gradients), strict=True):
+    updated = []
+    for alpha in (0.0, 5.0):
+        trainer = make_trainer(plan, parameters, alpha=alpha, solver=solver)
+        trainer.step(X, np.arange(10), targets, weight, 0.1)
+        updated.append(reference.unpack_all(plan, trainer.parameters))
+    for plain, penalised in zip(*updated, strict=True):
         assert not np.allclose(plain[0], penalised[0])
         for without, with_penalty in zip(plain[1:], penalised[1:], strict=True):
             assert (without is None and with_penalty is None) or bits(without) == bits(with_penalty)

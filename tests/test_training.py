@@ -10,12 +10,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import reference
 from images import assert_calls_add_up, bars, digits, fitted_arrays, small_network
 from sklearn.base import clone
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._estimator import fitting
+from sklearn_cnn._network.trainer import Trainer
 from sklearn_cnn._training import epochs
 from sklearn_cnn._training.holding_out import hold_out
 from sklearn_cnn._training.schedules import LearningRate
@@ -34,6 +36,11 @@ SOLVERS = {
     "dropout": {"dropout": [0.1, 0.3]},
     "augmented": {"augment": ImageAugmentation(shift=2, flip="horizontal", rotate=10.0, erase=2)},
 }
+# Every fit is a cycle, so only calls of `partial_fit` go on in one: as many as `max_iter` are a fit.
+SOLVERS_WITH_AN_END = {
+    "cosine": {"learning_rate": "cosine", "max_iter": 4},
+    "one_cycle": {"learning_rate": "one_cycle", "max_iter": 4, "solver": "sgd"},
+}
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -51,11 +58,11 @@ def test_warm_start_goes_on_as_if_it_had_not_stopped(solver):
     assert fitted_arrays(resumed) == {**state, "n_iter_": 3}
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", [*SOLVERS, *SOLVERS_WITH_AN_END])
 def test_partial_fit_is_one_epoch_of_fit(solver):
     X, y = bars()
-    parameters = {**SOLVERS[solver], "batch_size": 16}
-    whole = small_network(max_iter=4, **parameters).fit(X, y)
+    parameters = {"max_iter": 4, **(SOLVERS | SOLVERS_WITH_AN_END)[solver], "batch_size": 16}
+    whole = small_network(**parameters).fit(X, y)
     stepwise = small_network(**parameters)
     for _ in range(4):
         stepwise = pickle.loads(pickle.dumps(stepwise)).partial_fit(X, y, classes=[0, 1, 2])
@@ -370,6 +377,55 @@ def test_schedules_with_an_end_change_with_every_step(schedule):
         assert cycle[250] == pytest.approx(0.05, rel=0.01)
     assert list(rate.of_steps(2)) == [pytest.approx(0.1 * 1e-3)] * 2  # beyond the end
     assert rate.outlives_stall(0.1)
+
+
+def steps_of(network, *data):
+    """The rates and the targets that every step of a fit got."""
+    seen, step = [], Trainer.step
+
+    def noted(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, **others):
+        seen.append((learning_rate, targets[rows if codes is None else codes[rows]].copy(), rows.copy()))
+        return step(self, X, rows, targets, sample_weight, learning_rate, codes=codes, **others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", noted)
+        network.fit(*data)
+    return seen
+
+
+@pytest.mark.parametrize("schedule", reference.RATES)
+@pytest.mark.parametrize(("batch_size", "max_iter"), [(16, 5), (60, 3), (7, 1)])
+def test_a_fit_uses_the_rates_of_the_twin(schedule, batch_size, max_iter):
+    X, y = bars()
+    sizes = {"batch_size": batch_size, "max_iter": max_iter}
+    network = small_network(learning_rate=schedule, learning_rate_init=3e-3, power_t=0.4, **sizes)
+    used = [rate for rate, _, _ in steps_of(network, X, y)]
+    expected = reference.rates(schedule, 3e-3, len(X), batch_size, max_iter, 0.4)
+    if schedule in ("constant", "invscaling"):
+        assert used == expected
+    else:  # the parts of a cycle are added up in another order
+        np.testing.assert_allclose(used, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_calls_beyond_the_end_of_a_cycle_use_the_rates_of_the_twin(schedule):
+    rate, used = LearningRate(schedule, 0.1, 0.5, n_epochs_of_cycle=3), []
+    for _ in range(5):
+        used += rate.of_steps(4)
+        rate.advance(60)
+    np.testing.assert_allclose(used, reference.rates(schedule, 0.1, 60, 16, 3, n_extra=2), rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["three classes", "two classes", "labels"])
+def test_training_learns_the_smoothed_targets_of_the_twin(kind):
+    X, y = bars()
+    pairs = np.eye(3, dtype=int)[y] + np.eye(3, dtype=int)[(y + 1) % 3]
+    one_hot = {"three classes": np.eye(3)[y], "two classes": (y == 1)[:, None], "labels": pairs}[kind]
+    target = {"three classes": y, "two classes": y == 1, "labels": pairs}[kind]
+    network = small_network(label_smoothing=0.3, batch_size=16, max_iter=2)
+    expected = reference.smoothed(one_hot, 0.3, 3 if kind == "three classes" else 2)
+    for _, targets, rows in steps_of(network, X, target):
+        np.testing.assert_allclose(targets, expected[rows], rtol=3e-7)
 
 
 def test_the_cuts_of_an_epoch_do_not_change_a_cycle():
