@@ -1,6 +1,8 @@
 """The report on a network: exact numbers, warnings of pixels that nobody sees, feature maps, HTML."""
 
+import html
 import inspect
+import pickle
 import re
 import warnings
 
@@ -18,7 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._estimator.diagram import network_html
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
@@ -450,6 +452,64 @@ def test_html_shows_the_network_once_fitted():
         assert "block 0: convolution" in text
         assert text.count("<svg") == 1
         assert f"{network.n_parameters_:,} parameters" in text
+
+
+def as_it_is(batch, random_state):
+    return batch
+
+
+#: Parameters of training -> what summary and HTML say of them.
+TRAINED_WITH = [
+    ({}, "solver='adam', learning_rate='constant'."),
+    ({"learning_rate": "auto"}, "solver='adam', learning_rate='one_cycle'."),
+    ({"learning_rate": "auto", "warm_start": True}, "solver='adam', learning_rate='constant'."),
+    ({"learning_rate": "cosine", "solver": "adamw"}, "solver='adamw', learning_rate='cosine'."),
+    ({"n_filters": "auto"}, "learning_rate='constant', dropout=0.4."),
+    ({"n_filters": "auto", "dropout": 0.0}, "learning_rate='constant'."),
+    ({"dropout": [0.1, 0.2]}, "dropout=[0.1, 0.2]."),
+    ({"dropout": np.float32(0.5)}, "dropout=0.5."),
+    ({"label_smoothing": 0.1}, "label_smoothing=0.1."),
+    ({"augment": ImageAugmentation(shift=2, flip="horizontal")}, "augment=ImageAugmentation(flip='horizontal', shift=2)."),
+    ({"augment": as_it_is}, "augment=as_it_is."),
+    ({"solver": "lbfgs"}, "solver='lbfgs'."),
+]
+
+
+@pytest.mark.parametrize(("parameters", "words"), TRAINED_WITH)
+def test_summary_and_html_say_what_a_network_is_trained_with(parameters, words):
+    network = small_network(**parameters).fit(*bars())
+    sentence = network.summary().splitlines()[-1]
+    assert sentence.startswith("Parameters of training: solver=")
+    assert sentence.endswith(words)
+    for again in (network, pickle.loads(pickle.dumps(network)), network.export()):
+        assert f"<p>{html.escape(sentence)}</p>" in network_html(again)
+
+
+#: Parameters of the layers -> words of the drawing, each as often as it stands there.
+DRAWN = [
+    ({}, {"batch norm": 0, "max pooling": 1, "convolution": 1}),
+    ({"batch_norm": True}, {"batch norm": 1, "max pooling": 1}),
+    ({"batch_norm": True, "hidden_layer_sizes": 3, "pooling": "average"}, {"batch norm": 2, "average pooling": 1, "dense 0": 1}),
+    ({"global_pooling": "max", "pooling": None}, {"global max pooling": 1}),
+    ({"weight_sharing": False}, {"locally connected": 1, "convolution": 0}),
+]
+
+
+@pytest.mark.parametrize(("parameters", "words"), DRAWN)
+def test_the_drawing_names_every_kind_of_layer(parameters, words):
+    network = small_network(**parameters).fit(*bars())
+    picture = re.search(r"<svg.*?</svg>", network_html(network), re.DOTALL).group()
+    assert {word: picture.count(f">{word}</text>") for word in words} == words
+    lowest = max(float(y) for y in re.findall(r'<text x="[^"]*" y="([^"]*)"', picture))
+    assert lowest < float(re.search(r'height="(\d+)"', picture).group(1))
+
+
+def test_a_damaged_record_is_named_by_the_summary():
+    network = small_network().fit(*bars())
+    vars(network)["_fitted"]["history"]["epoch_of_cycle"] = -1
+    with pytest.raises(ValueError, match=r"epoch_of_cycle.*Fit the estimator again"):
+        network.summary()
+    assert MARK not in network._repr_html_()
 
 
 def test_text_display_stays_text():

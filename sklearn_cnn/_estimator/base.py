@@ -24,7 +24,7 @@ from sklearn_cnn._estimator.annotations import (
 )
 from sklearn_cnn._estimator.attributes import FittedAttributes
 from sklearn_cnn._estimator.callbacks import CallbackSupportMixin, callback_listeners, callbacks_of, with_callbacks
-from sklearn_cnn._estimator.diagram import NetworkDiagram
+from sklearn_cnn._estimator.diagram import NetworkDiagram, training_sentence
 from sklearn_cnn._estimator.fitted import n_threads_of, refuse_tainted
 from sklearn_cnn._estimator.fitting import Problem, fit_network
 from sklearn_cnn._estimator.images import declared_shape, resolve_input_shape
@@ -557,7 +557,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         text : str
             One line per layer: window and its stride, shape of the output, receptive field ("sees"), effective stride
             ("step"), and the parameters as built, without weight sharing, and with a dense layer in its place. See
-            `layer_table_` for the same as numbers.
+            `layer_table_` for the same as numbers. The last line names the parameters of training that are at work, with
+            what "auto" stood for in the last fit.
 
         Examples
         --------
@@ -579,10 +580,11 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         ---------------------------------------------------------------------------------------------------
         Without weight sharing there would be 19.1 times as many parameters.
         With a dense layer in place of each convolution there would be 103.3 times as many.
+        Parameters of training: solver='adam', learning_rate='one_cycle'.
         """
         fitted = self._check_fitted()
         plan = fitted_plan(fitted)
-        return summary_text(type(self).__name__, layer_table(plan), plan.input_shape)
+        return summary_text(type(self).__name__, layer_table(plan), plan.input_shape, [training_sentence(self)])
 
     def __sklearn_tags__(self):
         """Describe the estimator to scikit-learn's tools."""

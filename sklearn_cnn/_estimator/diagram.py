@@ -9,11 +9,16 @@ import html
 import math
 from contextlib import suppress
 from functools import partial
+from inspect import isfunction
 
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn._estimator.state import fitted_plan
+from sklearn_cnn._estimator.automatic import plain_dropout
+from sklearn_cnn._estimator.parameters import is_one_of, plain
+from sklearn_cnn._estimator.state import HISTORY, READ, check_entries, fitted_plan
 from sklearn_cnn._network.summary import NORMALISATION, comparisons, layer_table, table_cells, times
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS
+from sklearn_cnn._training.schedules import resolve_schedule
 
 MARK = "sklearn-cnn-network"
 
@@ -89,20 +94,57 @@ def network_html(estimator):
     fitted = vars(estimator).get("_fitted")
     try:
         plan = None if fitted is None else fitted_plan(fitted)
+        training = "" if plan is None else training_sentence(estimator)
     except ValueError:
         plan = None
     if plan is None:
         return ""
     table = layer_table(plan)
+    sentences = *comparisons(table), training, TERMS
     header, *rows = table_cells(table, plan.input_shape)
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*comparisons(table), TERMS))
+    notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return (
         f'{STYLE}<div class="{MARK}"><details open><summary>Network: {plan.n_parameters:,} parameters</summary>'
         f"{drawing(table, plan.input_shape)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
         "</details></div>"
     )
+
+
+def training_sentence(estimator):
+    """Name the parameters of training that are at work.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        Fitted.
+
+    Returns
+    -------
+    sentence : str
+        The values are those of the estimator; "auto" is what it stood for in the last fit.
+    """
+    fitted = vars(estimator)["_fitted"]
+    check_entries(fitted, {"solver": READ["solver"], "history": {"epoch_of_cycle": HISTORY["epoch_of_cycle"]}}, None)
+    settings = {"solver": fitted["solver"]}
+    if fitted["solver"] not in FULL_BATCH_SOLVERS:  # which has no rate, and refuses dropout and augmentation
+        has_end = fitted["history"]["epoch_of_cycle"] > 0
+        is_automatic = is_one_of(estimator.learning_rate, ("auto",))
+        settings["learning_rate"] = resolve_schedule("auto", has_end) if is_automatic else estimator.learning_rate
+        settings |= {"dropout": plain_dropout(estimator), "augment": estimator.augment}
+    settings["label_smoothing"] = plain(getattr(estimator, "label_smoothing", 0.0))
+    texts = [f"{name}={_in_one_line(value)}" for name, value in settings.items() if not _does_nothing(value)]
+    return f"Parameters of training: {', '.join(texts)}."
+
+
+def _does_nothing(value):
+    return value is None or value == 0.0 or (isinstance(value, list | tuple) and not any(value))
+
+
+def _in_one_line(value):
+    """Write a value of a parameter; a function is known by its name, because its address is another in every process."""
+    return value.__name__ if isfunction(value) else " ".join(repr(value).split())
 
 
 def drawing(table, input_shape):
@@ -121,20 +163,22 @@ def drawing(table, input_shape):
         An SVG element.
     """
     signal = input_shape[0] == 1
-    maps = [row for row in table if not row["name"].endswith(NORMALISATION)]  # it leaves shapes as they are
-    shapes = [("input", input_shape), *((row["name"], row["output_shape"]) for row in maps)]
-    largest = max(max(shape[:2]) for _, shape in shapes)
-    boxes = "".join(
-        _box(number, name, shape, HIGHEST / math.sqrt(largest), signal) for number, (name, shape) in enumerate(shapes)
-    )
-    width, height = STEP * len(shapes) + 20, HIGHEST + 80
+    boxes_of = [("input", input_shape, "")]
+    for row in table:
+        if row["name"].endswith(NORMALISATION):  # it leaves the shape as it is, so it is a word below its box
+            boxes_of[-1] = *boxes_of[-1][:2], NORMALISATION
+        else:
+            boxes_of.append((row["name"], row["output_shape"], ""))
+    scale = HIGHEST / math.sqrt(max(max(shape[:2]) for _, shape, _ in boxes_of))
+    boxes = "".join(_box(number, *box, scale, signal) for number, box in enumerate(boxes_of))
+    width, height = STEP * len(boxes_of) + 20, HIGHEST + 80 + 15 * any(note for *_, note in boxes_of)
     return (
         f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="Drawing of the network" font-size="11" fill="currentColor">{boxes}</svg>'
     )
 
 
-def _box(number, name, shape, scale, signal):
+def _box(number, name, shape, note, scale, signal):
     rows, columns, channels = shape
     kind = next((kind for kind in COLOURS if kind in name), "dense")
     depth = NARROWEST + 5 * math.log2(max(1, channels))
@@ -160,4 +204,5 @@ def _box(number, name, shape, scale, signal):
         f'<text x="{middle}" y="12" text-anchor="middle" fill-opacity="0.65">{html.escape(block)}</text>'
         f'<text x="{middle}" y="26" text-anchor="middle">{html.escape(words)}</text>'
         f'<text x="{middle}" y="{HIGHEST + 70}" text-anchor="middle">{label.replace(" x ", "&times;")}</text>'
+        + (f'<text x="{middle}" y="{HIGHEST + 85}" text-anchor="middle" fill-opacity="0.65">{note}</text>' if note else "")
     )

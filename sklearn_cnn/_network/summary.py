@@ -188,7 +188,7 @@ def _parameter_counts(row):
     return row["n_parameters"], row["n_parameters_unshared"], row["n_parameters_dense"]
 
 
-def summary_text(name, table, input_shape):
+def summary_text(name, table, input_shape, sentences=()):
     """Write a network as a table in plain text.
 
     Parameters
@@ -199,6 +199,8 @@ def summary_text(name, table, input_shape):
         Made by `layer_table`.
     input_shape : (rows, columns, channels)
         Of the network.
+    sentences : sequence of str, default=()
+        What else is to be said, below.
 
     Returns
     -------
@@ -212,7 +214,7 @@ def summary_text(name, table, input_shape):
         for row in cells
     ]
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
-    lines = [name, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule, *comparisons(table)]
+    lines = [name, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule, *comparisons(table), *sentences]
     return "\n".join(line.rstrip() for line in lines)
 
 
