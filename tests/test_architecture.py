@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sklearn_cnn"
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 # Wing -> the wings it may import from. Whoever is not named here is a face: what users import, and nobody below imports back.
 WINGS = {
@@ -131,6 +132,36 @@ def test_no_allowance_is_unused():
 
 def test_the_wings_form_no_cycle():
     graphlib.TopologicalSorter(ALLOWED).prepare()  # raises CycleError, which names the cycle
+
+
+def table_of_imports():
+    """The table of ARCHITECTURE.md: module -> the wings that it may import from."""
+    table = {}
+    lines = ARCHITECTURE.split("| from | may import |\n", 1)[1].splitlines()
+    for line in lines[1 : lines.index("")]:
+        modules, allowed = (re.findall(r"`([^`]+)`", cell) for cell in line.strip("|").split("|"))
+        table |= {module: set(allowed) for module in modules}
+    return table
+
+
+def test_the_map_has_the_same_table():
+    assert table_of_imports() == {module: set(allowed) for module, allowed in ALLOWED.items() if allowed and module != "__init__"}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCE_FILES if path.stem != "__init__"], ids=short)
+def test_every_module_is_on_the_map(path):
+    """Python modules in the drawing, beside the name of their wing; files of the compiled floor in its table."""
+    if path.suffix in {".pyx", ".pxi", ".h"}:
+        assert f"`{path.name}`" in ARCHITECTURE
+        return
+    drawing = ARCHITECTURE.split("```")[1]
+    rows = re.split(r"\n (?=\S)", drawing)
+    place = module_of(path)
+    row = next((row for row in rows if row.strip().startswith(f"{place}/ ")), next(row for row in rows if "faces " in row))
+    if place in ("_kernels", "_version", "functional", "inspection"):  # whose modules the drawing does not name
+        assert f"{place}/" in drawing or place == "_version"
+    else:
+        assert path.stem in row.split(), f"ARCHITECTURE.md does not name {path.stem} where it draws {place}"
 
 
 @pytest.mark.parametrize("wing", sorted(WINGS))

@@ -23,7 +23,18 @@ from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from sklearn_cnn._network.layers import DenseLayer, DropoutLayer  # noqa: E402
+from sklearn_cnn._network.network import Network  # noqa: E402
+from sklearn_cnn._network.plan import build_plan  # noqa: E402
+from sklearn_cnn._onnx.graph import Graph  # noqa: E402
+from sklearn_cnn._onnx.layers import write_layers  # noqa: E402
 from sklearn_cnn.onnx import to_onnx  # noqa: E402
+
+
+def test_a_layer_that_nobody_writes_is_named():
+    plan = build_plan((DropoutLayer(0.5), DenseLayer(2)), (4, 4, 1))
+    with pytest.raises(NotImplementedError, match="A DropoutLayer cannot be written as ONNX"):
+        write_layers(Graph(), Network(plan, np.zeros(plan.parameter_size, dtype=np.float32)), "X")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::sklearn.exceptions.ConvergenceWarning")

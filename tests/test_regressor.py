@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -18,7 +19,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor
 from sklearn_cnn._estimator.parameters import RULES
+from sklearn_cnn._network.activations import ACTIVATIONS
+from sklearn_cnn._network.geometry import PADDING_MODES
+from sklearn_cnn._network.trainer import FULL_BATCH_SOLVERS, SOLVERS
 from sklearn_cnn._training.scaling import target_scaling
+from sklearn_cnn._training.schedules import SCHEDULES
 from sklearn_cnn.inspection import KernelDisplay, LossDisplay, OcclusionDisplay
 
 OF_CLASSES_ALONE = {"class_weight", "label_smoothing"}
@@ -39,6 +44,22 @@ def regressor(**parameters):
 def fitted():
     X, y = columns()
     return regressor(max_iter=40).fit(X, y)
+
+
+#: Parameter -> the names that it takes, from the tables that the rest of the package reads.
+NAMES = {
+    "activation": {*ACTIVATIONS},
+    "solver": {*SOLVERS, *FULL_BATCH_SOLVERS},
+    "learning_rate": {"auto", *SCHEDULES},
+    "padding_mode": {*PADDING_MODES},
+}
+
+
+@pytest.mark.parametrize("parameter", NAMES)
+@pytest.mark.parametrize("estimator_class", [ConvNetClassifier, ConvNetRegressor])
+def test_the_docstring_has_every_name_that_a_parameter_takes(estimator_class, parameter):
+    listed = re.search(rf"^ *{parameter} : {{(.*?)}}", inspect.getdoc(estimator_class), re.MULTILINE).group(1)
+    assert set(re.findall(r'"(\w+)"', listed)) == NAMES[parameter]
 
 
 def test_learns_where_a_column_is(fitted):

@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ImageAugmentation
 from sklearn_cnn._estimator.diagram import network_html
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.summary import geometry_warnings, layer_table
@@ -150,6 +151,21 @@ def test_the_table_is_plain_python():
 
     for row in fitted((9, 8), kernel_size=np.int64(3), n_filters=(np.int32(2), 3)).layer_table_:
         assert {type(leaf) for value in row.values() for leaf in leaves(value)} <= {int, str, type(None)}
+
+
+def test_the_row_of_a_layer_that_is_not_known_is_derived():
+    plan = build_plan((ConvolutionBlock(4, (3, 3)), DropoutLayer(0.5), DenseLayer(2)), (6, 6, 1))
+    convolution, dropout, output = layer_table(plan)
+    assert (dropout["name"], dropout["output_shape"], dropout["n_parameters"]) == ("dropout", (4, 4, 4), 0)
+    assert values([dropout], *SIGHT) == values([convolution], *SIGHT)
+    assert output["name"] == "output"
+
+
+def test_a_layer_that_is_not_known_and_changes_sizes_is_refused():
+    shapes = {"output_shapes": ((2, 2, 1),), "map_shapes": ((2, 2, 1),)}
+    plan = SimpleNamespace(input_shape=(4, 4, 1), layers=(object(),), blocks=(), **shapes)
+    with pytest.raises(NotImplementedError, match="changes the size of its input"):
+        layer_table(plan)
 
 
 def test_a_pool_that_drops_the_last_row_is_counted():

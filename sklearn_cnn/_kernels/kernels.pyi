@@ -1,4 +1,7 @@
-"""The functions every compiled module has (``float32_x86_64_v4`` and its siblings); `real` is its number type."""
+"""The functions every compiled module has (``float32_x86_64_v4`` and its siblings); `real` is its number type.
+
+It has constants, too: the members of every ``cpdef enum``.
+"""
 
 from typing import Any
 
@@ -8,35 +11,6 @@ from numpy.typing import NDArray
 _Reals = NDArray[np.floating[Any]]
 _Table = NDArray[np.int64]
 _Order = NDArray[np.int64]
-
-CONVOLUTION: int
-LOCAL: int
-POOLING: int
-DENSE: int
-NORMALISATION: int
-IDENTITY: int
-RELU: int
-LOGISTIC: int
-TANH: int
-NO_POOLING: int
-MAXIMUM: int
-AVERAGE: int
-SOFTMAX_CROSS_ENTROPY: int
-LOGISTIC_CROSS_ENTROPY: int
-SQUARED_ERROR: int
-FLIP_HORIZONTAL: int
-FLIP_VERTICAL: int
-OUTSIDE_ZEROS: int
-OUTSIDE_REFLECT: int
-OUTSIDE_EDGE: int
-SGD: int
-ADAM: int
-DENSE_ROWS: int
-DENSE_COLUMNS: int
-SERIAL_WORK: int
-THREAD_WORK: int
-SHARE_WORK: int
-EPSILON_OF_NORMALISATION: float
 
 class Session:
     def __init__(

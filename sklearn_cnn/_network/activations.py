@@ -1,4 +1,4 @@
-"""The activations: what the kernels call them, and how the weights before them begin.
+"""The activations: what the kernels and ONNX call them, and how the weights before them begin.
 
 Their arithmetic, forward and backward, stands in ``_kernels/pointwise.pxi``.
 """
@@ -22,10 +22,13 @@ class Activation:
         Its value in the `Layer` record.
     weight_bound : callable
         ``weight_bound(fan_in, fan_out)`` is the bound of the uniform distribution that the weights of a layer are drawn from.
+    onnx : str or None
+        The ONNX operator; None is none.
     """
 
     kernel_name: int
     weight_bound: Callable[[int, int], float]
+    onnx: str | None
 
 
 def glorot_bound(gain):
@@ -40,8 +43,8 @@ def he_bound(fan_in, fan_out):
 
 #: Name -> activation. The factor of the logistic function is smaller, as in MLPClassifier.
 ACTIVATIONS = {
-    "identity": Activation(_kernel_names.IDENTITY, glorot_bound(6.0)),
-    "relu": Activation(_kernel_names.RELU, he_bound),
-    "logistic": Activation(_kernel_names.LOGISTIC, glorot_bound(2.0)),
-    "tanh": Activation(_kernel_names.TANH, glorot_bound(6.0)),
+    "identity": Activation(_kernel_names.IDENTITY, glorot_bound(6.0), None),
+    "relu": Activation(_kernel_names.RELU, he_bound, "Relu"),
+    "logistic": Activation(_kernel_names.LOGISTIC, glorot_bound(2.0), "Sigmoid"),
+    "tanh": Activation(_kernel_names.TANH, glorot_bound(6.0), "Tanh"),
 }

@@ -69,6 +69,10 @@ class DropoutLayer:
     whole_maps: bool = False
 
 
+#: What a fitted network may consist of.
+LAYERS = ConvolutionBlock, PoolingLayer, DenseLayer
+
+
 def with_dropout(layers, dropout):
     """Put dropout into a network, for training; no parameter changes its place.
 

@@ -5,12 +5,12 @@ from typing import get_type_hints
 
 from sklearn_cnn._network.activations import ACTIVATIONS
 from sklearn_cnn._network.geometry import PADDING_MODES
-from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
+from sklearn_cnn._network.layers import LAYERS, DenseLayer
 
 # Of anything that a layer counts: indices in the kernels and in NumPy's random streams are safe below it, and no real
 # network comes near.
 LARGEST_SIZE = 2**31 - 1
-LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in (ConvolutionBlock, PoolingLayer, DenseLayer)}
+LAYER_TYPES = {layer_type.__name__: layer_type for layer_type in LAYERS}
 
 
 def is_size(value, low=1):

@@ -6,7 +6,7 @@ Everything here is integer arithmetic on a plan. The recursion of receptive fiel
 import math
 
 from sklearn_cnn._network.geometry import resolve_padding
-from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer, sees_all, skipped_pixels
+from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, sees_all, skipped_pixels
 
 NO_PADDING = ((0, 0), (0, 0))
 NORMALISATION = "batch norm"
@@ -39,10 +39,12 @@ def layer_table(plan):
         elif isinstance(layer, PoolingLayer):
             row, sight = _pooling_row(layer, sight, shape, plan.output_shapes[number])
             table.append({**row, "name": f"global {row['name']}"})
-        else:
+        elif isinstance(layer, DenseLayer):
             is_last = number == len(plan.layers) - 1
             table += _dense_rows("output" if is_last else f"dense {n_dense}", layer, plan.input_shape, shape)
             n_dense += 1
+        else:
+            table.append(_pixelwise_row(plan, number, shape, sight))
         shape = plan.output_shapes[number]
     return table
 
@@ -98,6 +100,18 @@ def _dense_rows(name, layer, input_shape, shape):
     }  # fmt: skip
     normalisation = _normalisation_row(output_shape, sight)
     return [row, {**normalisation, "name": f"{name}: {NORMALISATION}"}] if layer.batch_norm else [row]
+
+
+def _pixelwise_row(plan, number, shape, sight):
+    """Return the row of any other layer, from the plan: it looks at single pixels, or has to have a function of its own here."""
+    kind, output_shape = type(plan.layers[number]).__name__, plan.output_shapes[number]
+    if tuple(output_shape[:2]) != tuple(shape[:2]):
+        raise NotImplementedError(f"A {kind} changes the size of its input, and layer_table does not know what its units see.")
+    n_parameters = sum(math.prod(block.shape) for block in plan.blocks if block.layer == number)
+    return {
+        "name": kind.removesuffix("Layer").lower(), "window": None, "stride": None, "n_skipped": (0, 0),
+        "output_shape": output_shape, **_parameters(n_parameters, n_parameters, n_parameters), **sight,
+    }  # fmt: skip
 
 
 def _window(size, stride, shape, padding):

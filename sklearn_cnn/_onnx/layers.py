@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._network import activations
 from sklearn_cnn._network.geometry import padding_sources, resolve_padding
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, NormalisationLayer, PoolingLayer, parts_of
 from sklearn_cnn._network.network import Network
@@ -21,7 +22,7 @@ EPSILON = _kernels.kernels().EPSILON_OF_NORMALISATION
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect"}
 NO_PADDING = ((0, 0), (0, 0))
 #: Activation -> the ONNX operator.
-ACTIVATIONS = {"identity": None, "relu": "Relu", "logistic": "Sigmoid", "tanh": "Tanh"}
+ACTIVATIONS = {name: activation.onnx for name, activation in activations.ACTIVATIONS.items()}
 #: Pooling -> the operator for windows, and that for whole maps.
 POOLINGS = {"max": ("MaxPool", "GlobalMaxPool"), "average": ("AveragePool", "GlobalAveragePool")}
 
@@ -73,6 +74,8 @@ def write_layers(graph, network, value):
     is_flat = False
     for number, layer in enumerate(network.plan.layers):
         for part in parts_of(layer):
+            if type(part) not in WRITERS:
+                raise NotImplementedError(f"A {type(part).__name__} cannot be written as ONNX: it has no row in WRITERS yet.")
             place = Place(graph, network, number, next(records))
             if isinstance(part, DenseLayer) and not is_flat:
                 value, is_flat = graph.node("Flatten", value, axis=1), True
