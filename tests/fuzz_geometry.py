@@ -7,8 +7,8 @@ numbers, and an error of at most
 
 which holds for a sum in any order (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1); Winograd's
 algorithm has a bound of its own, (channels + 12) in place of the first factor, see `test_winograd.py`. In double precision
-2**-53 takes the place of 2**-24. So there is no tolerance, and no false alarm. Every case draws its level, its number type and
-where in memory the images begin.
+2**-53 takes the place of 2**-24. So there is no tolerance, and no false alarm. Every case draws its level, its number type, how
+many samples there are, none among them, and where and in which order the images lie in memory.
 
     python tests/fuzz_geometry.py --cases 200000 --seed 7
     python tests/fuzz_geometry.py --seed 7 --first 1234 --cases 1             replays one, as printed with a failure
@@ -73,7 +73,7 @@ def random_plan(random_state, *, exact):
             plan = build_plan((layer,), shape, True)
         except ValueError:
             continue
-        n_samples = int(random_state.integers(1, 10))
+        n_samples = int(random_state.integers(0, 10))
         if n_samples * plan.totals["work"] <= LARGEST_WORK and plan.parameter_size <= LARGEST_WORK:
             return plan, n_samples
 
@@ -91,6 +91,16 @@ def moved(random_state, array):
     copy = room[offset:].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def spread(random_state, array):
+    """The same rows with other strides: gaps between rows or numbers, backwards, column by column."""
+    n_rows, n_columns = array.shape
+    row_step, column_step = pair(random_state, 1, 3)
+    room = np.full((n_rows * row_step, n_columns * column_step), np.nan, array.dtype, order=choose(random_state, "C", "F"))
+    view = room[::row_step, ::column_step][:: choose(random_state, 1, -1), :: choose(random_state, 1, -1)]
+    view[...] = array
+    return view
 
 
 def is_winograd(plan):
@@ -125,7 +135,7 @@ def run_case(seed, number):
         parameters[block.offset : block.offset + int(np.prod(block.shape))] = numbers(int(np.prod(block.shape)))
     X, d_outputs = numbers((n_samples, plan.n_inputs)), numbers((n_samples, plan.n_outputs))
     expected = twin(plan, parameters, X, d_outputs)
-    problem = Problem(plan, parameters, np.zeros(0), moved(random_state, X.astype(dtype)), d_outputs, *expected)
+    problem = Problem(plan, parameters, np.zeros(0), X, d_outputs, *expected)
     found = problem.solve(dtype, level)
     what = f"{plan.layers[0]} of {plan.input_shape}, {n_samples} samples, {np.dtype(dtype).name}, {level}"
     if exact:
@@ -140,8 +150,12 @@ def run_case(seed, number):
     first = problem.solve_first(dtype, level)
     if exact:
         assert np.array_equal(first, expected[2]), f"gradient of a first layer: {what}"
-    own = Network(plan, parameters.astype(dtype), level=level)
-    assert own.scores(X.astype(dtype)).tobytes() == found[0].tobytes(), f"the place in memory matters: {what}"
+    own = Network(plan, moved(random_state, parameters.astype(dtype)), level=level)
+    elsewhere = moved(random_state, X.astype(dtype))
+    assert own.scores(elsewhere).tobytes() == found[0].tobytes(), f"the place in memory matters: {what}"
+    assert own.scores(spread(random_state, elsewhere)).tobytes() == found[0].tobytes(), f"strides in memory matter: {what}"
+    for result, other in zip(found[1:], own.gradients(elsewhere, d_outputs.astype(dtype)), strict=True):
+        assert other.tobytes() == result.tobytes(), f"the place in memory matters to gradients: {what}"
     ways = _kernels.kernels().__dict__
     backward = [name for name in ("WHOLE_MAP", "LISTED", "SHALLOW") if ways[name] == plan.records["backward"][0]]
     kind = type(plan.layers[0]).__name__ if not isinstance(plan.layers[0], ConvolutionBlock) else backward[0]

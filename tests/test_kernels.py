@@ -59,7 +59,7 @@ def assert_exact(problem, dtype, level):
 
 @each_kernel
 @pytest.mark.parametrize(
-    ("make_layer", "n_problems"), [(random_block, 600), (random_pooling, 100), (random_dense, 60)],
+    ("make_layer", "n_problems"), [(random_block, 1200), (random_pooling, 100), (random_dense, 60)],
     ids=["blocks", "pooling", "dense"],
 )  # fmt: skip
 def test_random_geometry_is_exact_on_integers(level, dtype, make_layer, n_problems):
