@@ -55,7 +55,8 @@ def threads_of(compute):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((name, ConvNetClassifier) for name in SETTINGS), ("defaults", ConvNetRegressor), ("lbfgs", ConvNetRegressor)]
+    ("name", "kind"),
+    [*((name, ConvNetClassifier) for name in SETTINGS), *((name, ConvNetRegressor) for name in ("defaults", "lbfgs"))],
 )
 def test_no_number_of_threads_changes_a_bit_of_a_fit(name, kind, monkeypatch):
     monkeypatch.setattr(_kernels, "_processors", lambda: 4)  # so that sixteen threads are allowed
