@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 import platform
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -321,6 +322,25 @@ def test_subnormal_numbers_are_zero_on_every_thread(level, dtype, n_threads):
     parameters[plan.blocks[1].offset :] = 0  # beside a bias nothing of them would be seen
     assert np.all(X > 0)
     assert not Network(plan, parameters, level=level).scores(X, n_threads=n_threads).any()
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64", "aarch64"}, reason="no such mode is known there")
+@each_kernel
+def test_subnormal_numbers_take_no_longer_than_others(level, dtype):
+    """The least of several times of the processor, to which other programs matter little."""
+    plan, parameters, X = network_problem(STACK, (16, 16, 3), 41, dtype)
+    subnormal = dtype(1000 * np.finfo(dtype).smallest_subnormal)
+
+    def seconds(parameters, X):
+        network, started = Network(plan, parameters, level=level), time.process_time()
+        network.scores(X)
+        train(plan, parameters, X, solver="sgd", n_threads=1, level=level)
+        return time.process_time() - started
+
+    assert (np.abs(subnormal * parameters) < np.finfo(dtype).tiny).all()
+    times = np.array([(seconds(parameters, X), seconds(subnormal * parameters, subnormal * X)) for _ in range(9)])
+    usual, unusual = times.min(axis=0)
+    assert unusual <= 1.5 * usual
 
 
 #: What fesetround takes, by machine.

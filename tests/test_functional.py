@@ -512,6 +512,59 @@ def test_layout_and_ownership():
     assert not np.shares_memory(flipped, kernels)
 
 
+def other_layouts(array):
+    """The same numbers column by column, with gaps, backwards and with other axes first; read-only; of foreign bytes."""
+    yield np.asfortranarray(array)
+    yield array.astype(array.dtype.newbyteorder())
+    for axis in range(array.ndim):
+        index = (slice(None),) * axis
+        yield np.repeat(array, 3, axis=axis)[(*index, slice(None, None, 3))]
+        yield np.flip(np.flip(array, axis).copy(), axis)
+        yield np.moveaxis(np.moveaxis(array, axis, 0).copy(), 0, axis)
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    yield frozen
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_layout_of_no_argument_matters(dtype):
+    """Kernels, biases and gradients of maps as little as images."""
+    random_state = np.random.default_rng(21)
+    draw = lambda *shape: random_state.standard_normal(shape).astype(dtype)  # noqa: E731
+    X, kernels, local, bias, d_out = draw(3, 6, 5, 4), draw(2, 4, 3, 3), draw(4, 3, 2, 4, 3, 3), draw(2), draw(3, 4, 3, 2)
+    columns = im2col(X, 3)
+    calls = {
+        conv2d: (X, kernels, bias), conv2d_backward: (d_out, X, kernels), local2d: (X, local), local2d_backward: (d_out, X, local),
+        max_pool2d: (X,), max_pool2d_backward: (draw(3, 3, 2, 4), X), average_pool2d_backward: (draw(3, 3, 2, 4), X),
+        convolve: (X[0, :, :, 0].copy(), kernels[0, 0].copy()), flip_kernel: (kernels,),
+        (lambda X: im2col(X, 3)): (X,), (lambda columns: col2im(columns, (6, 5, 4), 3)): (columns,), (lambda X: pad(X, 1)): (X,),
+    }  # fmt: skip
+
+    def bits_of(results):
+        native = (array.astype(array.dtype.newbyteorder("=")) for array in (results if isinstance(results, tuple) else (results,)))
+        return list(map(bits, native))  # flip_kernel gives back the type that it gets
+
+    for call, arguments in calls.items():
+        expected = bits_of(call(*arguments))
+        for place, argument in enumerate(arguments):
+            for other in other_layouts(argument):
+                found = bits_of(call(*arguments[:place], other, *arguments[place + 1 :]))
+                assert found == expected, (call, place, other.strides)
+
+
+@pytest.mark.parametrize("strides", [(0, 0, 0, 0), (-8, 8, 8, 8), (8, 1, 1, 8), (2**40, 2**40, 3, 8)])
+def test_strides_of_axes_of_length_one_do_not_matter(strides):
+    one = np.full((1, 1, 1, 1), 3.0)
+    odd = np.lib.stride_tricks.as_strided(one, one.shape, strides)
+    assert odd.strides == strides
+    for X, kernels in ((one, odd), (odd, one), (odd, odd)):
+        assert conv2d(X, kernels).item() == 9
+        assert [array.item() for array in conv2d_backward(one, X, kernels)] == [9, 9, 3]
+        assert max_pool2d(X, 1).item() == average_pool2d(X, 1).item() == pad(X, 0).item() == 3
+    rows = np.lib.stride_tricks.as_strided(np.arange(6.0), (6, 1, 1, 1), (8, *strides[1:]))
+    np.testing.assert_array_equal(conv2d(rows, one).ravel(), 3 * np.arange(6.0))
+
+
 def test_zero_strides_of_a_broadcast_array():
     X = np.broadcast_to(np.ones(2), (3, 4, 4, 2))
     np.testing.assert_array_equal(conv2d(X, np.ones((1, 2, 2, 2))), np.full((3, 3, 3, 1), 8))
