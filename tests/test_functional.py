@@ -537,12 +537,12 @@ def test_the_layout_of_no_argument_matters(dtype):
         conv2d: (X, kernels, bias), conv2d_backward: (d_out, X, kernels), local2d: (X, local), local2d_backward: (d_out, X, local),
         max_pool2d: (X,), max_pool2d_backward: (draw(3, 3, 2, 4), X), average_pool2d_backward: (draw(3, 3, 2, 4), X),
         convolve: (X[0, :, :, 0].copy(), kernels[0, 0].copy()), flip_kernel: (kernels,),
-        (lambda X: im2col(X, 3)): (X,), (lambda columns: col2im(columns, (6, 5, 4), 3)): (columns,), (lambda X: pad(X, 1)): (X,),
+        (lambda X: im2col(X, 3)): (X,), (lambda X: pad(X, 1)): (X,), (lambda X: col2im(X, (6, 5, 4), 3)): (columns,),
     }  # fmt: skip
 
     def bits_of(results):
-        native = (array.astype(array.dtype.newbyteorder("=")) for array in (results if isinstance(results, tuple) else (results,)))
-        return list(map(bits, native))  # flip_kernel gives back the type that it gets
+        results = results if isinstance(results, tuple) else (results,)
+        return [bits(array.astype(array.dtype.newbyteorder("="))) for array in results]  # flip_kernel keeps the type that it gets
 
     for call, arguments in calls.items():
         expected = bits_of(call(*arguments))
