@@ -222,7 +222,8 @@ def draw(known, random_state):
     values = values if values and random_state.random() < 0.5 else HOSTILE
     value = values[random_state.integers(len(values))]
     # a parameter that somebody has deleted in memory is nobody's file
-    way = "pickle" if place[0] != "_fitted" else sorted(WAYS)[random_state.integers(len(WAYS))]
+    ways = sorted(WAYS if place[0] == "_fitted" else {*WAYS} - {"memory"})
+    way = ways[random_state.integers(len(ways))]
     return name, place, value, way, network, replaced(state, place, value), y
 
 

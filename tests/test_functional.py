@@ -534,7 +534,8 @@ def test_the_layout_of_no_argument_matters(dtype):
     X, kernels, local, bias, d_out = draw(3, 6, 5, 4), draw(2, 4, 3, 3), draw(4, 3, 2, 4, 3, 3), draw(2), draw(3, 4, 3, 2)
     columns = im2col(X, 3)
     calls = {
-        conv2d: (X, kernels, bias), conv2d_backward: (d_out, X, kernels), local2d: (X, local), local2d_backward: (d_out, X, local),
+        conv2d: (X, kernels, bias), conv2d_backward: (d_out, X, kernels),
+        local2d: (X, local), local2d_backward: (d_out, X, local),
         max_pool2d: (X,), max_pool2d_backward: (draw(3, 3, 2, 4), X), average_pool2d_backward: (draw(3, 3, 2, 4), X),
         convolve: (X[0, :, :, 0].copy(), kernels[0, 0].copy()), flip_kernel: (kernels,),
         (lambda X: im2col(X, 3)): (X,), (lambda X: pad(X, 1)): (X,), (lambda X: col2im(X, (6, 5, 4), 3)): (columns,),
