@@ -627,9 +627,9 @@ def of_objects(*labels):
         (of_objects("a", None), "^Input y contains NaN or another missing value: sample 1 has None. Leave"),
         (of_objects(None), "^Input y contains NaN or another missing value: sample 0 has None. Leave"),
         (pd.Series(of_objects("a", None), dtype="string"), "^Input y contains NaN .*: sample 1 has <NA>. Leave"),
-        (of_objects("a", 1), r"^y has dtype object, with labels of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
-        (of_objects(1), r"^y has dtype object, with labels of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
-        (Y_GOOD.astype(object), r"^y has dtype object, with labels of type int\. .* pass numpy.array\(y\).astype\(int\)"),
+        (of_objects("a", 1), r"^Unknown label type: y has .* of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
+        (of_objects(1), r"^Unknown label type: y has .* of type int and str\..* pass numpy.array\(y\).astype\(str\)"),
+        (Y_GOOD.astype(object), r"^Unknown label type: y has .* of type int\. .* pass numpy.array\(y\).astype\(int\)"),
     ],
     ids=["None", "None first", "NA", "mixed", "mixed first", "objects"],
 )

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 from images import bars, digits, small_network
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -93,6 +94,26 @@ def test_a_pair_that_might_be_one_value_per_block(parameters, listed):
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*is a pair")
             other.fit(*bars())
+
+
+@pytest.mark.parametrize("shape", [(3, 24), (2, 8), (12, 48)])
+def test_signals_whose_channels_come_first_are_no_images(shape):
+    """Signals as aeon has them were read as grey images without a word."""
+    channels, length = shape
+    X, y = np.random.default_rng(0).random((12, *shape)), np.arange(12) % 3
+    network = small_network(kernel_size=1, pooling=None, max_iter=1)
+    call = lambda: clone(network).fit(X, y)  # noqa: E731 (the line that is looked for)
+    (warning,) = the_warning(call, "which is read as an image of")
+    assert warning.lineno == call.__code__.co_firstlineno
+    way = f"numpy.moveaxis(X, 1, 2).reshape(len(X), -1) with input_shape=(1, {length}, {channels})."
+    assert way in str(warning.message)
+    assert f"input_shape={shape} silences this." in str(warning.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(network).set_params(input_shape=shape).fit(X, y)
+        clone(network).set_params(input_shape=(1, length, channels)).fit(np.moveaxis(X, 1, 2).reshape(len(X), -1), y)
+        clone(network).fit(X[..., None], y)  # which says itself that there is one channel
+        clone(network).fit(X[:, :, : 4 * channels - 1], y)
 
 
 def test_a_pair_is_read_as_it_always_was():

@@ -22,6 +22,9 @@ CHANNELS_OF_PHOTOGRAPHS = (1, 3, 4)
 SMALLEST_SIDE = 8
 LONGEST_TO_SHORTEST_SIDE = 2
 
+# What signals look like where their channels come first, as in aeon: a few rows, several times as long.
+MOST_CHANNELS_OF_SIGNALS, LEAST_LENGTH_TO_CHANNELS = 12, 4
+
 # How Pillow calls images of so many channels.
 MODES_OF_PILLOW = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -217,6 +220,17 @@ def channels_seem_first(shape):
     n_channels, sides = shape[0], shape[1:]
     ratio = 1 if n_channels == 1 else LONGEST_TO_SHORTEST_SIDE
     return n_channels in CHANNELS_OF_PHOTOGRAPHS and min(sides) >= SMALLEST_SIDE and max(sides) <= ratio * min(sides)
+
+
+def warn_of_signals(shape):
+    """Warn of an array of three dimensions that is read as grey images, where it may hold signals with their channels first."""
+    rows, columns = shape[1:]
+    if 1 < rows <= MOST_CHANNELS_OF_SIGNALS and columns >= LEAST_LENGTH_TO_CHANNELS * rows:
+        warn(
+            f"The samples of X have shape {shape[1:]}, which is read as an image of {rows} rows and {columns} columns. If "
+            f"they are signals of {rows} channels, as aeon has them, pass numpy.moveaxis(X, 1, 2).reshape(len(X), -1) with "
+            f"input_shape=(1, {columns}, {rows}). If they are images, input_shape={shape[1:]} silences this."
+        )
 
 
 def explain_shape(shape, input_shape):

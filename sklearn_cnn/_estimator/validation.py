@@ -15,6 +15,7 @@ from sklearn_cnn._estimator.images import (
     flatten_images,
     from_other_library,
     image_shape_of,
+    warn_of_signals,
 )
 from sklearn_cnn._estimator.parameters import InvalidParameterError
 from sklearn_cnn._estimator.state import is_finite_float32
@@ -79,6 +80,8 @@ def check_X(estimator, X, fitted=None):
     try:
         images = as_images(X)
         rows, image_shape = flatten_images(images)
+        if fitted is None and image_shape is not None and images.ndim == 3 and getattr(estimator, "input_shape", ()) is None:
+            warn_of_signals(images.shape)
         if fitted is not None:
             check_sample_shape(estimator, tuple(getattr(images, "shape", ())), image_shape, fitted)
         rows = validate_data(twin, rows, dtype="numeric", ensure_all_finite=False, reset=fitted is None)
@@ -409,7 +412,7 @@ def refuse_mixed_labels(y, name):
     words = " and ".join(sorted(kind.__name__ for kind in kinds))
     way = "int" if all(issubclass(kind, int | np.integer) for kind in kinds) else "str"
     raise ValueError(
-        f"{name} has dtype object, with labels of type {words}. Labels are all integers or all strings: pass "
+        f"Unknown label type: {name} has dtype object, with labels of type {words}. Labels are all integers or all strings: pass "
         f"numpy.array({name}).astype({way})."
     )
 
