@@ -24,6 +24,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_cnn import Checkpoint, ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, ImageAugmentation, functional
+from sklearn_cnn import inspection as shows
 from sklearn_cnn._network.words import shown
 
 try:
@@ -120,7 +121,49 @@ def targets():
     table["ConvNetTransformer"] = lambda **given: ConvNetTransformer(**given).fit(X, Y).transform(X), own_parameters(
         ConvNetTransformer) | {"estimator": ConvNetClassifier(**COMMON)}, None  # fmt: skip
     table["ConvNetTransformer.transform"] = features.transform, {"X": X}, features
-    return table
+    return table | displays()
+
+
+def displays():
+    """The calls that draw; none where there is no matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        return {}
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    network = ConvNetClassifier(**COMMON, augment=ImageAugmentation(shift=1)).fit(X, Y)
+    local = ConvNetClassifier(**COMMON, weight_sharing=False).fit(X, Y)
+    one = {"estimator": network, "X": X[0]}
+    block = {"block": 0, "stage": "conv"}
+    tiles = {"n_columns": 2, "cmap": "gray"}
+    table = {
+        "KernelDisplay": {"estimator": local, "block": 0, "channel": 0, "position": (1, 2), "colorbar": True, **tiles},
+        "FeatureMapDisplay": {**one, **block, "ax": None, **tiles},
+        "LossDisplay": {"estimator": network, "log_scale": False, "scores": True, "learning_rate": True},
+        "ReceptiveFieldDisplay": {**one, **block, "unit": (1, 1), "nested": True},
+        "OcclusionDisplay": {**one, "target": 1, "window": 2, "step": 1, "fill": 0.5},
+        "SaliencyDisplay": {**one, "method": "grad_cam", "target": 1, "block": 0, "noise": 0.1, "n_samples": 3},
+        "AugmentationDisplay": {**one, "n_versions": 2},
+    }
+    ways = {name: (getattr(shows, name).from_estimator, arguments) for name, arguments in table.items()}
+    settings = {"sample": 1, "n_versions": 2, "random_state": 0, "scale_input": True, **tiles}
+    settings |= {"augmentation": ImageAugmentation(shift=1), "X": X}
+    ways["AugmentationDisplay of images"] = shows.AugmentationDisplay.from_augmentation, settings
+    curves = {"loss_curve": [3.0, 2.0], "validation_loss_curve": [2.0], "validation_scores": [0.5], "learning_rate_curve": None}
+    ways["LossDisplay of curves"] = lambda **given: shows.LossDisplay(**given).plot(), {**curves, "best_iter": 1}
+
+    def drawn(way):
+        def call(**arguments):
+            try:
+                way(**arguments).figure_.canvas.draw()
+            finally:
+                pyplot.close("all")
+
+        return call
+
+    return {name: (drawn(way), arguments, None) for name, (way, arguments) in ways.items()}
 
 
 def of_estimator(kind, y):

@@ -562,10 +562,10 @@ def test_what_augmentation_cannot_be_drawn(network):
             AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=sample)
     last = AugmentationDisplay.from_augmentation(ImageAugmentation(), X, sample=-1)
     np.testing.assert_array_equal(last.image[..., 0], X[-1])
-    for n_versions in (0, 1.5, True):
-        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer of at least 1"):
+    for n_versions in (0, 1.5, True, 2**31):
+        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer from 1 to 1000"):
             AugmentationDisplay.from_augmentation(ImageAugmentation(), X, n_versions=n_versions)
-        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer of at least 1"):
+        with pytest.raises(ValueError, match=r"n_versions=.* must be an integer from 1 to 1000"):
             AugmentationDisplay.from_estimator(small_network(augment=ImageAugmentation()).fit(X, Y), X[0], n_versions=n_versions)
     for augmentation in (None, ImageAugmentation, "shift"):
         with pytest.raises(ValueError, match=r"augmentation=.* must be an ImageAugmentation"):
@@ -583,7 +583,8 @@ def test_what_augmentation_cannot_be_drawn(network):
         (KernelDisplay([[[1, 2], [3]]]), "kernels must be an array of numbers"),
         (FeatureMapDisplay(np.zeros((3, 3))), r"maps must be .* but its shape is \(3, 3\)"),
         (FeatureMapDisplay(np.zeros((3, 3, 1)), image=np.zeros((3, 3))), "image must be"),
-        (LossDisplay([]), "loss_curve must be"),
+        (LossDisplay([]), r"loss_curve has shape \(0,\): there is nothing to draw"),
+        (LossDisplay([1.0], validation_scores=[[1.0]]), "validation_scores must be"),
         (LossDisplay(["a"]), "loss_curve must be"),
         (ReceptiveFieldDisplay(np.zeros((3, 3, 1)), names=["a"], origins=[], fields=[]), r"\(1, 0, 0\) entries"),
         (OcclusionDisplay(np.zeros((2, 2)), image=np.zeros((3, 3, 1)), label=0), r"drops has shape \(2, 2\), but image"),
@@ -596,6 +597,27 @@ def test_what_cannot_be_drawn(display, words):
         display.plot()
     assert not hasattr(display, "figure_")
     assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("value", ["no", None, np.ones(2), 1])
+def test_what_is_drawn_or_not_is_true_or_false(network, value):
+    for display, name in ((LossDisplay, "scores"), (LossDisplay, "log_scale"), (KernelDisplay, "colorbar")):
+        with pytest.raises(ValueError, match=f"{name}=.* must be True or False"):
+            display.from_estimator(network, **{name: value})
+    with pytest.raises(ValueError, match=r"nested=.* must be True or False"):
+        ReceptiveFieldDisplay.from_estimator(network, X[0], nested=value)
+
+
+def test_an_image_of_numbers_without_gaps(network):
+    with pytest.raises(ValueError, match="X must hold numbers"):
+        ReceptiveFieldDisplay.from_estimator(network, ["a"] * 36)
+    with pytest.raises(ValueError, match="X has masked values"):
+        OcclusionDisplay.from_estimator(network, np.ma.masked_array(X[0], X[0] > 0))
+    objects = OcclusionDisplay.from_estimator(network, X[0].astype(object))
+    np.testing.assert_array_equal(objects.drops, OcclusionDisplay.from_estimator(network, X[0].astype(float)).drops)
+    for estimator in (3, ((),), type(network)):
+        with pytest.raises(TypeError, match=r"estimator=.* must be a fitted network"):
+            LossDisplay.from_estimator(estimator)
 
 
 def test_one_axes_and_not_several(network):

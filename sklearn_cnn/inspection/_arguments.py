@@ -3,11 +3,13 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn._estimator.parameters import LARGEST_NUMBER, InvalidParameterError, is_integer, is_real, plain, shown
+from sklearn_cnn._estimator.parameters import LARGEST_NUMBER, InvalidParameterError, is_boolean, is_integer, is_real, plain, shown
 
 
 def check_network(estimator, attribute):
     """Refuse what is not a fitted network of this package."""
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator={shown(estimator)} must be a fitted network, such as ConvNetClassifier().fit(X, y).")
     check_is_fitted(estimator)
     if not hasattr(estimator, attribute):
         raise TypeError(
@@ -42,6 +44,13 @@ def one_sample(estimator, X):
             f"One image has {estimator.n_features_in_} values, of shape {estimator.input_shape_} (rows, columns, channels), "
             f"but X has {values.size}, of shape {values.shape}. Pass one image, for example X[0] or X[:1]."
         )
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked values; fill them first, for example with X.filled(0).")
+    if values.dtype.kind not in "biuf":
+        try:
+            values = values.astype(float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"X must hold numbers, but its dtype is {values.dtype}: {error}.") from error
     image = values.reshape(estimator.input_shape_)
     return (X if hasattr(X, "iloc") and values.ndim == 2 else values.reshape(1, -1)), image
 
@@ -119,17 +128,28 @@ def check_fill(fill, image):
     return np.broadcast_to(values, n_channels)
 
 
-def array_of(name, values, *axes):
+def check_flags(**flags):
+    """Refuse what is neither True nor False."""
+    for name, value in flags.items():
+        if not is_boolean(value):
+            raise InvalidParameterError(f"{name}={shown(value)} must be True or False.")
+
+
+def array_of(name, values, *axes, may_be_empty=False):
     """Return numbers as an array that has these axes, written as "rows, columns, channels", or other ones that are allowed."""
     allowed = " or ".join(f"({names})" for names in axes)
     try:
         array = np.asarray(values)
     except ValueError as error:  # lists of different lengths
         raise InvalidParameterError(f"{name} must be an array of numbers of shape {allowed}: {error}.") from error
-    if array.ndim not in [len(names.split(", ")) for names in axes] or array.size == 0 or array.dtype.kind not in "biuf":
+    if array.size == 0 and may_be_empty:
+        return array  # of any type: an empty series has one that fits nothing
+    if array.ndim not in [len(names.split(", ")) for names in axes] or array.dtype.kind not in "biuf":
         raise InvalidParameterError(
             f"{name} must be an array of numbers of shape {allowed}, but its shape is {array.shape} and its dtype {array.dtype}."
         )
+    if array.size == 0:
+        raise InvalidParameterError(f"{name} has shape {array.shape}: there is nothing to draw.")
     return array
 
 

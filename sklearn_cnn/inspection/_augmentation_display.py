@@ -14,12 +14,15 @@ from sklearn_cnn._estimator.annotations import RandomState
 from sklearn_cnn._estimator.augmented import augmented_versions, versions_in_fit
 from sklearn_cnn._estimator.parameters import InvalidParameterError, is_augmentation, is_integer, shown
 from sklearn_cnn._estimator.validation import check_X
-from sklearn_cnn.inspection._arguments import array_of, check_integer, check_network, one_sample
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_integer, check_network, one_sample
 from sklearn_cnn.inspection._drawing import axes_to_draw_on, draw_tiles, grid_size, is_line, scale_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+
+
+MOST_VERSIONS = 1000  # more would be pictures that nobody can see, and take as long as epochs do
 
 
 class AugmentationDisplay:
@@ -90,7 +93,7 @@ class AugmentationDisplay:
         sample : int, default=0
             Number of the image to draw.
         n_versions : int, default=11
-            Number of epochs.
+            Number of epochs, at most 1000.
         input_shape : tuple of int, default=None
             As for the estimator: the shape of flat images.
         random_state : None, int or RandomState, default=0
@@ -111,7 +114,8 @@ class AugmentationDisplay:
             raise InvalidParameterError(
                 f"augmentation={shown(augmentation)} must be an ImageAugmentation; for example ImageAugmentation(shift=2)."
             )
-        n_versions = check_integer("n_versions", n_versions, 1)
+        n_versions = check_integer("n_versions", n_versions, 1, MOST_VERSIONS)
+        check_flags(scale_input=scale_input)
         n_samples = len(check_X(augmentation, X)[0])
         if not is_integer(sample, -n_samples) or sample >= n_samples:
             raise InvalidParameterError(
@@ -138,7 +142,7 @@ class AugmentationDisplay:
         X : array-like
             One image in any form that `predict` takes, with or without the axis of samples.
         n_versions : int, default=11
-            Number of epochs.
+            Number of epochs, at most 1000.
         ax : Axes, default=None
             What to draw on; None makes a figure.
         **options
@@ -150,7 +154,7 @@ class AugmentationDisplay:
             The display, drawn.
         """
         check_network(estimator, "augment")
-        n_versions = check_integer("n_versions", n_versions, 1)
+        n_versions = check_integer("n_versions", n_versions, 1, MOST_VERSIONS)
         if estimator.augment is None:
             raise ValueError("augment=None: training sees images as they are. Set augment, for example to an ImageAugmentation.")
         _, image = one_sample(estimator, X)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn.inspection._arguments import array_of, check_network, one_sample, steps_of_block
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_network, one_sample, steps_of_block
 from sklearn_cnn.inspection._drawing import (
     GAP,
     INK,
@@ -140,6 +140,7 @@ class FeatureMapDisplay:
         display : FeatureMapDisplay
             The display itself.
         """
+        check_flags(colorbar=colorbar)
         tiles = np.moveaxis(array_of("maps", self.maps, "rows, columns, n_filters"), -1, 0)
         image = None if self.image is None else array_of("image", self.image, "rows, columns, channels")
         limits = scale_of(tiles)

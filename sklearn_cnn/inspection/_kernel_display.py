@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.parameters import InvalidParameterError, is_integer, is_one_of, shown
 from sklearn_cnn._estimator.validation import check_block
-from sklearn_cnn.inspection._arguments import array_of, check_network, check_place
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_network, check_place
 from sklearn_cnn.inspection._drawing import add_colorbar, axes_to_draw_on, draw_tiles, grid_size, is_line, size_text
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class KernelDisplay:
         display : KernelDisplay
             The display itself.
         """
+        check_flags(colorbar=colorbar)
         kernels = array_of("kernels", self.kernels, "n_filters, rows, columns", "n_filters, rows, columns, 3")
         if kernels.ndim == 4 and kernels.shape[3] != 3:
             raise InvalidParameterError(f"kernels has {kernels.shape[3]} channels, but can be drawn with 3. Pass one of them.")

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.parameters import InvalidParameterError
-from sklearn_cnn.inspection._arguments import array_of, check_network
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_network
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class LossDisplay:
         display : LossDisplay
             The display itself.
         """
+        check_flags(log_scale=log_scale, scores=scores, learning_rate=learning_rate)
         loss = array_of("loss_curve", self.loss_curve, "n_epochs")
         validation_loss = _later(loss, "validation_loss_curve", self.validation_loss_curve)
         score = _later(loss, "validation_scores", self.validation_scores if scores else None)
@@ -180,11 +181,11 @@ class LossDisplay:
 
 def _later(loss, name, curve):
     """Return a curve of the last epochs as an array; None where there is none, or nothing in it."""
-    if curve is None or np.size(curve) == 0:
+    if curve is None:
         return None
-    curve = array_of(name, curve, "n_epochs")
+    curve = array_of(name, curve, "n_epochs", may_be_empty=True)
     if len(curve) > len(loss):
         raise InvalidParameterError(
             f"{name} has {len(curve)} values, but loss_curve only {len(loss)}. Pass one for each epoch, or for some of the last."
         )
-    return curve
+    return curve if len(curve) else None

@@ -12,6 +12,7 @@ from sklearn_cnn._estimator.annotations import Size
 from sklearn_cnn._estimator.scoring import without_feature_names
 from sklearn_cnn.inspection._arguments import (
     check_fill,
+    check_flags,
     check_integer,
     check_network,
     check_window,
@@ -169,6 +170,7 @@ class OcclusionDisplay:
         display : OcclusionDisplay
             The display itself.
         """
+        check_flags(colorbar=colorbar)
         drops, image = heat_and_image("drops", self.drops, self.image)
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
         limit = max(float(np.abs(drops).max()), SMALLEST_SCALE)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.parameters import InvalidParameterError
 from sklearn_cnn._estimator.validation import check_block, check_stage
-from sklearn_cnn.inspection._arguments import array_of, check_network, check_place, one_sample
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_network, check_place, one_sample
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on, draw_sample, size_text
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class ReceptiveFieldDisplay:
         from matplotlib.patches import Rectangle
         from matplotlib.patheffects import withStroke
 
+        check_flags(nested=nested)
         image = array_of("image", self.image, "rows, columns, channels")
         lengths = len(self.names), len(self.origins), len(self.fields)
         if len(set(lengths)) != 1:

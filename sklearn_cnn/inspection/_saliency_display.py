@@ -15,6 +15,7 @@ from sklearn_cnn._estimator.saliency import class_activation_map, score_gradient
 from sklearn_cnn._estimator.scoring import without_feature_names
 from sklearn_cnn._estimator.validation import check_X_predict
 from sklearn_cnn.inspection._arguments import (
+    check_flags,
     check_integer,
     check_network,
     heat_and_image,
@@ -196,6 +197,7 @@ class SaliencyDisplay:
         display : SaliencyDisplay
             The display itself.
         """
+        check_flags(colorbar=colorbar)
         saliency, image = heat_and_image("saliency", self.saliency, self.image)
         self.figure_, self.ax_ = axes_to_draw_on(ax, (5.4, 4.4))
         limit = float(saliency.max()) or 1.0
