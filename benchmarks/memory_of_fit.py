@@ -1,4 +1,7 @@
-"""In a process of its own: fit many images of one byte per pixel and print how far memory rose."""
+"""In a process of its own: fit or predict many images of one byte per pixel with one call and print how far memory rose.
+
+Arguments: how many images; the method, `fit`, `partial_fit` or `predict`.
+"""
 
 import json
 import os
@@ -28,19 +31,27 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     network = NETWORKS["A"]
     after_imports = memory("VmRSS")
-    images, labels, source = fashion_mnist(int(sys.argv[1]))
+    n_images, method = int(sys.argv[1]), sys.argv[2]
+    images, labels, source = fashion_mnist(n_images)
     images = images.reshape(len(images), -1)
     classifier = ConvNetClassifier(
         **network.parameters, batch_size=128, max_iter=1, random_state=0, n_jobs=len(os.sched_getaffinity(0)),
     )  # fmt: skip
+    if method == "predict":
+        classifier.fit(images[:500], labels[:500])
+    calls = {
+        "fit": lambda: classifier.fit(images, labels),
+        "partial_fit": lambda: classifier.partial_fit(images, labels, classes=range(10)),
+        "predict": lambda: classifier.predict(images),
+    }
     forget_peak()
-    before_fit = memory("VmRSS")
-    classifier.fit(images, labels)
+    before_call = memory("VmRSS")
+    calls[method]()
     found = {
         "images": source,
         "input_bytes": images.nbytes,
         "bytes_after_imports": after_imports,
-        "bytes_before_fit": before_fit,
+        f"bytes_before_{method}": before_call,
         "peak_bytes": memory("VmHWM"),
         "n_threads": classifier.n_jobs,
     }
