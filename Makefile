@@ -243,6 +243,8 @@ bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py features_cost --images 100 --rounds 1
 	cd .venv-test && bin/python ../benchmarks/run.py serial_share --images 128 --rounds 1 --networks A-32 C-32
 	cd .venv-test && bin/python ../benchmarks/run.py accuracy.optimisers --data digits --samples 500 --epochs 1 --seeds 1
+	cd .venv-test && bin/python ../benchmarks/run.py scheduler_cost --tasks 50 --rounds 1
+	if command -v wrk > /dev/null; then cd .venv-test && bin/python ../benchmarks/run.py serving --seconds 2; fi
 
 wheel: .venv-wheel/installed.stamp
 	cd .venv-wheel && bin/python -P -c "import sklearn_cnn; sklearn_cnn.show_versions()"
