@@ -108,7 +108,8 @@ def targets():
     if onnx is not None:
         network = fitted(ConvNetClassifier, Y)
         model = onnx.to_onnx(network)
-        table["to_onnx"] = onnx.to_onnx, {"estimator": network, "dtype": np.float32, "input_shape": None}
+        table["to_onnx"] = onnx.to_onnx, {
+            "estimator": network, "dtype": np.float32, "input_shape": None, "with_scaling": True, "zipmap": False}  # fmt: skip
         table["from_onnx"] = onnx.from_onnx, {"model": model, "classes": None}
     table = {name: (call, arguments, None) for name, (call, arguments) in table.items()}
     for kind, y in ((ConvNetClassifier, Y), (ConvNetRegressor, X[:, 0, 0])):
@@ -117,10 +118,13 @@ def targets():
         lambda **settings: ConvNetClassifier(**COMMON, augment=ImageAugmentation(**settings)).fit(X, Y),
         EVERYTHING.get_params(), None,
     )  # fmt: skip
+    view = {"X": X, "input_shape": None, "epoch": 1, "random_state": 0, "scale_input": True}
+    table["ImageAugmentation.preview"] = EVERYTHING.preview, view, EVERYTHING
     features = ConvNetTransformer(fitted(ConvNetClassifier, Y), prefit=True).fit(X)
     table["ConvNetTransformer"] = lambda **given: ConvNetTransformer(**given).fit(X, Y).transform(X), own_parameters(
         ConvNetTransformer) | {"estimator": ConvNetClassifier(**COMMON)}, None  # fmt: skip
     table["ConvNetTransformer.transform"] = features.transform, {"X": X}, features
+    table["ConvNetTransformer.get_feature_names_out"] = features.get_feature_names_out, {"input_features": None}, features
     return table | displays()
 
 
@@ -174,6 +178,7 @@ def of_estimator(kind, y):
         name: (lambda **settings: kind(**settings).fit(X, y), own_parameters(kind) | COMMON, None),
         f"{name}.fit": (network.fit, arguments, network),
         f"{name}.predict": (network.predict, {"X": X}, network),
+        f"{name}.score": (network.score, {"X": X, "y": y, "sample_weight": None}, network),
         f"{name}.feature_maps": (network.feature_maps, {"X": X, "block": 0, "stage": "conv"}, network),
         f"{name}.set_params": (lambda **settings: clone(network).set_params(**settings).fit(X, y), network.get_params(), None),
     }
@@ -181,7 +186,8 @@ def of_estimator(kind, y):
     step = {"X": X, "y": y, "sample_weight": None}
     if kind is ConvNetClassifier:
         step["classes"] = [0, 1, 2]
-        table[f"{name}.predict_proba"] = network.predict_proba, {"X": X}, network
+        for method in ("predict_proba", "predict_log_proba", "decision_function"):
+            table[f"{name}.{method}"] = getattr(network, method), {"X": X}, network
     table[f"{name}.partial_fit"] = goes_on.partial_fit, step, goes_on
     return table
 

@@ -3,7 +3,7 @@
 import fuzz_arguments
 from children import fuzz
 
-SEED, N_CASES = 0, 250
+SEED, N_CASES = 0, 500
 
 
 def test_hostile_arguments_are_answered_or_refused():
