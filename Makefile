@@ -35,7 +35,8 @@ PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
 .PHONY: help cross needs environments demo test test-oldest clusters others fuzz-state fuzz-onnx fuzz-arguments fuzz-geometry fences \
-        starvation fault endurance sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel dev clean
+        starvation checks fault endurance sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel \
+        dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -46,8 +47,8 @@ help:
 	@echo "make others       run networks in libraries that somebody else wrote around scikit-learn's estimators"
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-onnx    damaged and made-up ONNX models, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
-	@echo "make fuzz-arguments, fuzz-geometry, fences, starvation, fault, endurance, sanitize, races, memcheck, compilers, systems,"
-	@echo "     planted, mutate"
+	@echo "make fuzz-arguments, fuzz-geometry, fences, starvation, checks, fault, endurance, sanitize, races, memcheck,"
+	@echo "     compilers, systems, planted, mutate"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
 	@echo "make lint         ruff, cython-lint and mypy"
@@ -178,6 +179,9 @@ fuzz-geometry: .venv-test/installed.stamp
 
 fences: .venv-test/installed.stamp
 	.venv-test/bin/python tests/bounds.py $(ARGS)
+
+checks: .venv-test/installed.stamp
+	.venv-test/bin/python tests/checks.py $(ARGS)
 
 starvation: .venv-test/installed.stamp
 	.venv-test/bin/python tests/starvation.py $(ARGS)
