@@ -297,7 +297,7 @@ def parts_of(value):
     if isinstance(value, CodeType):
         return value.co_code.hex(), value.co_consts, value.co_names, value.co_varnames
     if isinstance(value, FunctionType):
-        return value.__code__, value.__defaults__, value.__kwdefaults__, [content_of(cell) for cell in value.__closure__ or ()]
+        return value.__code__, *settings_of(value)
     if isinstance(value, MethodType):
         return value.__func__, value.__self__
     if isinstance(value, partial):
@@ -309,6 +309,13 @@ def parts_of(value):
         return words, value.__getstate__()
     except Exception:  # files, locks and other things that are no data
         return (words,)
+
+
+def settings_of(function):
+    """Return what a function was made with; of a list or a set only its type: there it may write down what it has seen."""
+    of_names = [value for _, value in sorted((function.__kwdefaults__ or {}).items())]
+    values = (*(function.__defaults__ or ()), *of_names, *map(content_of, function.__closure__ or ()))
+    return [type(value) if isinstance(value, list | set) else value for value in values]
 
 
 def content_of(cell):
