@@ -1,6 +1,7 @@
 """Copies of an estimator, in memory and in files."""
 
 import copy
+import gc
 import os
 import pickle
 import subprocess
@@ -18,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 import sklearn_cnn
 from sklearn_cnn import __version__
+from sklearn_cnn._estimator import persistence
 from sklearn_cnn._kernels import ENVIRONMENT_VARIABLE, available_levels, default_level
 
 ROUND_TRIPS = {
@@ -29,6 +31,26 @@ ROUND_TRIPS = {
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
 }
+
+
+class Comparable(sklearn_cnn.ConvNetClassifier):
+    """Equal where the parameters are; so it has no hash."""
+
+    def __eq__(self, other):
+        return self.get_params() == other.get_params()
+
+
+def test_a_subclass_without_a_hash_predicts():
+    """Its network was looked up by its hash."""
+    X, y = bars()
+    one, other = (Comparable(2, max_iter=1, random_state=0).fit(X[rows], y[rows]) for rows in (slice(None), slice(30)))
+    assert one == other
+    assert one.predict_proba(X).tobytes() != other.predict_proba(X).tobytes()
+    number = id(one)
+    assert number in persistence._CHECKED
+    del one
+    gc.collect()
+    assert number not in persistence._CHECKED
 
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)

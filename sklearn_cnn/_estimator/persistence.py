@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import Parameter, signature
 from operator import is_not
 from typing import ClassVar, NamedTuple, Self
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -31,7 +32,9 @@ from sklearn_cnn._version import __version__
 # parameter -> what estimators did before it existed, where that is not its default
 DEFAULTS_BEFORE = {"batch_norm": False, "global_pooling": None}
 
-_CHECKED: WeakKeyDictionary = WeakKeyDictionary()  # estimator -> the `Checked` that was made of it last
+# id of an estimator -> the `Checked` that was made of it last, and what takes it away with the estimator. A subclass may say
+# what is equal, and then has no hash.
+_CHECKED: dict = {}
 
 
 def with_all_parameters(estimator, state, before=None):
@@ -79,6 +82,11 @@ class Checked(NamedTuple):
         return isinstance(fitted, dict) and not any(map(is_not, map(fitted.get, self.names), self.entries))
 
 
+def forget(number, _):
+    """Take away what was kept for an estimator that is gone."""
+    _CHECKED.pop(number, None)
+
+
 class FittedState(BaseEstimator):
     """The part of an estimator that holds ``_fitted``, a dictionary of arrays and plain Python."""
 
@@ -100,7 +108,7 @@ class FittedState(BaseEstimator):
     def _publish(self, fitted, earlier):
         """Make a finished fit visible, with one assignment."""
         self._fitted = fitted
-        _CHECKED.pop(self, None)  # what it holds of the earlier state can go
+        _CHECKED.pop(id(self), None)  # what it holds of the earlier state can go
         if earlier is None:
             advance_random_state(self.random_state)
 
@@ -139,12 +147,13 @@ class FittedState(BaseEstimator):
         fitted = vars(self).get("_fitted")
         if fitted is None:
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' before using it.")
-        checked = _CHECKED.get(self)
+        checked, _ = _CHECKED.get(id(self), (None, None))
         if checked is None or not checked.are_still_in(fitted):
             names = names_read(self._of_target)
             entries = entries_of(fitted, names)
             check_reading(fitted, self._of_target)
-            checked = _CHECKED[self] = Checked(names, entries, *fitted_network(fitted))
+            checked = Checked(names, entries, *fitted_network(fitted))
+            _CHECKED[id(self)] = checked, ref(self, partial(forget, id(self)))
         return fitted, checked.network, checked.scaling
 
     def __sklearn_is_fitted__(self):
