@@ -52,7 +52,8 @@ end
 def started_service():
     """Run the example as far as its server; returns its names."""
     names = {"__name__": "serving"}
-    exec(compile(EXAMPLE.read_text(encoding="utf-8").split(END_OF_SERVICE)[0], str(EXAMPLE), "exec"), names)
+    service, _ = EXAMPLE.read_text(encoding="utf-8").split(END_OF_SERVICE)
+    exec(compile(service, str(EXAMPLE), "exec"), names)
     return names
 
 
