@@ -251,6 +251,8 @@ def outcome(way, place, network, state, y):
         if "_fitted" in place[:1] and not any(words in str(error) for words in EXPECTED_WORDS):
             raise
         return "refused in use"
+    except MemoryError:
+        return "no memory"
     return "ran"
 
 

@@ -120,8 +120,8 @@ def test_copies_of_a_process_compute_the_same_and_do_not_hang():
 
 @pytest.mark.parametrize("way", FRESH)
 def test_children_compute_the_same_and_do_not_hang(way):
-    if way == "forkserver" and way not in multiprocessing.get_all_start_methods():
-        pytest.skip("this system has no fork")
+    if way == "forkserver" and platform.system() != "Linux":
+        pytest.skip("copies of a process are not for use there")
     assert {*FRESH[way]()} == {digest_on_threads()}
 
 
