@@ -153,7 +153,7 @@ def run(level, dtype, seed, first, n_cases):
     """Run cases in a process of its own; returns (plans, plans that were copied), or words about what went wrong."""
     name = np.dtype(dtype).name
     numbers = map(str, (seed, first, n_cases))
-    command = [sys.executable, "-P", __file__, "--child", level, name, *numbers]
+    command = [sys.executable, __file__, "--child", level, name, *numbers]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = child.stdout.split("\n")
     if child.returncode == 0:

@@ -152,7 +152,7 @@ def displays():
         "AugmentationDisplay": {**one, "n_versions": 2},
     }
     ways = {name: (getattr(shows, name).from_estimator, arguments) for name, arguments in table.items()}
-    settings = {"sample": 1, "n_versions": 2, "random_state": 0, "scale_input": True, **tiles}
+    settings = {"sample": 1, "n_versions": 2, "random_state": 0, "scale_input": True, "input_shape": (6, 6), **tiles}
     settings |= {"augmentation": ImageAugmentation(shift=1), "X": X}
     ways["AugmentationDisplay of images"] = shows.AugmentationDisplay.from_augmentation, settings
     curves = {"loss_curve": [3.0, 2.0], "validation_loss_curve": [2.0], "validation_scores": [0.5], "learning_rate_curve": None}

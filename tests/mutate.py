@@ -37,7 +37,9 @@ from plant import failed_tests, failing_without, what_happens
 PACKAGE = ROOT / "sklearn_cnn"
 JOBS = int(os.environ.get("JOBS", "2"))
 #: Files of tests that are shown nothing: the first takes the trace function from coverage.py, the others work in child processes.
-LEFT_OUT = ("faults", "bounds", "build", "clusters", "endurance", "fuzz_arguments", "fuzz_geometry", "fuzz_onnx", "plant", "starvation")
+LEFT_OUT = (
+    "faults", "bounds", "build", "clusters", "endurance", "fuzz_arguments", "fuzz_geometry", "fuzz_onnx", "plant", "starvation",
+)  # fmt: skip
 LIMIT = 16 * 2**30  # bytes of address space, for changes that ask for more memory than there is
 
 

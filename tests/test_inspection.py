@@ -586,6 +586,7 @@ def test_what_augmentation_cannot_be_drawn(network):
         (LossDisplay([]), r"loss_curve has shape \(0,\): there is nothing to draw"),
         (LossDisplay([1.0], validation_scores=[[1.0]]), "validation_scores must be"),
         (LossDisplay(["a"]), "loss_curve must be"),
+        (LossDisplay([1.0], best_iter=1.5), r"best_iter=1\.5 must be an integer of at least 0, or None"),
         (ReceptiveFieldDisplay(np.zeros((3, 3, 1)), names=["a"], origins=[], fields=[]), r"\(1, 0, 0\) entries"),
         (OcclusionDisplay(np.zeros((2, 2)), image=np.zeros((3, 3, 1)), label=0), r"drops has shape \(2, 2\), but image"),
         (SaliencyDisplay(np.full((3, 3), np.nan), image=np.zeros((3, 3, 1)), label=0), "saliency has values that are not finite"),

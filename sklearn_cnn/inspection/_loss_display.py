@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn._estimator.parameters import InvalidParameterError
-from sklearn_cnn.inspection._arguments import array_of, check_flags, check_network
+from sklearn_cnn.inspection._arguments import array_of, check_flags, check_integer, check_network
 from sklearn_cnn.inspection._drawing import INK, axes_to_draw_on
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class LossDisplay:
         """
         check_flags(log_scale=log_scale, scores=scores, learning_rate=learning_rate)
         loss = array_of("loss_curve", self.loss_curve, "n_epochs")
+        if self.best_iter is not None:
+            check_integer("best_iter", self.best_iter, 0, words=", or None")
         validation_loss = _later(loss, "validation_loss_curve", self.validation_loss_curve)
         score = _later(loss, "validation_scores", self.validation_scores if scores else None)
         rate = _later(loss, "learning_rate_curve", self.learning_rate_curve if learning_rate else None)
