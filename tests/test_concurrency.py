@@ -3,7 +3,6 @@
 Children here are made in every way that Python and joblib have, from a process whose threads have computed already.
 """
 
-import hashlib
 import multiprocessing
 import os
 import platform
@@ -14,43 +13,25 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import joblib
-import numpy as np
 import pytest
+from digests import digest, digest_on_threads
 from images import bars, small_network
 from processes import run_python
 
-from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, _kernels, functional
+from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
 
 N_THREADS, N_CALLS = 8, 500
 SECONDS = 60  # a child or a thread that takes longer hangs
-IMAGES, CLASSES = np.random.default_rng(0).standard_normal((64, 28, 28)).astype(np.float32), np.arange(64) % 2
 
 
 # ------------------------------------------------------------------------------------------------------------- processes
-
-
-def digest(_=0):
-    """What a fit on two threads, its predictions and a convolution come to."""
-    network = ConvNetClassifier(8, kernel_size=5, batch_size=64, max_iter=1, random_state=0, n_jobs=2).fit(IMAGES, CLASSES)
-    maps = functional.conv2d(IMAGES[:8, :, :, None], np.ones((4, 1, 3, 3), np.float32))
-    everything = network._fitted["parameters"].tobytes() + network.predict_proba(IMAGES).tobytes() + maps.tobytes()
-    return hashlib.sha256(everything).hexdigest()
-
-
-def digest_on_threads():
-    """The same, and proof that two threads computed it, where there are threads."""
-    _kernels.kernels().take_region_records()
-    found = digest()
-    threads = max(threads for _, threads in _kernels.kernels().take_region_records().values())
-    assert threads == (2 if _kernels.kernels().describe()["openmp"] else 1)
-    return found
 
 
 def of_pool(method, n_children=1):
     """Digests of children that multiprocessing starts, each of them new."""
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["test_concurrency"])
+        context.set_forkserver_preload(["digests"])
     with context.Pool(2 if n_children > 1 else 1, maxtasksperchild=1 if n_children > 1 else None) as pool:
         return pool.map_async(digest, range(max(3, n_children)), chunksize=1).get(SECONDS)
 
@@ -109,7 +90,8 @@ FRESH = {
 @pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere a copy of a process with threads is not for use")
 def test_copies_of_a_process_compute_the_same_and_do_not_hang():
     printed = run_python("""
-        from test_concurrency import COPIES, digest_on_threads
+        from digests import digest_on_threads
+        from test_concurrency import COPIES
         expected = digest_on_threads()
         for name, way in COPIES.items():
             print(name, set(way()) == {expected}, flush=True)
