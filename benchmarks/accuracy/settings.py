@@ -54,6 +54,10 @@ RECOMMENDED = {
         "n_filters": (32, 32, 64, 64), "pooling": [None, "max", None, "max"], "hidden_layer_sizes": 128, "dropout": 0.4,
         "max_iter": 28, "early_stopping": False, "augment": ImageAugmentation(flip="horizontal"),
     },
+    "signals, fully convolutional": {
+        "n_filters": (128, 256, 128), "kernel_size": [8, 5, 3], "pooling": None, "global_pooling": "average", "batch_norm": True,
+        "dropout": 0.0, "batch_size": 16, "max_iter": 300, "early_stopping": False,
+    },
     "clothes, in three pairs": {
         "n_filters": (32, 32, 64, 64, 128, 128), "pooling": [None, "max"] * 3, "global_pooling": "average", "dropout": 0.3,
         "max_iter": 30, "early_stopping": False, "augment": ImageAugmentation(flip="horizontal", shift=1),
