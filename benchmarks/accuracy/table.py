@@ -19,8 +19,11 @@ def read_rows(files, part):
 
 
 def written(row):
-    """Write accuracy and spread, and the seconds of the processors for one fit."""
-    return f"{row['mean']:.3f} ± {row['spread']:.3f}, {row['cpu_seconds']:.1f} s" if row else ""
+    """Write accuracy and spread, and the seconds of the processors for one fit where they were measured."""
+    if row is None:
+        return ""
+    seconds = f", {row['cpu_seconds']:.1f} s" if "cpu_seconds" in row else ""
+    return f"{row['mean']:.3f} ± {row['spread']:.3f}{seconds}"
 
 
 def table(rows):
