@@ -123,6 +123,14 @@ def fuzz(program, seed, n_cases, first=0):
     return counts, failures
 
 
+def all_hold(program, seed, n_cases):
+    """Run cases none of which may fail; return what became of them."""
+    counts, failures = fuzz(program, seed, n_cases)
+    assert not failures, "\n".join(failures)
+    assert counts.total() == n_cases
+    return counts
+
+
 def main(program, description, prepare, n_cases=20_000):
     """The command line of a program. prepare: returns `draw_case`; only children call it."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

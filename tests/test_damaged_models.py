@@ -8,7 +8,7 @@ import tracemalloc
 import fuzz_state
 import numpy as np
 import pytest
-from children import fuzz
+from children import all_hold
 from fuzz_state import replaced
 from images import bars, small_network
 from processes import run_python
@@ -35,9 +35,7 @@ def damaged_file(network, name, value):
 
 
 def test_whatever_stands_in_a_state_is_refused_or_runs():
-    counts, failures = fuzz(fuzz_state.__file__, SEED, N_CASES)
-    assert not failures, "\n".join(failures)
-    assert counts.total() == N_CASES
+    counts = all_hold(fuzz_state.__file__, SEED, N_CASES)
     assert counts["refused by the gate"] > N_CASES / 10
     assert counts["ran"] > N_CASES / 20
 

@@ -11,6 +11,7 @@ from sklearn_cnn._estimator.parameters import (
     check_rules,
     integer,
     plain_augmentation,
+    what_breaks,
 )
 from sklearn_cnn._estimator.state import is_exported
 from sklearn_cnn._estimator.validation import check_X
@@ -53,9 +54,7 @@ def augmented_versions(augmentation, X, *, input_shape=None, rows=None, epochs=(
     for name, value in [*given.items(), *(("epoch", epoch) for epoch in epochs)]:
         rule = ARGUMENT_RULES[name]
         if not rule.accepts(value):
-            raise InvalidParameterError(
-                f"{name}={shown(value)} is not valid: it must be {rule.allowed}; for example {name}={rule.example}."
-            )
+            raise InvalidParameterError(what_breaks(rule, name, shown(value)))
     X, image_shape, _ = check_X(augmentation, X)
     shape = resolve_input_shape(input_shape, image_shape, X.shape[1])
     rows = np.arange(len(X)) if rows is None else rows

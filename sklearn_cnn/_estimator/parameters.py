@@ -365,10 +365,12 @@ def check_rules(estimator, rules):
         rule = rules.get(name)  # a subclass may have parameters of its own, and set those of the class itself
         if rule is not None and not rule.accepts(value):
             kind = "" if isinstance(value, str | bool | int | float | list | tuple | None) else f" of type {type(value).__name__}"
-            raise InvalidParameterError(
-                f"{name}={shown(value)}{kind} is not valid for {type(estimator).__name__}: it must be {rule.allowed}; "
-                f"for example {name}={rule.example}."
-            )
+            raise InvalidParameterError(what_breaks(rule, name, f"{shown(value)}{kind}", f" for {type(estimator).__name__}"))
+
+
+def what_breaks(rule, name, value, who=""):
+    """Say what is wrong with a value, given in words, that breaks its rule."""
+    return f"{name}={value} is not valid{who}: it must be {rule.allowed}; for example {name}={rule.example}."
 
 
 def warn_of_pairs(estimator):
