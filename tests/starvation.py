@@ -1,8 +1,8 @@
 """Fits and predictions of random networks where the system has no room for the threads that are asked for: the bits of one
 thread, or MemoryError and an estimator that is what it was; the process goes on.
 
-Every case is a process of its own, because threads that have been started stay. It draws a network, a number of threads and how
-much address space is left.
+Every case is a process of its own, because threads that have been started stay. It draws a network, a number of threads, how
+large the stacks of these are to be, and how much address space is left.
 
     python tests/starvation.py --cases 200 --seed 7
     python tests/starvation.py --seed 7 --first 123 --cases 1             replays one, as printed with a failure
@@ -57,7 +57,8 @@ def run_case(seed, number):
 
 def run(seed, number):
     """Run one case in a process; returns what became of it, or raises AssertionError."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "OMP_STACKSIZE")}
+    environment |= choose(np.random.default_rng([seed, number, 1]), {}, {"OMP_STACKSIZE": "1M"}, {"OMP_STACKSIZE": "64M"})
     command = [sys.executable, "-P", __file__, "--child", str(seed), str(number)]
     child = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
     assert child.returncode == 0, f"the process ended with {child.returncode}: {child.stderr[-2000:]}"

@@ -33,7 +33,7 @@ FITS = """
 """
 
 
-def starved(preparation):
+def starved(preparation, variables=None):
     """The most threads of a fit on all that are allowed, behind a preparation; it has the bits of a fit on one."""
     threads, is_same = json.loads(run_python(f"""
 {FITS}
@@ -41,7 +41,7 @@ def starved(preparation):
 {preparation}
     threads, bits = fit(1024)
     print(json.dumps([threads, bits == expected]))
-    """))
+    """, **variables or {}))
     assert is_same
     return threads
 
@@ -53,6 +53,25 @@ def test_with_no_address_space_for_more_stacks_a_fit_has_fewer_threads():
     """
     stack = 8  # megabytes, as most systems have it
     assert 1 <= starved(limited.format(megabytes=2 * stack + stack // 2)) < _kernels.effective_n_threads(1024)
+
+
+@pytest.mark.parametrize("size", ["64M", " 65536 ", "65536k", "67108864 B"])
+@pytest.mark.parametrize("variable", ["OMP_STACKSIZE", "GOMP_STACKSIZE"])
+def test_with_no_address_space_for_stacks_of_a_stated_size_a_fit_has_fewer_threads(variable, size):
+    limited = """
+    limit = of_this_process("VmSize") * 1024 + 160 * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    """
+    assert 1 <= starved(limited, {variable: size}) <= 3
+
+
+@pytest.mark.parametrize("size", ["", "much", "-1", "1.5M", "4 megabytes", "99999999999999999999", "1B"])
+def test_a_size_of_stacks_that_is_none_is_that_of_the_system(size):
+    assert starved("", {"OMP_STACKSIZE": size}) == min(_kernels.effective_n_threads(1024), 64)
+
+
+def test_with_stacks_that_no_thread_can_have_a_fit_has_one_thread():
+    assert starved("", {"OMP_STACKSIZE": "9999999999G"}) == 1
 
 
 @pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="only root becomes a user who has no process")

@@ -6,7 +6,10 @@
  * So a forked child computes on one thread. */
 static volatile int running_in_forked_child = 0;
 #if defined(__unix__) || defined(__APPLE__)
+#include <ctype.h>
 #include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
 static void note_fork(void) { running_in_forked_child = 1; }
 static inline int watch_forks(void) { return pthread_atfork(0, 0, note_fork); }
 #else
@@ -17,7 +20,42 @@ static inline int watch_forks(void) { return 0; }
  * the process. So before a calling thread's team grows, as many threads are started here and ended again; where that fails, the team
  * is as large as it can be. A team of the same size, or a smaller one, needs no threads that are not there already. */
 #if defined(__unix__) || defined(__APPLE__)
-#include <stdlib.h>
+/* The size of a stack as a variable of OpenMP states it: a number and B, K, M or G, of KiB without a letter. 0 where it states none. */
+static size_t stated_size(const char *variable)
+{
+    const char *text = getenv(variable);
+    unsigned long long number;
+    char *end;
+    int shift = 10;
+    while (text != NULL && isspace((unsigned char)*text))
+        text++;
+    if (text == NULL || !isdigit((unsigned char)*text))
+        return 0;
+    number = strtoull(text, &end, 10);
+    while (isspace((unsigned char)*end))
+        end++;
+    switch (tolower((unsigned char)*end)) {
+    case 'b': shift = 0; end++; break;
+    case 'k': end++; break;
+    case 'm': shift = 20; end++; break;
+    case 'g': shift = 30; end++; break;
+    }
+    while (isspace((unsigned char)*end))
+        end++;
+    return *end != 0 || number > (SIZE_MAX >> shift) ? 0 : (size_t)number << shift;
+}
+/* Stacks of OpenMP's threads, 0 where the system's size is theirs. It is read at import, as OpenMP's libraries do: a change afterwards
+ * is none to them. */
+static size_t stack_size = 0;
+static inline void read_stack_size(void)
+{
+    static const char *variables[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE", "KMP_STACKSIZE"};
+    size_t i, size;
+    for (i = 0; i < sizeof variables / sizeof *variables; i++) {
+        size = stated_size(variables[i]);
+        stack_size = size > stack_size ? size : stack_size;
+    }
+}
 typedef struct {
     pthread_mutex_t mutex;
     pthread_cond_t end;
@@ -36,9 +74,17 @@ static int start_threads(int n)
 {
     Waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     pthread_t *threads = (pthread_t *)malloc((size_t)n * sizeof(pthread_t));
+    pthread_attr_t attributes;
     int started = 0, i;
-    while (threads != NULL && started < n && pthread_create(&threads[started], NULL, wait_for_end, &waiting) == 0)
+    if (threads == NULL || pthread_attr_init(&attributes) != 0) {
+        free(threads);
+        return 0;
+    }
+    if (stack_size > 0)
+        (void)pthread_attr_setstacksize(&attributes, stack_size); /* fails for a size that OpenMP's libraries can't have either */
+    while (started < n && pthread_create(&threads[started], &attributes, wait_for_end, &waiting) == 0)
         started++;
+    pthread_attr_destroy(&attributes);
     pthread_mutex_lock(&waiting.mutex);
     waiting.may_end = 1;
     pthread_cond_broadcast(&waiting.end);
@@ -58,6 +104,7 @@ static inline int start_team(int n_threads)
     return n_threads;
 }
 #else
+static inline void read_stack_size(void) {}
 static inline int start_team(int n_threads) { return n_threads; }
 #endif
 

@@ -3,11 +3,13 @@
 cdef extern from "processor.h" nogil:
     int running_in_forked_child
     int watch_forks()
+    void read_stack_size()
     int start_team(int n_threads)
     int processor_level()
 
 if watch_forks() != 0:
     raise ImportError("pthread_atfork failed: a forked child could hang in OpenMP")
+read_stack_size()
 
 
 cdef int is_forked_child() noexcept nogil:

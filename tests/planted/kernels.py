@@ -133,6 +133,8 @@ MISTAKES = [
     ("a band's padding lacks its last number", "bands.pxi", "areas.images, begin, «begin + n», areas.padded", "begin + n - 1", "threads"),
     ("a band of Winograd's algorithm may have an odd row", "bands.pxi", "        band.map.rows += «band.map.rows % 2»\n", "0", "threads"),
     ("a band begins in the first image", "bands.pxi", "            «sample = piece // n_bands»\n", "sample = 0", "threads"),
+    ("nobody tries whether threads can be started", "processor.h", "if («n_threads > size_of_team»)", "0", "starvation"),
+    ("threads that are tried have stacks of another size", "processor.h", "    if («stack_size > 0»)", "0", "starvation"),
     ("subnormal numbers are computed with", "environment.h", "_mm_setcsr(«FLOAT_MODE»);", "0x1f80u", "determinism extremes training"),
     ("the second portion of a chunk begins anew", "backward.pxi", " and «portion == 0»:", "True", "slices"),
     ("a slice has the dropout of the first", "forward.pxi", "«network.first_place + sample», values", "sample", "slices"),
