@@ -7,6 +7,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.without_avx512 import is_in_force
+
 INTERESTING_FLAGS = re.compile(r"sse\d|ssse3|avx|fma|f16c|bmi\d|amx|asimd|sve|neon")
 PACKAGES = (
     "sklearn_cnn", "numpy", "scipy", "scikit-learn", "threadpoolctl", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax",
@@ -43,7 +45,7 @@ def describe():
     return {
         "processor": _first(r"^model name\s*:(.*)$", cpu, platform.processor() or "unknown"),
         "family_model": "/".join(_first(rf"^{name}\s*:(.*)$", cpu) for name in ("cpu family", "model")),
-        "flags": sorted(flag for flag in flags if INTERESTING_FLAGS.match(flag)),
+        "flags": sorted(flag for flag in flags if INTERESTING_FLAGS.match(flag) and not (is_in_force() and "avx512" in flag)),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "hypervisor": "hypervisor" in flags,
         "caches": caches(),
