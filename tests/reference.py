@@ -247,6 +247,24 @@ def rates(schedule, initial, n_samples, batch_size, n_epochs, power=0.5, n_extra
     ]
 
 
+def adaptive_rates(initial, losses, tol, patience):
+    """The rate of each epoch with these losses, and of one more; None where training has ended.
+
+    MLPClassifier's rule: an epoch has to be better by `tol` than every epoch before. After so many in a row that are not, the
+    rate is divided by five, unless it is 1e-6 or less already.
+    """
+    used = [initial]
+    n_without = 0
+    for epoch, loss in enumerate(losses):
+        is_better = all(loss < earlier and loss <= earlier - tol for earlier in losses[:epoch])
+        n_without = 0 if is_better else n_without + 1
+        used.append(used[-1])
+        if n_without == patience:
+            n_without = 0
+            used[-1] = used[-1] / 5 if used[-1] > 1e-6 else None
+    return used
+
+
 def smoothed(targets, share, n_classes):
     """Labels of which a share is spread evenly over all classes. Szegedy et al. (2016), section 7."""
     result = np.empty(targets.shape)

@@ -407,6 +407,19 @@ def test_a_fit_uses_the_rates_of_the_twin(schedule, batch_size, max_iter):
         np.testing.assert_allclose(used, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize(("solver", "initial", "tol", "n_iter_no_change"), [
+    ("sgd", 0.5, 1e-3, 1), ("sgd", 0.05, 1e-2, 3), ("adam", 0.1, 1e-3, 2), ("adamw", 1e-2, 1e-4, 2),
+])  # fmt: skip
+def test_a_fit_uses_the_adaptive_rates_of_the_twin(solver, initial, tol, n_iter_no_change):
+    X, y = bars()
+    stall = {"tol": tol, "n_iter_no_change": n_iter_no_change}
+    network = small_network(solver=solver, learning_rate="adaptive", learning_rate_init=initial, max_iter=80, **stall).fit(X, y)
+    expected = reference.adaptive_rates(initial, network.loss_curve_, tol, n_iter_no_change)
+    np.testing.assert_allclose(network.learning_rate_curve_, expected[:-1], rtol=1e-12)
+    assert len(set(expected)) > 2
+    assert (expected[-1] is None) == (network.n_iter_ < 80)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
 def test_calls_beyond_the_end_of_a_cycle_use_the_rates_of_the_twin(schedule):
     rate, used = LearningRate(schedule, 0.1, 0.5, n_epochs_of_cycle=3), []
