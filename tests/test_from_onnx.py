@@ -272,6 +272,14 @@ def test_colours_of_a_flat_input_come_last():
     assert network.input_shape_ == (10, 8, 3)
 
 
+def test_a_constant_for_each_of_two_columns_is_none_for_each_of_two_channels():
+    nodes = convolution(4, 2), "Flatten", ("Gemm", normal(32, 3)), "Softmax"
+    for_channels, for_columns = normal(2, 1, 1), normal(2)
+    assert from_onnx(chain((2, 6, 4), ("Mul", for_channels), *nodes)).input_shape_ == (6, 4, 2)
+    with pytest.raises(ValueError, match=r"constant of shape \(2,\) has not one number for each of 2 channels"):
+        from_onnx(chain((2, 4, 2), ("Mul", for_columns), *nodes))
+
+
 @pytest.mark.parametrize("axis", [0, 1, 4, 5])
 def test_samples_and_channels_are_not_padded(axis):
     pads = np.zeros(8, np.int64)

@@ -64,6 +64,14 @@ def as_weights(kernels):
 # ---------------------------------------------------------------------------------------------------- against the twins
 
 
+def test_an_array_without_axes_is_a_number():
+    X = np.arange(30.0).reshape(1, 5, 6, 1)
+    of_array = max_pool2d(X, np.array(2), stride=np.array(1))
+    assert of_array.tobytes() == max_pool2d(X, 2, stride=1).tobytes()
+    assert parameter_count(kernel_size=3, map_shape=np.array(7)) == parameter_count(kernel_size=3, map_shape=7)
+
+
+
 @each_dtype
 @pytest.mark.parametrize("shared", [True, False], ids=["conv2d", "local2d"])
 def test_convolution_and_its_backward(dtype, shared):

@@ -1,5 +1,6 @@
 """The displays: what they compute, what they draw on, and what they keep."""
 
+import inspect
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_cnn import ImageAugmentation
+from sklearn_cnn import ImageAugmentation, inspection
 from sklearn_cnn.inspection import (
     AugmentationDisplay,
     FeatureMapDisplay,
@@ -25,6 +26,7 @@ from sklearn_cnn.inspection import (
     ReceptiveFieldDisplay,
     SaliencyDisplay,
 )
+from sklearn_cnn.inspection._receptive_field_display import _unit_nearest
 
 matplotlib.use("agg")
 
@@ -48,6 +50,23 @@ def network():
 def signals():
     signal = np.random.RandomState(0).standard_normal((20, 30)).astype(np.float32)
     return small_network(n_filters=(3, 4)).fit(signal, np.arange(20) % 2), signal
+
+
+def test_options_of_displays_have_names():
+    """Only what a display is of, and axes to draw on, go without: an option may come to stand elsewhere."""
+    for name in inspection.__all__:
+        display = getattr(inspection, name)
+        makers = [getattr(display, maker) for maker in vars(display) if maker.startswith("from_")]
+        for call, most in [*((maker, 2) for maker in makers), (display, 2), (display.plot, 2)]:
+            places = inspect.signature(call).parameters.values()
+            assert sum(place.kind is place.POSITIONAL_OR_KEYWORD for place in places) <= most, (name, call)
+            assert not any(place.kind in (place.POSITIONAL_ONLY, place.VAR_POSITIONAL) for place in places), (name, call)
+
+
+def test_the_nearest_unit_is_that_whose_field_has_its_middle_there():
+    row = {"origin": (-1, 0), "receptive_field": (2, 4), "effective_stride": (1, 2), "output_shape": (9, 5, 3)}
+    assert _unit_nearest(row, (3.4, 4.4)) == (4, 1)  # its field: rows 3 and 4, columns 2 to 5
+    assert _unit_nearest(row, (-9, 99)) == (0, 4)
 
 
 def each_display(network, sample, ax=None):

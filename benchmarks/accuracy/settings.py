@@ -64,4 +64,21 @@ RECOMMENDED = {
     },
 }  # fmt: skip
 
-SETTINGS = {**STUDY, **RECOMMENDED}
+TWO_BLOCKS = {**RECOMMENDED["two blocks and a dense layer"], "max_iter": 15}
+
+
+def drawn_flips(images, random_state):
+    """Mirror each image with probability one half, as other libraries do."""
+    mirrored = random_state.random_sample(len(images)) < 0.5
+    images[mirrored] = images[mirrored, :, ::-1]
+    return images
+
+
+#: Whether an image is mirrored in every other epoch, as ``flip="horizontal"`` does, or by chance.
+FLIPS = {
+    "no flips": TWO_BLOCKS,
+    "flips in turns": {**TWO_BLOCKS, "augment": ImageAugmentation(flip="horizontal")},
+    "flips drawn": {**TWO_BLOCKS, "augment": drawn_flips},
+}
+
+SETTINGS = {**STUDY, **RECOMMENDED, **FLIPS}
