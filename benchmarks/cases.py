@@ -74,6 +74,9 @@ def _train_cases(n_threads):
         yield _race(f"train-a/batch={batch_size}", "train", "A", 6400, batch_size, n_threads, "image", FRAMEWORKS, [goal])
     goal = (f"train net B, batch 64, against {best}", 2.0, FRAMEWORKS)
     yield _race("train-b/batch=64", "train", "B", 2560, 64, n_threads, "image", FRAMEWORKS, [goal])
+    for network, n_images, ratio in (("F", 2560, 3.0), ("L", 6400, 4.0), ("V", 2560, 3.0)):
+        goal = (f"train net {network}, batch 32, against {best}", ratio, FRAMEWORKS)
+        yield _race(f"train-{network.lower()}/batch=32", "train", network, n_images, 32, n_threads, "image", FRAMEWORKS, [goal])
     goal = ("train net D, 224x224x3 images, batch 32, against the best of PyTorch", 1.0, PYTORCH)
     yield _race("train-d/batch=32", "train", "D", 128, 32, n_threads, "image", PYTORCH, [goal])
     goals = [

@@ -71,7 +71,7 @@ def photographs(n_images, side=32):
 
 
 SOURCES = {"A": fashion_mnist, "B": photographs, "C": digits, "D": partial(photographs, side=224),
-           "E": partial(photographs, side=64), "F": fashion_mnist, "L": fashion_mnist}  # fmt: skip
+           "E": partial(photographs, side=64), "F": fashion_mnist, "L": fashion_mnist, "V": photographs}  # fmt: skip
 
 
 def standardised(images):

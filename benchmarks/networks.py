@@ -1,7 +1,8 @@
 """The networks everybody is timed on, their initial weights, and what they compute, written out in NumPy.
 
-Every block is: convolution, "same" padding (without padding in L), stride 1, bias - ReLU - 2x2 max pooling. Dense layers with
-ReLU follow, and a last one without. Loss: softmax cross-entropy. Optimiser: Adam with its usual constants, no weight decay.
+Every block is: convolution, "same" padding (without padding in L), stride 1, bias - ReLU - 2x2 max pooling (V: in every other
+block). Dense layers with ReLU follow, and a last one without. Loss: softmax cross-entropy. Optimiser: Adam with its usual
+constants, no weight decay.
 """
 
 import math
@@ -28,6 +29,12 @@ class Network:
     kernel_size: int = 3
     pooling: str = "max"
     padding: str = "same"
+    unpooled: tuple[int, ...] = ()  # numbers of blocks without pooling
+
+    @property
+    def are_pooled(self):
+        """Whether each block ends with pooling."""
+        return [number not in self.unpooled for number in range(len(self.n_filters))]
 
     @property
     def border(self):
@@ -38,9 +45,9 @@ class Network:
     def map_sizes(self):
         """Rows and columns of the blocks' maps, before pooling, and of what the last one leaves."""
         sizes, (rows, columns, _) = [], self.input_shape
-        for _ in self.n_filters:
+        for is_pooled in self.are_pooled:
             sizes.append((rows + 2 * self.border - self.kernel_size + 1, columns + 2 * self.border - self.kernel_size + 1))
-            rows, columns = sizes[-1][0] // 2, sizes[-1][1] // 2
+            rows, columns = (side // 2 if is_pooled else side for side in sizes[-1])
         return [*sizes, (rows, columns)]
 
     @property
@@ -65,6 +72,7 @@ class Network:
         """What makes it of a `ConvNetClassifier`."""
         return {
             "n_filters": self.n_filters, "kernel_size": self.kernel_size, "padding": self.padding,
+            "pooling": [self.pooling if is_pooled else None for is_pooled in self.are_pooled],
             "hidden_layer_sizes": self.hidden_layer_sizes, "input_shape": self.input_shape, "batch_norm": False,
         }  # fmt: skip
 
@@ -86,6 +94,7 @@ NETWORKS = {
     "E": Network("E", (64, 64, 3), (16, 32, 64), (64,)),
     "F": Network("F", (28, 28, 1), (24, 48, 96), (100,), kernel_size=5),
     "L": Network("L", (28, 28, 1), (6, 16), (120, 84), kernel_size=5, padding="valid"),
+    "V": Network("V", (32, 32, 3), (32, 32, 64, 64), (128,), unpooled=(0, 2)),
 }
 
 
@@ -119,10 +128,12 @@ def reference_scores(network, weights, images):
     layers = pairs([array.astype(np.float64) for array in weights])
     maps = images.astype(np.float64)
     border = network.border
-    for kernels, bias in layers[: len(network.n_filters)]:
+    for (kernels, bias), is_pooled in zip(layers, network.are_pooled, strict=False):
         padded = np.pad(maps, ((0, 0), (border, border), (border, border), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, kernels.shape[:2], axis=(1, 2))
         maps = np.maximum(np.einsum("nrcdij,ijdf->nrcf", windows, kernels, optimize=True) + bias, 0.0)
+        if not is_pooled:
+            continue
         n_images, rows, columns, n_filters = maps.shape
         maps = maps[:, : rows // 2 * 2, : columns // 2 * 2]
         maps = maps.reshape(n_images, rows // 2, 2, columns // 2, 2, n_filters).max(axis=(2, 4))

@@ -26,7 +26,8 @@ def build_model(network, weights):
             border = [network.border] * 4
             value = node("Conv", [value, kernels, constant(f"bias_{number}", bias)], pads=border)
             value = node("Relu", [value])
-            value = node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2])
+            if network.are_pooled[number]:
+                value = node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2])
             continue
         if number == n_blocks:
             value = node("Flatten", [value])

@@ -15,7 +15,8 @@ class Row:
 
 
 # One round of all contenders together plus their start, by the beginning of the row's name; measured, rounded up.
-_ROUND_SECONDS = {"train-a": 22, "train-b": 20, "train-c": 8, "train-d": 30, "predict-a": 12, "predict": 4, "latency": 3,
+_ROUND_SECONDS = {"train-a": 22, "train-b": 20, "train-c": 8, "train-d": 30, "train-f": 20, "train-l": 15, "train-v": 25,
+                  "predict-a": 12, "predict": 4, "latency": 3,
                   "search-c": 60, "levels": 6, "winograd": 4, "scaling": 4}  # fmt: skip
 _START_SECONDS = 60
 _SAME_WHEN_TINY = ("train-a/batch=128", "levels-a/predict")  # a smoke run has done the same with another row

@@ -7,18 +7,17 @@ from jax import lax
 from benchmarks import networks
 
 
-def convolve(images, kernels, bias):
+def convolve(images, kernels, bias, border):
     """Convolve by XLA's operation."""
     layout = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(images, kernels, (1, 1), "SAME", dimension_numbers=layout) + bias
+    return lax.conv_general_dilated(images, kernels, (1, 1), [(border, border)] * 2, dimension_numbers=layout) + bias
 
 
-def convolve_patches(images, kernels, bias):
+def convolve_patches(images, kernels, bias, border):
     """Convolve as one matrix product over patches, which XLA differentiates into matrix products again."""
     kernel_rows, kernel_columns = kernels.shape[:2]
-    _, rows, columns, _ = images.shape
-    before, after = kernel_rows // 2, kernel_columns // 2
-    padded = jnp.pad(images, ((0, 0), (before, before), (after, after), (0, 0)))
+    rows, columns = (side + 2 * border - kernel_rows + 1 for side in images.shape[1:3])
+    padded = jnp.pad(images, ((0, 0), (border, border), (border, border), (0, 0)))
     shifted = [
         padded[:, row : row + rows, column : column + columns]
         for row in range(kernel_rows)
@@ -35,6 +34,7 @@ def pool_windows(maps):
 def pool_axes(maps):
     """Take the same maximum over two axes of a reshaped array: several times faster backward."""
     n_images, rows, columns, depth = maps.shape
+    maps = maps[:, : rows // 2 * 2, : columns // 2 * 2]
     return maps.reshape(n_images, rows // 2, 2, columns // 2, 2, depth).max(axis=(2, 4))
 
 
@@ -45,8 +45,9 @@ def build_scores(network, convolution, pool):
     def scores(parameters, images):
         layers = networks.pairs(parameters)
         values = images
-        for kernels, bias in layers[:n_blocks]:
-            values = pool(jax.nn.relu(convolution(values, kernels, bias)))
+        for (kernels, bias), is_pooled in zip(layers, network.are_pooled, strict=False):
+            values = jax.nn.relu(convolution(values, kernels, bias, network.border))
+            values = pool(values) if is_pooled else values
         values = values.reshape(len(values), -1)
         for number, (matrix, bias) in enumerate(layers[n_blocks:]):
             values = values @ matrix + bias

@@ -12,9 +12,10 @@ POOLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 def build_model(network, weights):
     """Build the network and give it the common initial weights, whose layout is Keras' own."""
     model = keras.Sequential([keras.Input(network.input_shape)])
-    for filters in network.n_filters:
-        model.add(layers.Conv2D(filters, network.kernel_size, padding="same", activation="relu"))
-        model.add(POOLINGS[network.pooling](2))
+    for filters, is_pooled in zip(network.n_filters, network.are_pooled, strict=True):
+        model.add(layers.Conv2D(filters, network.kernel_size, padding=network.padding, activation="relu"))
+        if is_pooled:
+            model.add(POOLINGS[network.pooling](2))
     model.add(layers.Flatten())
     for units in network.hidden_layer_sizes:
         model.add(layers.Dense(units, activation="relu"))

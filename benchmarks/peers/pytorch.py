@@ -12,9 +12,10 @@ POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 def build_module(network):
     """Build the network as a user would write it."""
     layers = []
-    for _, _, channels, filters in network.convolution_shapes:
-        convolution = nn.Conv2d(channels, filters, network.kernel_size, padding=network.kernel_size // 2)
-        layers += [convolution, nn.ReLU(inplace=True), POOLINGS[network.pooling](2)]
+    for (_, _, channels, filters), is_pooled in zip(network.convolution_shapes, network.are_pooled, strict=True):
+        layers += [nn.Conv2d(channels, filters, network.kernel_size, padding=network.border), nn.ReLU(inplace=True)]
+        if is_pooled:
+            layers.append(POOLINGS[network.pooling](2))
     layers.append(nn.Flatten())
     for n_inputs, n_units in network.dense_shapes:
         layers += [nn.Linear(n_inputs, n_units), nn.ReLU(inplace=True)]
