@@ -6,7 +6,7 @@ numbers, and an error of at most
     (number of terms of the sum + 2) * 2**-24 * (the same sum of absolute values)
 
 which holds for a sum in any order (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1); Winograd's
-algorithm has a bound of its own, (channels + 12) in place of the first factor, see `test_winograd.py`. In double precision
+algorithm has a bound of its own, see `test_winograd.py`. In double precision
 2**-53 takes the place of 2**-24. So there is no tolerance, and no false alarm. Every case draws its level, its number type, how
 many samples there are, none among them, and where and in which order the images lie in memory.
 
@@ -21,7 +21,7 @@ from collections import Counter
 
 import numpy as np
 from problems import DTYPES, LEVELS, Problem, choose, pair, random_padding, sparse_integers
-from reference import network_backward, network_forward
+from reference import WINOGRAD_ROUNDINGS, network_backward, network_forward, unpack, winograd
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer
@@ -45,10 +45,12 @@ def random_layer(random_state, *, exact):
     if kind < 0.25:
         return PoolingLayer(choose(random_state, "max", "average") if exact else "average", pool_size, pool_stride), shape
     if kind < 0.35:  # what Winograd's algorithm may take
-        rows, columns = pair(random_state, 1, 6)
+        side = choose(random_state, 3, 5)
+        rows, columns = pair(random_state, 1 if side == 3 else 3, 6)
         pooling = choose(random_state, None, "max", "average") if exact else None
-        layer = ConvolutionBlock(choose(random_state, 16, 48), padding="same", pooling=pooling)
-        return layer, (2 * rows, 2 * columns, choose(random_state, 16, 32))
+        odd_rows, odd_columns = pair(random_state, 0, 1) if pooling == "max" else (0, 0)
+        layer = ConvolutionBlock(choose(random_state, 16, 48), (side, side), padding="same", pooling=pooling)
+        return layer, (2 * rows + odd_rows, 2 * columns + odd_columns, choose(random_state, 16, 24, 32))
     kernel_size = choose(random_state, (3, 3), (1, 1), pair(random_state, 1, 9), pair(random_state, 1, 5))
     layer = ConvolutionBlock(
         n_filters=int(random_state.integers(1, choose(random_state, 4, 20, 80))),
@@ -116,8 +118,11 @@ def bounds(plan, parameters, X, d_outputs, dtype):
     if isinstance(plan.layers[0], PoolingLayer):  # an average of ones is one, and a sum of as many terms as its window has pixels
         lengths = [math.prod(plan.layers[0].pool_size) * length for length in lengths]
     factors = [length + 2 for length in lengths]
-    if is_winograd(plan):
-        factors[0] = plan.input_shape[2] + 12
+    if is_winograd(plan) and plan.layers[0].pooling is None:
+        factors[0] = plan.input_shape[2] + WINOGRAD_ROUNDINGS[plan.layers[0].kernel_size[0]] + 1
+        ((weights, bias),) = unpack(plan, np.abs(parameters))
+        outputs = winograd(np.abs(X).reshape(-1, *plan.input_shape), weights, bias, absolute=True)
+        sums = outputs.reshape(len(X), plan.n_outputs), *sums[1:]
     # of the twin's own rounding, in double precision
     return [(factor * unit + np.max(factor, initial=0) * 2.0**-52) * total for factor, total in zip(factors, sums, strict=True)]
 

@@ -426,6 +426,38 @@ def dropout_factors(rate, whole_maps, shape, place, seed, step, number):
 # ------------------------------------------------------------------------------------------------------- whole networks
 
 
+# The transforms of Winograd's F(2, 3), and below them those for two taps more, of pixels three places on: F(2, 2).
+WINOGRAD_3 = (
+    np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=float),
+    np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+    np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=float),
+)
+WINOGRAD_5 = (
+    np.vstack([np.pad(WINOGRAD_3[0], ((0, 0), (0, 2))), np.pad([[1, -1, 0], [0, 1, 0], [0, 1, -1]], ((0, 0), (3, 0)))]),
+    np.vstack([np.pad(WINOGRAD_3[1], ((0, 0), (0, 2))), np.pad([[1, 0], [1, 1], [0, 1]], ((0, 0), (3, 0)))]),
+    np.hstack([WINOGRAD_3[2], [[1, 1, 0], [0, 1, -1]]]),
+)
+#: For kernels of that side: the roundings that a term goes through, beside one for each channel. 2 in the transform of the image,
+#: 4 in that of the kernel, 4 or 8 on the way back, 1 for the bias.
+WINOGRAD_ROUNDINGS = {3: 11, 5: 15}
+
+
+def winograd(X, weights, bias, absolute=False):
+    """A "same" convolution of even maps by Winograd's algorithm, tile by tile; `absolute` takes all its factors without signs."""
+    n, rows, columns, _ = X.shape
+    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD_3 if len(weights) == 3 else WINOGRAD_5)
+    border, seen = len(weights) // 2, len(weights) + 1
+    padded = np.pad(X, ((0, 0), (border, border), (border, border), (0, 0)))
+    kernels = np.einsum("ai,ijcf,bj->abcf", g, weights, g)
+    maps = np.empty((n, rows, columns, weights.shape[3]))
+    for r in range(0, rows, 2):
+        for c in range(0, columns, 2):
+            tile = np.einsum("ai,nijc,bj->nabc", b_t, padded[:, r : r + seen, c : c + seen], b_t)
+            product = np.einsum("nabc,abcf->nabf", tile, kernels)
+            maps[:, r : r + 2, c : c + 2] = np.einsum("ia,nabf,jb->nijf", a_t, product, a_t)
+    return maps + bias
+
+
 def layer_forward(layer, weights, bias, X):
     """-> outputs, and what backward needs. Dropout has a part in training only, see `dropout_of_batch`."""
     if isinstance(layer, DropoutLayer):
@@ -639,6 +671,9 @@ LAYERS = [
     Row("convolution with 17 filters", Block(17, (2, 3)), (5, 7, 3), (4, 5, 17)),
     Row("convolution with 64 filters", Block(64, (3, 3), padding="same"), (4, 5, 8), (4, 5, 64)),
     Row("convolution by Winograd's algorithm", Block(32, (3, 3), padding="same"), (6, 4, 16), (6, 4, 32)),
+    Row("convolution 5x5 by Winograd's algorithm", Block(16, (5, 5), padding="same"), (6, 8, 24), (6, 8, 16)),
+    Row("maximum pooling of odd sides after Winograd's algorithm", Block(16, (5, 5), padding="same", pooling="max"),
+        (7, 7, 16), (3, 3, 16)),
     Row("maximum pooling after Winograd's algorithm", Block(16, (3, 3), padding="same", pooling="max"), (4, 6, 32), (2, 3, 16)),
     Row("convolution, stride 2", Block(6, (3, 3), stride=(2, 2)), (8, 7, 2), (3, 3, 6)),
     Row("convolution, stride longer than the kernel", Block(3, (2, 1), stride=(3, 2)), (8, 6, 2), (3, 3, 3)),

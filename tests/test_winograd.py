@@ -1,26 +1,26 @@
 """Winograd's algorithm: exact on integers, within its own rounding bound on other numbers, and used where it should be.
 
 The bound is a theorem, so it cannot fail by chance. With u = 2**-24 every number of the result is a sum in which no term goes
-through more than `channels + 11` roundings (2 in the transform of the image, 4 in that of the kernel, one per channel, 4 on the
+through more than `channels + 15` roundings (2 in the transform of the image, 4 in that of the kernel, one per channel, 8 on the
 way back, 1 for the bias), so its error is at most that many u times the same expression with all numbers replaced by their
-absolute values.
+absolute values. Kernels of three taps have 4 on the way back.
 """
 
 import numpy as np
 import pytest
 import reference
-from problems import each_kernel, each_level
+from problems import each_kernel, each_level, make_problem, sparse_integers
 
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
 
-SHAPES = [((4, 4, 16), 16), ((14, 14, 32), 64), ((6, 2, 48), 16), ((34, 32, 16), 32), ((2, 10, 16), 112)]
-
-B_T = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=float)
-G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-A_T = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=float)
-
+# shape of the input, filters, side of the kernels
+SHAPES = [
+    ((4, 4, 16), 16, 3), ((14, 14, 32), 64, 3), ((6, 2, 48), 16, 3), ((34, 32, 16), 32, 3), ((2, 10, 16), 112, 3),
+    ((8, 6, 24), 32, 3), ((6, 6, 16), 16, 5), ((14, 14, 24), 48, 5), ((2, 18, 40), 16, 5), ((34, 32, 16), 32, 5),
+    ((10, 6, 56), 112, 5),
+]  # fmt: skip
 
 def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3), stride=(1, 1)):
     return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu")
@@ -28,20 +28,6 @@ def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3
 
 def is_winograd(plan):
     return bool(plan.records["transformed_at"][0] >= 0)
-
-
-def by_tiles(X, weights, bias, b_t=B_T, g=G, a_t=A_T):
-    """A "same" convolution of even maps, tile by tile."""
-    n, rows, columns, _ = X.shape
-    padded = np.pad(X, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    kernels = np.einsum("ai,ijcf,bj->abcf", g, weights, g)
-    maps = np.empty((n, rows, columns, weights.shape[3]))
-    for r in range(0, rows, 2):
-        for c in range(0, columns, 2):
-            tile = np.einsum("ai,nijc,bj->nabc", b_t, padded[:, r : r + 4, c : c + 4], b_t)
-            product = np.einsum("nabc,abcf->nabf", tile, kernels)
-            maps[:, r : r + 2, c : c + 2] = np.einsum("ia,nabf,jb->nijf", a_t, product, a_t)
-    return maps + bias
 
 
 @pytest.mark.parametrize(
@@ -52,7 +38,17 @@ def by_tiles(X, weights, bias, b_t=B_T, g=G, a_t=A_T):
         (block(16), (7, 8, 16), False),
         (block(20), (8, 8, 16), False),
         (block(16), (8, 8, 3), False),
+        (block(16, "max"), (7, 9, 16), True),
+        (block(16, "average"), (7, 9, 16), False),
+        (block(16), (8, 8, 24), True),
+        (block(16), (8, 8, 20), False),
+        (block(16), (8, 8, 8), False),
         (block(16, kernel_size=(3, 2)), (8, 8, 16), False),
+        (block(16, kernel_size=(5, 5)), (6, 6, 16), True),
+        (block(16, "max", kernel_size=(5, 5)), (7, 7, 16), True),
+        (block(16, kernel_size=(5, 5)), (8, 4, 16), False),
+        (block(16, kernel_size=(5, 3)), (8, 8, 16), False),
+        (block(16, kernel_size=(4, 4), padding="valid"), (9, 9, 16), False),
         (block(16, stride=(2, 2)), (8, 8, 16), False),
     ],
 )
@@ -61,11 +57,13 @@ def test_where_it_is_used(layer, shape, expected):
 
 
 @each_kernel
-@pytest.mark.parametrize(("shape", "filters"), SHAPES)
+@pytest.mark.parametrize(("shape", "filters", "side"), SHAPES)
 @pytest.mark.parametrize(("pooling", "mode"), [(None, "zeros"), ("max", "reflect"), ("average", "zeros")])
-def test_exact_on_integers(level, dtype, shape, filters, pooling, mode):
+def test_exact_on_integers(level, dtype, shape, filters, side, pooling, mode):
     rng = np.random.default_rng(0)
-    layer = block(filters, pooling, mode)
+    if min(shape[:2]) <= side // 2:
+        mode = "zeros"  # so small an image has too little to be mirrored
+    layer = block(filters, pooling, mode, kernel_size=(side, side))
     plan = build_plan((layer,), shape)
     assert is_winograd(plan)
     network = Network(plan, rng.integers(-3, 4, plan.parameter_size).astype(dtype), level=level)
@@ -76,28 +74,48 @@ def test_exact_on_integers(level, dtype, shape, filters, pooling, mode):
     np.testing.assert_array_equal(outputs, expected)
 
 
+@each_kernel
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+@pytest.mark.parametrize(
+    ("shape", "filters", "side"), [((7, 9, 16), 16, 3), ((3, 3, 24), 32, 3), ((7, 7, 48), 32, 5), ((9, 10, 16), 16, 5)]
+)
+def test_what_no_window_covers_is_left_out_of_odd_maps(level, dtype, activation, shape, filters, side):
+    """Outputs, and the gradients that follow the positions of the maxima."""
+    rng = np.random.default_rng(0)
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", pooling="max", activation=activation)
+    problem = make_problem([layer], shape, 3, lambda size: sparse_integers(rng, size))
+    assert is_winograd(problem.plan)
+    outputs, d_X, d_parameters = problem.solve(dtype, level)
+    np.testing.assert_array_equal(outputs, problem.outputs)
+    np.testing.assert_array_equal(d_X, problem.d_X)
+    np.testing.assert_array_equal(d_parameters, problem.d_parameters)
+
+
 @each_level
-@pytest.mark.parametrize(("shape", "filters"), SHAPES)
-def test_rounding_stays_within_the_bound(level, shape, filters):
+@pytest.mark.parametrize(("shape", "filters", "side"), SHAPES)
+def test_rounding_stays_within_the_bound(level, shape, filters, side):
     rng = np.random.default_rng(1)
-    layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same")
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same")
     plan = build_plan((layer,), shape)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
     weights, bias = network.weights(0).astype(float), network.bias(0).astype(float)
-    exact = by_tiles(X.astype(float), weights, bias)
-    size = by_tiles(np.abs(X.astype(float)), np.abs(weights), np.abs(bias), np.abs(B_T), np.abs(G), np.abs(A_T))
-    bound = (shape[2] + 12) * 2.0**-24 * size
+    exact = reference.winograd(X.astype(float), weights, bias)
+    size = reference.winograd(*map(np.abs, (X.astype(float), weights, bias)), absolute=True)
+    bound = (shape[2] + reference.WINOGRAD_ROUNDINGS[side] + 1) * 2.0**-24 * size
     error = np.abs(outputs - exact)
     assert error.max() > 0  # or the comparison would be of the kernel with itself
     assert (error <= bound).all()
 
 
 @each_level
-def test_rows_and_threads_change_no_bit(level):
+@pytest.mark.parametrize("side", [3, 5])
+def test_rows_and_threads_change_no_bit(level, side):
     rng = np.random.default_rng(2)
-    plan = build_plan((block(32, "max"), block(16)), (16, 12, 16))
+    geometry = {"kernel_size": (side, side)}
+    plan = build_plan((block(32, **geometry), block(16, "max", **geometry), block(32, "max", **geometry)), (18, 14, 24))
+    assert (plan.records["transformed_at"][:3] >= 0).all()
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((40, plan.n_inputs)).astype(np.float32)
     together = network.scores(X)

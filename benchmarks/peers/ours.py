@@ -46,7 +46,7 @@ def prepare(job):
     if mode == "direct":
         from sklearn_cnn._network import algorithms
 
-        mode, algorithms.WINOGRAD_MULTIPLE = "estimator", 1 << 30  # no layer has as many channels
+        mode, algorithms.IS_WINOGRAD_USED = "estimator", False
     build = {
         ("train", "estimator"): prepare_training,
         ("train", "trainer"): prepare_trainer,

@@ -59,12 +59,13 @@ cdef inline Py_ssize_t pieces_of_layer(const Network* network, const Layer* laye
 
 
 cdef Py_ssize_t multiplications(const Network* network) noexcept nogil:
-    """Of one sample: Winograd's algorithm has 4 where the others have 9, and weights to transform that threads would share."""
-    cdef Py_ssize_t k, saved = 0
+    """Of one sample: Winograd's algorithm has fewer, and weights to transform that threads would share."""
+    cdef Py_ssize_t k, pixels, saved = 0
     for k in range(network.arena.n_layers):
         if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
-            saved += work_of(&network.layers[k])
-    return network.arena.work - saved * 5 // 9
+            pixels = 4 * network.layers[k].kernel.rows * network.layers[k].kernel.columns      # of a tile, times taps
+            saved += work_of(&network.layers[k]) * (pixels - places_of_tile(&network.layers[k])) // pixels
+    return network.arena.work - saved
 
 
 cdef int useful_threads(const Network* network) noexcept nogil:

@@ -7,7 +7,9 @@ from sklearn_cnn import _kernels
 
 ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
 VECTOR = 16  # lanes of the widest vector
-WINOGRAD_MULTIPLE = VECTOR  # channels and filters fill whole vectors of every level
+CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may overlap the one before
+LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
+IS_WINOGRAD_USED = True  # benchmarks and tests compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
@@ -28,11 +30,20 @@ def padded_size(record):
 
 
 def is_winograd(record):
-    """Whether Winograd's algorithm computes the map: whole tiles of 2 x 2 pixels, and whole vectors of every level."""
-    kernel = [record[name] for name in ("kernel_rows", "kernel_columns", "stride_rows", "stride_columns")]
-    whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
-    whole_vectors = record["channels"] % WINOGRAD_MULTIPLE == record["filters"] % WINOGRAD_MULTIPLE == 0
-    return kernel == [3, 3, 1, 1] and whole_tiles and whole_vectors
+    """Whether Winograd's algorithm computes the map: kernels that it knows, whole tiles of 2 x 2 pixels, and whole vectors."""
+    side = record["kernel_rows"]
+    is_known = side in LEAST_TILES and side == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
+    # A tile is a window of the pooling, where windows do not overlap: what is left over at the end of a row is in none.
+    windows = [record[name] for name in ("pooling", "pool_rows", "pool_columns", "pool_stride_rows", "pool_stride_columns")]
+    whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0 or windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]
+    whole_vectors = record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
+    n_tiles = (record["map_rows"] // 2) * (record["map_columns"] // 2)
+    return is_known and n_tiles >= LEAST_TILES[side] and whole_tiles and whole_vectors and IS_WINOGRAD_USED
+
+
+def winograd_places(record):
+    """Return the products of a tile for each channel and filter."""
+    return 16 if record["kernel_rows"] == 3 else 49
 
 
 def backward_pass(record):

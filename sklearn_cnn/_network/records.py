@@ -22,6 +22,7 @@ from sklearn_cnn._network.algorithms import (
     listed_weights,
     padded_size,
     plane_of,
+    winograd_places,
 )
 from sklearn_cnn._network.geometry import MOST_RUNS, count_padding_runs, output_length, padding_runs, resolve_padding
 from sklearn_cnn._network.layers import (
@@ -274,9 +275,10 @@ class RecordBuilder:
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
         if is_winograd(record):
-            record["transformed_at"] = self._take("transformed", 16 * (channels * filters + ALIGNMENT))
+            places = winograd_places(record)
+            record["transformed_at"] = self._take("transformed", places * (channels * filters + ALIGNMENT))
             tiles = max(columns // 2, _kernel_names.WINOGRAD_TILES)
-            record["n_band"] = 16 * tiles * (channels + filters)
+            record["n_band"] = places * tiles * (channels + filters)
             band = record["n_band"] + record["group"] * pooled_map
         elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
             record["planes_rows"], record["planes_size"] = plane_of(record, rows, record["padded_columns"], channels)
