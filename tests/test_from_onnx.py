@@ -280,6 +280,13 @@ def test_a_constant_for_each_of_two_columns_is_none_for_each_of_two_channels():
         from_onnx(chain((2, 4, 2), ("Mul", for_columns), *nodes))
 
 
+def test_colours_are_scaled_before_they_come_first():
+    nodes = ("Transpose", {"perm": (0, 3, 1, 2)}), convolution(4, 3), "Flatten", ("Gemm", normal(192, 3)), "Softmax"
+    model = chain((240,), ("Reshape", np.array([0, 10, 8, 3])), ("Mul", np.array([2.0, 0.5, 3.0], np.float32)), *nodes)
+    network, X = from_onnx(model), normal(5, 240)
+    assert error(network.predict_proba(X), run(model, X)["value_6"]) < BOUND
+
+
 @pytest.mark.parametrize("axis", [0, 1, 4, 5])
 def test_samples_and_channels_are_not_padded(axis):
     pads = np.zeros(8, np.int64)

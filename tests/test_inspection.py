@@ -26,6 +26,7 @@ from sklearn_cnn.inspection import (
     ReceptiveFieldDisplay,
     SaliencyDisplay,
 )
+from sklearn_cnn.inspection._drawing import picture
 from sklearn_cnn.inspection._receptive_field_display import _unit_nearest
 
 matplotlib.use("agg")
@@ -61,6 +62,19 @@ def test_options_of_displays_have_names():
             places = inspect.signature(call).parameters.values()
             assert sum(place.kind is place.POSITIONAL_OR_KEYWORD for place in places) <= most, (name, call)
             assert not any(place.kind in (place.POSITIONAL_ONLY, place.VAR_POSITIONAL) for place in places), (name, call)
+
+
+def test_colours_of_any_numbers_are_scaled_to_what_can_be_drawn():
+    image = np.array([[[-1.0, 3.0, 1.0]]])
+    np.testing.assert_array_equal(picture(image), [[[0.0, 1.0, 0.5]]])
+    np.testing.assert_array_equal(picture(np.array([[[2.0, 4.0, 3.0]]])), [[[0.0, 1.0, 0.5]]])
+    np.testing.assert_array_equal(picture(np.array([[[0.5, 1.0, 0.0]]])), [[[0.5, 1.0, 0.0]]])
+
+
+def test_many_versions_have_a_wide_figure():
+    display = AugmentationDisplay(np.zeros((6, 6, 1)), np.zeros((19, 6, 6, 1)))
+    widths = [display.plot(n_columns=n).figure_.get_size_inches()[0] for n in (10, 20)]
+    assert widths[1] - 0.3 == pytest.approx(2 * (widths[0] - 0.3), rel=0.05)
 
 
 def test_the_nearest_unit_is_that_whose_field_has_its_middle_there():
