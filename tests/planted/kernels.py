@@ -59,7 +59,6 @@ MISTAKES = [
     ("Winograd's two last taps meet other pixels", "winograd.pxi", "        «SUBTRACT(t[6], d[4], d[5])»", "SUBTRACT(t[6], d[3], d[5])", "winograd"),
     ("Winograd's last product is added", "winograd.pxi", "        «SUBTRACT(pair[1], pair[1], m[6])»", "ADD(pair[1], m[6])", "winograd"),
     ("Winograd leaves the fourth tap without the fifth", "winograd.pxi", "        «SUM(g[5], w[3], w[4])»", "g[5] = w[3]", "winograd"),
-    ("the last vector of channels begins where whole ones end", "winograd.pxi", "        k = «min(k, channels - lanes)»", "k", "winograd"),
     ("a group of images begins with the first one's rows", "winograd.pxi",
      "source = padded + (row // tile_rows * layer.padded.rows + 2 * («row % tile_rows»)) * padded_row", "row", "fuzz_geometry kernels winograd"),
     ("a list leaves out its last entry", "sparse.pxi", "for i in range(lists.begins[k], «lists.ends[k]»):", "lists.ends[k] - 1", "fuzz_geometry kernels"),
