@@ -8,13 +8,17 @@ import numpy as np
 from benchmarks import networks
 from benchmarks.job import NotAvailable
 from benchmarks.searching import GRID, N_FOLDS
+from benchmarks.without_avx512 import is_in_force
 
 
 def details(job):
     """Say which kernels were measured."""
     from sklearn_cnn import _kernels
 
-    return {"level": _kernels.default_level()}
+    level = _kernels.default_level()
+    if is_in_force() and level == "x86-64-v4":
+        raise NotAvailable("this is not the package of the environment without AVX-512, but another one on the path")
+    return {"level": level}
 
 
 def build_classifier(job, **arguments):
