@@ -49,7 +49,8 @@ def trained(parameters, seed, X, y, X_test, y_test):
     """Train one network and test it."""
     from sklearn_cnn import ConvNetClassifier
 
-    parameters = {name: value(X, y) if name == "n_filters" and callable(value) else value for name, value in parameters.items()}
+    of_data = ("n_filters", "batch_size")  # a function says them for these images
+    parameters = {name: value(X, y) if name in of_data and callable(value) else value for name, value in parameters.items()}
     started, cpu_started = time.perf_counter(), time.process_time()
     network = ConvNetClassifier(**parameters, random_state=seed).fit(X, y)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
