@@ -119,8 +119,8 @@ cdef inline void restore_tile(vector* kind, Py_ssize_t taps, const real* product
 
 cdef inline void restore_tiles(int64_t pooling, const Layer* layer, const real* products, Py_ssize_t place, const real* bias,
                                Py_ssize_t first, Py_ssize_t last, real* maps, real* outputs, uint8_t* positions) noexcept nogil:
-    # Tile rows first to last - 1 of maps that stand one after another. `pooling` is a constant at every call: a tile is a window of
-    # the pooling, or the map itself is wanted, which then has even sides.
+    # Tile rows first to last - 1 of maps that stand one after another. `pooling` is a constant at every call: a tile is a window
+    # of the pooling, or the map itself is wanted, which then has even sides.
     cdef vector_wide[4] pixels
     cdef Py_ssize_t tile_columns = layer.map.columns // 2
     cdef Py_ssize_t row, c, k, i, at, window
