@@ -217,12 +217,12 @@ lint: .venv-lint/installed.stamp
 	done; exit $$status
 
 # 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `ninja -C build/aarch64` makes
-# them all.
+# them all. Without MAKEFLAGS ninja does not complain about a server of jobs that make keeps to itself.
 cross: .venv-cross/created.stamp
 	@$(call PIP,cross) $(call GROUP,build)
 	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
 	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
-	    ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
+	    MAKEFLAGS= ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 
 # Objects for macOS and Windows, with the compiler that the package ziglang brings.
 systems: .venv-cross/created.stamp

@@ -90,7 +90,7 @@ def build_plan_of(job):
         stride=1,
         padding=job.network.padding,
         padding_mode="zeros",
-        pooling=job.network.pooling,
+        pooling=job.network.parameters["pooling"],
         pool_size=2,
         pool_stride=None,
         weight_sharing=True,
