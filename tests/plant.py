@@ -53,14 +53,13 @@ def check_texts(mistakes):
             gone.append(f"{change.file} has the text of {mistake.name!r} {n} times instead of once:\n{change.old}")
     names = [mistake.name for mistake in mistakes]
     gone += [f"the name {name!r} stands twice" for name in {name for name in names if names.count(name) > 1}]
-    together = {}
-    for number, mistake in enumerate(in_kernels(), 1):
-        change = mistake.switched(number)
-        text = together.get(change.file) or (ROOT / "sklearn_cnn" / change.file).read_text()
-        if text.count(change.old) != 1 and mistake.name not in "".join(gone):
-            gone.append(f"{change.file}: {mistake.name!r} stands where another mistake does; all of them are built at once")
-            continue
-        together[change.file] = change.apply(text) if text.count(change.old) == 1 else text
+    changes = [(mistake.name, mistake.switched(number)) for number, mistake in enumerate(in_kernels(), 1)]
+    together = {change.file: (ROOT / "sklearn_cnn" / change.file).read_text() for _, change in changes}
+    for name, change in changes if not gone else ():
+        if together[change.file].count(change.old) == 1:
+            together[change.file] = change.apply(together[change.file])
+        else:
+            gone.append(f"{change.file}: {name!r} stands where another mistake does; all of them are built at once")
     gone += [f"{path} is no file" for mistake in mistakes for path in mistake.test_files() if not path.is_file()]
     if gone:
         raise SystemExit("\n\n".join(gone))

@@ -71,7 +71,6 @@ def test_an_array_without_axes_is_a_number():
     assert parameter_count(kernel_size=3, map_shape=np.array(7)) == parameter_count(kernel_size=3, map_shape=7)
 
 
-
 @each_dtype
 @pytest.mark.parametrize("shared", [True, False], ids=["conv2d", "local2d"])
 def test_convolution_and_its_backward(dtype, shared):

@@ -22,6 +22,7 @@ SHAPES = [
     ((10, 6, 56), 112, 5),
 ]  # fmt: skip
 
+
 def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3), stride=(1, 1)):
     return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu")
 

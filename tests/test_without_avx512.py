@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("objdump") is None, reason="no compiler"),
 ]
 
-#: The second constant has the two bytes of the instruction, too, and is none.
+#: The constant has the two bytes of the instruction in it, and is none.
 ASKING = """
 #include <stdint.h>
 uint32_t asked(uint32_t question, uint32_t part, int number)

@@ -44,6 +44,12 @@ STUDY = {
     "label smoothing": {"label_smoothing": 0.1},
 }  # fmt: skip
 
+# The network of Wang, Yan & Oates (2017) for signals.
+FULLY_CONVOLUTIONAL = {
+    "n_filters": (128, 256, 128), "kernel_size": [8, 5, 3], "pooling": None, "global_pooling": "average", "batch_norm": True,
+    "dropout": 0.0, "early_stopping": False,
+}  # fmt: skip
+
 #: What the documentation recommends for a kind of data, beside the defaults.
 RECOMMENDED = {
     "small digits": {"max_iter": 60, "augment": ImageAugmentation(rotate=10, zoom=0.1)},
@@ -59,14 +65,10 @@ RECOMMENDED = {
         "n_filters": (32, 32, 64, 64), "pooling": [None, "max", None, "max"], "hidden_layer_sizes": 128, "dropout": 0.4,
         "max_iter": 28, "early_stopping": False, "augment": ImageAugmentation(flip="horizontal"),
     },
-    "signals, fully convolutional": {
-        "n_filters": (128, 256, 128), "kernel_size": [8, 5, 3], "pooling": None, "global_pooling": "average", "batch_norm": True,
-        "dropout": 0.0, "batch_size": 16, "max_iter": 300, "early_stopping": False,
-    },
+    "signals, fully convolutional": {**FULLY_CONVOLUTIONAL, "batch_size": 16, "max_iter": 300},
     "signals, as published": {
-        "n_filters": (128, 256, 128), "kernel_size": [8, 5, 3], "pooling": None, "global_pooling": "average", "batch_norm": True,
-        "dropout": 0.0, "alpha": 0.0, "early_stopping": False, "batch_size": a_tenth,
-        "learning_rate": "adaptive", "n_iter_no_change": 50, "max_iter": 2000,
+        **FULLY_CONVOLUTIONAL, "alpha": 0.0, "batch_size": a_tenth, "learning_rate": "adaptive", "n_iter_no_change": 50,
+        "max_iter": 2000,
     },
     "clothes, in three pairs": {
         "n_filters": (32, 32, 64, 64, 128, 128), "pooling": [None, "max"] * 3, "global_pooling": "average", "dropout": 0.3,

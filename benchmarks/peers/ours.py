@@ -15,10 +15,7 @@ def details(job):
     """Say which kernels were measured."""
     from sklearn_cnn import _kernels
 
-    level = _kernels.default_level()
-    if is_in_force() and level == "x86-64-v4":
-        raise NotAvailable("this is not the package of the environment without AVX-512, but another one on the path")
-    return {"level": level}
+    return {"level": _kernels.default_level()}
 
 
 def build_classifier(job, **arguments):
@@ -46,6 +43,8 @@ def prepare(job):
         if "SKLEARN_CNN_KERNELS" in os.environ:  # a level that was not built, or that this processor cannot run
             raise NotAvailable(str(error)) from None
         raise
+    if is_in_force() and details(job)["level"] == "x86-64-v4":
+        raise NotAvailable("this is not the package of the environment without AVX-512, but another one on the path")
     mode = job.mode
     if mode == "direct":
         from sklearn_cnn._network import algorithms
