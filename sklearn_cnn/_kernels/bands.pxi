@@ -60,11 +60,11 @@ cdef inline Py_ssize_t pieces_of_layer(const Network* network, const Layer* laye
 
 cdef Py_ssize_t multiplications(const Network* network) noexcept nogil:
     """Of one sample: Winograd's algorithm has fewer, and weights to transform that threads would share."""
-    cdef Py_ssize_t k, pixels, saved = 0
+    cdef Py_ssize_t k, of_others, saved = 0
     for k in range(network.arena.n_layers):
         if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
-            pixels = 4 * network.layers[k].kernel.rows * network.layers[k].kernel.columns      # of a tile, times taps
-            saved += work_of(&network.layers[k]) * (pixels - places_of_tile(&network.layers[k])) // pixels
+            of_others = 4 * network.layers[k].kernel.rows * network.layers[k].kernel.columns   # for the four pixels of a tile
+            saved += work_of(&network.layers[k]) * (of_others - places_of_tile(&network.layers[k])) // of_others
     return network.arena.work - saved
 
 

@@ -30,12 +30,12 @@ cdef enum:
     MOST_PLACES = 7             # products of a row
 
 
-cdef inline Py_ssize_t places_of_row(const Layer* layer) noexcept nogil:
-    return 4 if layer.kernel.rows == 3 else MOST_PLACES
+cdef inline Py_ssize_t places_of_row(Py_ssize_t taps) noexcept nogil:
+    return 4 if taps == 3 else MOST_PLACES
 
 
 cdef inline Py_ssize_t places_of_tile(const Layer* layer) noexcept nogil:
-    return places_of_row(layer) * places_of_row(layer)
+    return places_of_row(layer.kernel.rows) * places_of_row(layer.kernel.columns)
 
 
 cdef inline bint is_winograd(const Layer* layer) noexcept nogil:
@@ -60,7 +60,7 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t taps, const real* patch
     cdef vector d[MOST_SEEN]
     cdef vector columns[MOST_SEEN][MOST_PLACES]
     cdef vector t[MOST_PLACES]
-    cdef Py_ssize_t n_places = 4 if taps == 3 else MOST_PLACES
+    cdef Py_ssize_t n_places = places_of_row(taps)
     cdef Py_ssize_t i, j
     for j in range(taps + 1):
         for i in range(taps + 1):
@@ -103,7 +103,7 @@ cdef inline void restore_tile(vector* kind, Py_ssize_t taps, const real* product
     cdef vector m[MOST_PLACES]
     cdef vector s[2][MOST_PLACES]
     cdef vector pair[2]
-    cdef Py_ssize_t n_places = 4 if taps == 3 else MOST_PLACES
+    cdef Py_ssize_t n_places = places_of_row(taps)
     cdef Py_ssize_t i, j
     for j in range(n_places):
         for i in range(n_places):
@@ -174,7 +174,7 @@ cdef inline void transform_kernels(vector* kind, Py_ssize_t taps, const real* we
     cdef vector w[5]
     cdef vector g[MOST_PLACES]
     cdef vector rows[MOST_PLACES][5]
-    cdef Py_ssize_t n_places = 4 if taps == 3 else MOST_PLACES
+    cdef Py_ssize_t n_places = places_of_row(taps)
     cdef Py_ssize_t i, j
     for j in range(taps):
         for i in range(taps):
