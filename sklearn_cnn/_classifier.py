@@ -140,6 +140,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
         label_smoothing: float = 0.0,
         input_shape: Sequence[int] | None = None,
         scale_input: bool = True,
+        winograd_tile: int = 2,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
@@ -182,6 +183,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
             augment=augment,
             input_shape=input_shape,
             scale_input=scale_input,
+            winograd_tile=winograd_tile,
             n_jobs=n_jobs,
         )
         self.class_weight = class_weight

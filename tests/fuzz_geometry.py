@@ -119,9 +119,10 @@ def bounds(plan, parameters, X, d_outputs, dtype):
         lengths = [math.prod(plan.layers[0].pool_size) * length for length in lengths]
     factors = [length + 2 for length in lengths]
     if is_winograd(plan) and plan.layers[0].pooling is None:
-        factors[0] = plan.input_shape[2] + WINOGRAD_ROUNDINGS[plan.layers[0].kernel_size[0]] + 1
+        tile = int(plan.records["tile_side"][0])
+        factors[0] = plan.input_shape[2] + WINOGRAD_ROUNDINGS[tile, plan.layers[0].kernel_size[0]] + 1
         ((weights, bias),) = unpack(plan, np.abs(parameters))
-        outputs = winograd(np.abs(X).reshape(-1, *plan.input_shape), weights, bias, absolute=True)
+        outputs = winograd(np.abs(X).reshape(-1, *plan.input_shape), weights, bias, absolute=True, tile=tile)
         sums = outputs.reshape(len(X), plan.n_outputs), *sums[1:]
     # of the twin's own rounding, in double precision
     return [(factor * unit + np.max(factor, initial=0) * 2.0**-52) * total for factor, total in zip(factors, sums, strict=True)]

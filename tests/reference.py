@@ -437,25 +437,34 @@ WINOGRAD_5 = (
     np.vstack([np.pad(WINOGRAD_3[1], ((0, 0), (0, 2))), np.pad([[1, 0], [1, 1], [0, 1]], ((0, 0), (3, 0)))]),
     np.hstack([WINOGRAD_3[2], [[1, 1, 0], [0, 1, -1]]]),
 )
-#: For kernels of that side: the roundings that a term goes through, beside one for each channel. 2 in the transform of the image,
-#: 4 in that of the kernel, 4 or 8 on the way back, 1 for the bias.
-WINOGRAD_ROUNDINGS = {3: 11, 5: 15}
+# F(4, 3).
+WINOGRAD_4 = (
+    np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0],
+              [0, 4, 0, -5, 0, 1]], dtype=float),
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
+    np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float),
+)  # fmt: skip
+#: Side of a tile, side of the kernels -> B^T, G and A^T.
+WINOGRAD = {(2, 3): WINOGRAD_3, (2, 5): WINOGRAD_5, (4, 3): WINOGRAD_4}
+#: Likewise the roundings that a term goes through, beside one for each channel: in the transform of the image and that of the
+#: kernel, on the way back, and for the bias. The kernel's of F(4, 3) are three sums and factors that are rounded, two a side.
+WINOGRAD_ROUNDINGS = {(2, 3): 2 + 4 + 4 + 1, (2, 5): 2 + 4 + 8 + 1, (4, 3): 6 + 8 + 6 + 1}
 
 
-def winograd(X, weights, bias, absolute=False):
-    """A "same" convolution of even maps by Winograd's algorithm, tile by tile; `absolute` takes all its factors without signs."""
+def winograd(X, weights, bias, absolute=False, tile=2):
+    """A "same" convolution by Winograd's algorithm, tile by tile; `absolute` takes all its factors without signs."""
     n, rows, columns, _ = X.shape
-    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD_3 if len(weights) == 3 else WINOGRAD_5)
-    border, seen = len(weights) // 2, len(weights) + 1
-    padded = np.pad(X, ((0, 0), (border, border), (border, border), (0, 0)))
+    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[tile, len(weights)])
+    border, seen = len(weights) // 2, len(weights) + tile - 1
+    padded = np.pad(X, ((0, 0), (border, border + -rows % tile), (border, border + -columns % tile), (0, 0)))
     kernels = np.einsum("ai,ijcf,bj->abcf", g, weights, g)
-    maps = np.empty((n, rows, columns, weights.shape[3]))
-    for r in range(0, rows, 2):
-        for c in range(0, columns, 2):
-            tile = np.einsum("ai,nijc,bj->nabc", b_t, padded[:, r : r + seen, c : c + seen], b_t)
-            product = np.einsum("nabc,abcf->nabf", tile, kernels)
-            maps[:, r : r + 2, c : c + 2] = np.einsum("ia,nabf,jb->nijf", a_t, product, a_t)
-    return maps + bias
+    maps = np.empty((n, rows + -rows % tile, columns + -columns % tile, weights.shape[3]))
+    for r in range(0, rows, tile):
+        for c in range(0, columns, tile):
+            image = np.einsum("ai,nijc,bj->nabc", b_t, padded[:, r : r + seen, c : c + seen], b_t)
+            product = np.einsum("nabc,abcf->nabf", image, kernels)
+            maps[:, r : r + tile, c : c + tile] = np.einsum("ia,nabf,jb->nijf", a_t, product, a_t)
+    return maps[:, :rows, :columns] + bias
 
 
 def layer_forward(layer, weights, bias, X):

@@ -40,7 +40,8 @@ def test_order_of_parameters_is_that_of_the_interface():
         "learning_rate_init", "power_t", "max_iter", "shuffle", "random_state", "tol", "verbose", "warm_start", "momentum",
         "nesterovs_momentum",
         "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change", "max_fun", "class_weight",
-        "scoring", "dropout", "batch_norm", "augment", "label_smoothing", "input_shape", "scale_input", "n_jobs",
+        "scoring", "dropout", "batch_norm", "augment", "label_smoothing", "input_shape", "scale_input",
+        "winograd_tile", "n_jobs",
     )  # fmt: skip
 
 

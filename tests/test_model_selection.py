@@ -43,6 +43,7 @@ GRIDS = {
     "solver": ["adam", "adamw", "sgd", "lbfgs"],
     "label_smoothing": [0.0, 0.1],
     "augment": [None, ImageAugmentation(shift=1), brighter],
+    "winograd_tile": [2, 4],
 }
 
 

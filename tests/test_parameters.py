@@ -91,6 +91,7 @@ EDGES = {
     "input_shape": ([None, (1,), (1, 1), (2, 3, 1), [2, 2], np.array([2, 3])],
                     [1, (), (0,), (1, 1, 1, 1), (1.0,), "8x8", (True, 2)]),
     "scale_input": BOOLEAN,
+    "winograd_tile": ([2, 4, np.int64(4)], [0, 1, 3, 6, -2, 2.0, "4", None, True, (2, 4), [4]]),
     "n_jobs": ([None, 1, -1, 2, 1024, -1024], [0, 1025, -1025, 1.0, True, "all"]),
 }  # fmt: skip
 OF_AUGMENTATION = {

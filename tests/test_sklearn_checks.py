@@ -41,6 +41,7 @@ SETTINGS = {
     "adamw": {"solver": "adamw", "alpha": 0.01},
     "label_smoothing": {"label_smoothing": 0.1},
     "augment_by_a_function": {"augment": brighter},
+    "winograd_tile": {"winograd_tile": 4, "n_filters": (16, 16)},
     "dropout_of_each_layer": {"dropout": [0.1, 0.2, 0.1], "hidden_layer_sizes": 8},
     "everything": {
         "batch_norm": True, "dropout": [0.05, 0.05], "global_pooling": "average", "label_smoothing": 0.1, "solver": "adamw",

@@ -42,6 +42,7 @@ SETTINGS = {
     "weighted classes": {"class_weight": "balanced"},
     "smoothed labels": {"label_smoothing": 0.1},
     "Winograd": {"n_filters": (16, 32), "batch_norm": False},
+    "Winograd, large tiles": {"n_filters": (16, 32, 16), "pooling": [None, "max", None], "winograd_tile": 4},
 }
 
 

@@ -1,9 +1,9 @@
 """Winograd's algorithm: exact on integers, within its own rounding bound on other numbers, and used where it should be.
 
 The bound is a theorem, so it cannot fail by chance. With u = 2**-24 every number of the result is a sum in which no term goes
-through more than `channels + 15` roundings (2 in the transform of the image, 4 in that of the kernel, one per channel, 8 on the
-way back, 1 for the bias), so its error is at most that many u times the same expression with all numbers replaced by their
-absolute values. Kernels of three taps have 4 on the way back.
+through more roundings than `reference.WINOGRAD_ROUNDINGS` and one per channel, so its error is at most that many u times the same
+expression with all numbers replaced by their absolute values. Tiles of 4 x 4 pixels have factors that are no powers of two, so
+with these integers are not exact.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 import reference
 from problems import each_kernel, each_level, make_problem, sparse_integers
 
+from sklearn_cnn._network import algorithms
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan
@@ -23,12 +24,23 @@ SHAPES = [
 ]  # fmt: skip
 
 
-def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3), stride=(1, 1)):
-    return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu")
+# For tiles of 4 x 4 pixels: shape of the input, filters; some tiles hang over the end of a map.
+SHAPES_OF_FOUR = [
+    ((4, 4, 16), 16), ((16, 24, 32), 64), ((5, 5, 16), 16), ((7, 9, 24), 32), ((20, 3, 40), 48), ((31, 32, 16), 16),
+    ((4, 15, 48), 112),
+]  # fmt: skip
+
+
+def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3), stride=(1, 1), tile=2):
+    return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu", winograd_tile=tile)
+
+
+def tile_of(plan):
+    return int(plan.records["tile_side"][0])
 
 
 def is_winograd(plan):
-    return bool(plan.records["transformed_at"][0] >= 0)
+    return tile_of(plan) > 0
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,26 @@ def is_winograd(plan):
 )
 def test_where_it_is_used(layer, shape, expected):
     assert is_winograd(build_plan((layer,), shape)) is expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (block(16, tile=4), (8, 8, 16), 4),
+        (block(16, tile=4), (28, 30, 16), 4),
+        (block(16, "max", tile=4), (17, 33, 16), 4),
+        (block(16, "average", tile=4), (12, 12, 16), 4),
+        (block(16, tile=4), (5, 7, 16), 4),
+        (block(16, tile=4), (14, 14, 16), 2),
+        (block(16, "max", tile=4), (7, 7, 16), 2),
+        (block(16, "average", tile=4), (17, 16, 16), 0),
+        (block(16, tile=4), (1, 1, 16), 0),
+        (block(16, kernel_size=(5, 5), tile=4), (8, 8, 16), 2),
+        (block(20, tile=4), (8, 8, 16), 0),
+    ],
+)
+def test_where_large_tiles_are_used(layer, shape, expected):
+    assert tile_of(build_plan((layer,), shape)) == expected
 
 
 @each_kernel
@@ -93,35 +125,112 @@ def test_what_no_window_covers_is_left_out_of_odd_maps(level, dtype, activation,
 
 
 @each_level
-@pytest.mark.parametrize(("shape", "filters", "side"), SHAPES)
-def test_rounding_stays_within_the_bound(level, shape, filters, side):
+@pytest.mark.parametrize(
+    ("shape", "filters", "side", "tile"),
+    [*((*case, 2) for case in SHAPES), *((shape, filters, 3, 4) for shape, filters in SHAPES_OF_FOUR)],
+)
+def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     rng = np.random.default_rng(1)
-    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same")
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
     plan = build_plan((layer,), shape)
+    assert tile_of(plan) == tile
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
     weights, bias = network.weights(0).astype(float), network.bias(0).astype(float)
-    exact = reference.winograd(X.astype(float), weights, bias)
-    size = reference.winograd(*map(np.abs, (X.astype(float), weights, bias)), absolute=True)
-    bound = (shape[2] + reference.WINOGRAD_ROUNDINGS[side] + 1) * 2.0**-24 * size
+    exact, _ = reference.layer_forward(layer, weights, bias, X.astype(float))
+    size = reference.winograd(*map(np.abs, (X.astype(float), weights, bias)), absolute=True, tile=tile)
+    bound = (shape[2] + reference.WINOGRAD_ROUNDINGS[tile, side] + 1) * 2.0**-24 * size
     error = np.abs(outputs - exact)
     assert error.max() > 0  # or the comparison would be of the kernel with itself
     assert (error <= bound).all()
 
 
+def error_of(tile, shape, filters, monkeypatch):
+    """The error of a layer, root mean square and largest, as shares of the values and of the largest; without a tile: direct."""
+    monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile is not None)
+    layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same", winograd_tile=tile or 2)
+    plan = build_plan.__wrapped__((layer,), shape)
+    assert tile_of(plan) == (tile or 0)
+    rng = np.random.default_rng(6)
+    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32))
+    X = rng.standard_normal((2, *shape)).astype(np.float32)
+    outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
+    exact, _ = reference.layer_forward(layer, network.weights(0).astype(float), network.bias(0).astype(float), X.astype(float))
+    errors = np.abs(outputs - exact)
+    return np.sqrt((errors**2).mean() / (exact**2).mean()), errors.max() / np.abs(exact).max()
+
+
+@pytest.mark.parametrize(("shape", "filters"), [((16, 16, 32), 64), ((28, 28, 16), 32), ((8, 8, 128), 128)])
+def test_errors_are_as_large_as_the_user_guide_says(shape, filters, monkeypatch):
+    direct, small, large = (error_of(tile, shape, filters, monkeypatch) for tile in (None, 2, 4))
+    assert small[0] <= direct[0]
+    assert 3 < large[0] / direct[0] < 7
+    assert 1e-6 < large[1] < 1e-5
+
+
+@pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
+def test_the_twin_computes_the_convolution(tile, side):
+    rng = np.random.default_rng(4)
+    X, weights, bias = (rng.standard_normal(shape) for shape in ((2, 7, 10, 3), (side, side, 3, 4), (4,)))
+    layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
+    expected, _ = reference.layer_forward(layer, weights, bias, X)
+    np.testing.assert_allclose(reference.winograd(X, weights, bias, tile=tile), expected, rtol=0, atol=1e-12)
+
+
+@each_kernel
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize(("pooling", "shape", "mode"), [
+    (None, (8, 8, 16), "zeros"), (None, (6, 9, 16), "reflect"), (None, (3, 5, 16), "zeros"), ("max", (8, 8, 24), "reflect"),
+    ("max", (17, 18, 16), "zeros"), ("average", (8, 12, 16), "zeros"), ("average", (18, 16, 16), "reflect"),
+])  # fmt: skip
+def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, pooling, shape, mode):
+    """Outputs and gradients of two blocks: both padding modes, and tiles that hang over the end."""
+    results = []
+    for tile in (4, 2):
+        layer = ConvolutionBlock(32, (3, 3), (1, 1), "same", mode, pooling, activation=activation, winograd_tile=tile)
+        plan = build_plan((ConvolutionBlock(shape[2], (1, 1)), layer), shape, input_gradient=True)
+        assert (plan.records["tile_side"][1] == 4) == (tile == 4)
+        rng = np.random.default_rng(5)
+        network = Network(plan, rng.normal(0, 0.1, plan.parameter_size).astype(dtype), level=level)
+        X = rng.standard_normal((5, plan.n_inputs)).astype(dtype)
+        results.append([network.scores(X), *network.gradients(X, rng.standard_normal((5, plan.n_outputs)).astype(dtype))])
+    for found, expected in zip(*results, strict=True):
+        tolerance = (1e-4 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+def blocks(side, tile, *poolings):
+    of_blocks = zip((32, 16, 32), poolings, strict=True)
+    return tuple(block(filters, pooling, kernel_size=(side, side), tile=tile) for filters, pooling in of_blocks)
+
+
+def overlapping(tile):
+    """Windows that overlap: their maps are pooled when they are complete."""
+    return ConvolutionBlock(32, (3, 3), (1, 1), "same", "reflect", "max", (3, 3), (2, 1), activation="tanh", winograd_tile=tile)
+
+
 @each_level
-@pytest.mark.parametrize("side", [3, 5])
-def test_rows_and_threads_change_no_bit(level, side):
+@pytest.mark.parametrize(
+    ("layers", "shape", "tiles"),
+    [
+        (blocks(3, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
+        (blocks(5, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
+        (blocks(3, 4, None, "max", None), (32, 24, 24), [4, 4, 4]),
+        (blocks(3, 4, None, "max", None), (33, 31, 24), [4, 4, 4]),
+        ((overlapping(4), overlapping(2)), (26, 30, 16), [4, 2]),
+    ],
+)
+def test_rows_and_threads_change_no_bit(level, layers, shape, tiles):
     rng = np.random.default_rng(2)
-    geometry = {"kernel_size": (side, side)}
-    plan = build_plan((block(32, **geometry), block(16, "max", **geometry), block(32, "max", **geometry)), (18, 14, 24))
-    assert (plan.records["transformed_at"][:3] >= 0).all()
+    plan = build_plan(layers, shape)
+    assert plan.records["tile_side"].tolist() == tiles
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((40, plan.n_inputs)).astype(np.float32)
     together = network.scores(X)
     for n_threads in (2, 3, 7):
         assert network.scores(X, n_threads=n_threads).tobytes() == together.tobytes()
+        assert network.scores(X[:1], n_threads=n_threads).tobytes() == together[:1].tobytes()
     for i in (0, 1, 17, 39):
         assert network.scores(X[i : i + 1]).tobytes() == together[i : i + 1].tobytes()
 

@@ -198,6 +198,11 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         `partial_fit` goes on learning them, over all samples that it has been given, as `StandardScaler` does. A channel whose
         standard deviation is less than a ten-millionth of its mean, the resolution of float32, counts as constant and is only
         centred: subtract such a mean, a time stamp's for example, before.
+    winograd_tile : {2, 4}, default=2
+        Largest side, in pixels, of the tiles in which Winograd's algorithm computes kernels of 3x3 and 5x5 (Lavin & Gray, 2016).
+        With 4, 3x3 kernels take tiles of 4x4 pixels where these need many fewer multiplications, 36 for sixteen pixels and not
+        64: it is worth trying where blocks have at least 16 channels and maps whose sides are multiples of 4. They round more:
+        the user guide says how much.
     n_jobs : int or None, default=None
         Number of threads. None leaves it to OpenMP, within the limits set from outside, such as those of joblib's processes or
         of ``threadpool_limits``. A number does without those limits: -1 is all processors that this process may use, -2 all
@@ -270,6 +275,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
 
     Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
+    Lavin & Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 
     Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
@@ -319,6 +326,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         augment: BaseEstimator | Callable | None = None,
         input_shape: Sequence[int] | None = None,
         scale_input: bool = True,
+        winograd_tile: int = 2,
         n_jobs: int | None = None,
     ) -> None:
         self.n_filters = n_filters
@@ -360,6 +368,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         self.augment = augment
         self.input_shape = input_shape
         self.scale_input = scale_input
+        self.winograd_tile = winograd_tile
         self.n_jobs = n_jobs
 
     @abstractmethod

@@ -181,8 +181,7 @@ def is_augmentation(value):
 
 def is_augment(value):
     """Say whether a value is a way to augment images, or None for none."""
-    is_function = callable(value) and not isinstance(value, type)
-    return value is None or is_augmentation(value) or is_function
+    return value is None or is_augmentation(value) or (callable(value) and not isinstance(value, type))
 
 
 GEOMETRY_RULES = {
@@ -205,6 +204,7 @@ GEOMETRY_RULES = {
     ),
     "activation": choice(*ACTIVATIONS, example="relu"),
     "batch_norm": or_auto(boolean()),
+    "winograd_tile": Rule(lambda value: is_integer(value) and value in (2, 4), "2 or 4", "4"),
 }
 
 SOLVER_RULES = {

@@ -28,14 +28,16 @@ cdef inline bint runs_in_bands(const Network* network) noexcept nogil:
 cdef inline Py_ssize_t rows_together(const Layer* layer) noexcept nogil:
     """Rows of the output that one thread has to compute: those of an image, or of a group of tile rows.
 
-    Winograd's weights are read once for a group; tiles begin at even rows of the map."""
+    Winograd's weights are read once for a group; tiles begin at multiples of their side."""
     cdef Py_ssize_t rows
     if layer.kind == LOCAL or layer.kind == DROPOUT:
         return layer.out.rows
     if not is_winograd(layer):
         return 1
-    rows = n_blocks(2 * tile_rows_together(layer), layer.pool.stride_rows)
-    return rows + rows % 2 if layer.pool.stride_rows % 2 == 1 else rows
+    rows = n_blocks(layer.tile_side * tile_rows_together(layer), layer.pool.stride_rows)
+    while rows * layer.pool.stride_rows % layer.tile_side != 0:
+        rows += 1
+    return rows
 
 
 cdef inline Py_ssize_t bands_of_sample(const Layer* layer) noexcept nogil:
@@ -61,10 +63,12 @@ cdef inline Py_ssize_t pieces_of_layer(const Network* network, const Layer* laye
 cdef Py_ssize_t multiplications(const Network* network) noexcept nogil:
     """Of one sample: Winograd's algorithm has fewer, and weights to transform that threads would share."""
     cdef Py_ssize_t k, of_others, saved = 0
+    cdef const Layer* layer
     for k in range(network.arena.n_layers):
         if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
-            of_others = 4 * network.layers[k].kernel.rows * network.layers[k].kernel.columns   # for the four pixels of a tile
-            saved += work_of(&network.layers[k]) * (of_others - places_of_tile(&network.layers[k])) // of_others
+            layer = &network.layers[k]
+            of_others = layer.tile_side * layer.tile_side * layer.kernel.rows * layer.kernel.columns    # for the pixels of a tile
+            saved += work_of(layer) * (of_others - places_of_tile(layer)) // of_others
     return network.arena.work - saved
 
 
@@ -85,7 +89,8 @@ cdef Layer layer_of_band(const Layer* layer, Py_ssize_t first, Py_ssize_t last) 
     band.out.rows = last - first
     band.map.rows = (band.out.rows - 1) * layer.pool.stride_rows + layer.pool.rows
     if is_winograd(layer):
-        band.map.rows += band.map.rows % 2
+        band.map.rows = min(n_blocks(band.map.rows, layer.tile_side) * layer.tile_side,
+                            layer.map.rows - first * layer.pool.stride_rows)
     band.crop.row -= first * layer.pool.stride_rows * layer.stride.rows
     band.rows = band.padded.rows = (band.map.rows - 1) * layer.stride.rows + layer.kernel.rows
     band.columns = layer.padded.columns

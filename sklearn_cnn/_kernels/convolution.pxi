@@ -119,17 +119,21 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
 cdef void winograd_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
                                const Areas* areas) noexcept nogil:
     """The same for a group of samples, by Winograd's algorithm: a small map alone would not fill the product's tiles."""
-    cdef const real* padded = padded_images(layer, runs, areas)
-    cdef const real* bias = parameters + layer.bias_at
-    cdef real* maps
+    cdef Tiling tiling
+    tiling.padded = padded_images(layer, runs, areas)
+    tiling.padded_rows, tiling.padded_columns = layer.padded.rows, layer.padded.columns
+    tiling.padded_row, tiling.padded_image = padded_row_size(layer), padded_size(layer)
+    tiling.transformed, tiling.bias = transformed, parameters + layer.bias_at
+    tiling.scratch = areas.band
     if pools_in_registers(layer):
-        winograd_maps(layer, transformed, bias, padded, areas.maps, areas.outputs, areas)
+        tiling.maps, tiling.outputs, tiling.positions = areas.maps, areas.outputs, <uint8_t*> areas.positions
+        winograd_maps(layer, &tiling, areas.n_samples)
         if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, areas.outputs, areas.n_samples * output_size(layer))
     else:
-        maps = whole_maps(layer, areas)
-        winograd_maps(layer, transformed, bias, padded, maps, NULL, areas)
-        finish_maps(layer, maps, areas)
+        tiling.maps, tiling.outputs, tiling.positions = whole_maps(layer, areas), NULL, NULL
+        winograd_maps(layer, &tiling, areas.n_samples)
+        finish_maps(layer, tiling.maps, areas)
 
 
 cdef void convolve_and_pool(const Layer* layer, const real* parameters, const real* padded, const Areas* areas) noexcept nogil:

@@ -80,7 +80,8 @@ ctypedef struct Layer:
     Kept kept
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
-    # weights transformed for Winograd's algorithm, where it computes the map
+    # Winograd's algorithm, where it computes the map: pixels of a tile's side (else 0), and the transformed weights
+    int64_t tile_side
     int64_t transformed_at
     Planes planes
     Planes gradient_planes      # of the input gradient, where pixels replace channels
@@ -142,7 +143,7 @@ ctypedef struct Run:
     int64_t length
 
 cpdef enum:
-    WINOGRAD_TILES = 16          # tiles of a group in Winograd's algorithm, where a row of tiles has fewer
+    WINOGRAD_TILES = 16         # tiles of a group in Winograd's algorithm, where a row of tiles has fewer
 
 cpdef enum:
     MOST_LISTS = 256            # made at once in a LISTED backward pass

@@ -1,148 +1,108 @@
-# Winograd's algorithm (Winograd 1980; Lavin and Gray 2016): four pixels of a convolution from fewer products than one for every
-# pixel and tap. For every tile of 2 x 2 pixels of the map, with d the pixels of the padded image that it sees:
-#
-#     map tile = A^T [ sum over channels of (G w G^T) * (B^T d B) ] A            * is element by element
-#
-# F(2x2, 3x3) has 16 products instead of 36, from 4 x 4 pixels:
-#
-#     B^T = 1  0 -1  0      G = 1    0    0      A^T = 1  1  1  0
-#           0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
-#           0 -1  1  0          1/2 -1/2  1/2
-#           0  1  0 -1          0    0    1
-#
-# Five taps are three and two more, which meet the pixels three places on. Two taps have an algorithm likewise, F(2, 2):
-#
-#     B^T = 1 -1  0         G = 1    0           A^T = 1  1  0
-#           0  1  0             1    1                 0  1 -1
-#           0  1 -1             0    1
-#
-# Side by side they make 4 + 3 products of a row, 49 of a tile instead of 100, from 6 x 6 pixels. F(2x2, 5x5) in one piece has 36,
-# and factors such as 1/24, which round.
-#
-# The sum over channels is a matrix product for each of these places: rows are tiles, columns are filters. Transforms run on whole
-# vectors of channels or filters. The last vector of channels may overlap the one before. All factors are powers of two, so
-# integers stay exact; the rounding of real numbers has a bound of its own, see tests/test_winograd.py.
-#
-# `taps`, those of a kernel's row, is a constant at every call: 3 or 5.
+# Convolutions by Winograd's algorithm, tile by tile; `transforms.pxi` says how it computes one of them.
 
-cdef enum:
-    MOST_SEEN = 6               # pixels of a row that a tile sees
-    MOST_PLACES = 7             # products of a row
-
-
-cdef inline Py_ssize_t places_of_row(Py_ssize_t taps) noexcept nogil:
-    return 4 if taps == 3 else MOST_PLACES
+# A convolution of several images that stand one after another. Behind `outputs` and `positions` pooling in registers leaves its
+# results, and behind `maps` the map where the backward pass wants it; without outputs it is the whole maps that are wanted.
+ctypedef struct Tiling:
+    const real* padded
+    Py_ssize_t padded_rows      # that a tile may see; beyond are zeros
+    Py_ssize_t padded_columns
+    Py_ssize_t padded_row       # numbers from one row to the next
+    Py_ssize_t padded_image
+    const real* transformed     # weights
+    const real* bias
+    real* maps
+    real* outputs
+    uint8_t* positions
+    real* scratch
 
 
 cdef inline Py_ssize_t places_of_tile(const Layer* layer) noexcept nogil:
-    return places_of_row(layer.kernel.rows) * places_of_row(layer.kernel.columns)
+    return places_of_row(layer.tile_side, layer.kernel.rows) * places_of_row(layer.tile_side, layer.kernel.columns)
 
 
 cdef inline bint is_winograd(const Layer* layer) noexcept nogil:
-    return layer.transformed_at >= 0
+    return layer.tile_side > 0
 
 
-cdef inline void combine_rows(vector* kind, Py_ssize_t taps, const vector* d, vector* t) noexcept nogil:
-    # t = B^T d for one column
-    SUBTRACT(t[0], d[0], d[2])
-    SUM(t[1], d[1], d[2])
-    SUBTRACT(t[2], d[2], d[1])
-    SUBTRACT(t[3], d[1], d[3])
-    if taps == 5:
-        SUBTRACT(t[4], d[3], d[4])
-        t[5] = d[4]
-        SUBTRACT(t[6], d[4], d[5])
+cdef inline Py_ssize_t tiled_length(const Layer* layer, Py_ssize_t map_length) noexcept nogil:
+    # What windows of 2 x 2 pixels leave over is not computed.
+    return map_length - map_length % 2 if layer.pooling != NO_POOLING else map_length
 
 
-cdef inline void transform_tile(vector* kind, Py_ssize_t taps, const real* patch, Py_ssize_t row, Py_ssize_t channels,
-                                real* target, Py_ssize_t place) noexcept nogil:
-    # One vector of channels of B^T d B; `place` is the distance of the results.
-    cdef vector d[MOST_SEEN]
-    cdef vector columns[MOST_SEEN][MOST_PLACES]
-    cdef vector t[MOST_PLACES]
-    cdef Py_ssize_t n_places = places_of_row(taps)
-    cdef Py_ssize_t i, j
-    for j in range(taps + 1):
-        for i in range(taps + 1):
-            d[i] = (<const vector*> (patch + i * row + j * channels))[0]
-        combine_rows[vector](kind, taps, d, columns[j])
-    for i in range(n_places):
-        for j in range(taps + 1):
-            d[j] = columns[j][i]
-        combine_rows[vector](kind, taps, d, t)
-        for j in range(n_places):
-            (<vector*> (target + (n_places * i + j) * place))[0] = t[j]
+cdef inline Py_ssize_t tile_rows_of(const Layer* layer) noexcept nogil:
+    return (tiled_length(layer, layer.map.rows) + layer.tile_side - 1) // layer.tile_side
 
 
-cdef inline void transform_channels(vector* kind, Py_ssize_t taps, Py_ssize_t lanes, const real* patch, Py_ssize_t row,
-                                    Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
+cdef inline Py_ssize_t tile_columns_of(const Layer* layer) noexcept nogil:
+    return (tiled_length(layer, layer.map.columns) + layer.tile_side - 1) // layer.tile_side
+
+
+cdef inline void transform_channels(vector* kind, Py_ssize_t lanes, Py_ssize_t side, Py_ssize_t taps, const real* patch,
+                                    Py_ssize_t row, Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
     # All vectors of channels.
     cdef Py_ssize_t k = 0
     while k < channels:
         k = min(k, channels - lanes)
-        transform_tile[vector](kind, taps, patch + k, row, channels, target + k, place)
+        transform_tile[vector](kind, side, taps, patch + k, row, channels, target + k, place)
         k += lanes
 
 
-cdef inline void restore_pair(vector* kind, Py_ssize_t taps, const vector* m, vector* pair) noexcept nogil:
-    # A^T m for one column
-    SUM(pair[0], m[0], m[1])
-    ADD(pair[0], m[2])
-    SUBTRACT(pair[1], m[1], m[2])
-    SUBTRACT(pair[1], pair[1], m[3])
-    if taps == 5:
-        ADD(pair[0], m[4])
-        ADD(pair[0], m[5])
-        ADD(pair[1], m[5])
-        SUBTRACT(pair[1], pair[1], m[6])
+# Where a tile leaves its pixels.
+ctypedef struct Target:
+    Py_ssize_t map_at
+    Py_ssize_t window_at
+    Py_ssize_t rows             # that the map has from the tile's first on
+    Py_ssize_t columns
 
 
-cdef inline void restore_tile(vector* kind, Py_ssize_t taps, const real* products, Py_ssize_t place, const real* bias,
-                              vector* pixels) noexcept nogil:
-    # One vector of filters of A^T m A, bias added: the four pixels of a tile, row by row.
-    cdef vector m[MOST_PLACES]
-    cdef vector s[2][MOST_PLACES]
-    cdef vector pair[2]
-    cdef Py_ssize_t n_places = places_of_row(taps)
-    cdef Py_ssize_t i, j
-    for j in range(n_places):
-        for i in range(n_places):
-            m[i] = (<const vector*> (products + (n_places * i + j) * place))[0]
-        restore_pair[vector](kind, taps, m, pair)
-        s[0][j] = pair[0]
-        s[1][j] = pair[1]
-    for i in range(2):
-        restore_pair[vector](kind, taps, s[i], pair)
-        SUM(pixels[2 * i], pair[0], (<const vector*> bias)[0])
-        SUM(pixels[2 * i + 1], pair[1], (<const vector*> bias)[0])
+cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const Layer* layer, const Tiling* tiling,
+                            const Target* target, const vector_wide* pixels) noexcept nogil:
+    # One vector of filters. `pooling` is a constant at every call, for windows or, without it, the map itself; so is `whole`,
+    # for some tiles of sixteen pixels hang over the end of the map.
+    cdef Py_ssize_t map_row = map_row_size(layer)
+    cdef Py_ssize_t windows = side // 2     # of a tile's side
+    cdef Py_ssize_t u, v, i, at, window
+    cdef const vector_wide* of_window
+    for u in range(windows):
+        for v in range(windows):
+            of_window = pixels + 4 * (windows * u + v)
+            at = target.map_at + 2 * u * map_row + 2 * v * layer.filters
+            window = target.window_at + u * output_row_size(layer) + v * layer.filters
+            if pooling == NO_POOLING:
+                for i in range(4):
+                    if whole or (2 * u + i // 2 < target.rows and 2 * v + i % 2 < target.columns):
+                        (<vector_wide*> (tiling.maps + at + i // 2 * map_row + i % 2 * layer.filters))[0] = of_window[i]
+            elif whole or (2 * u + 1 < target.rows and 2 * v + 1 < target.columns):
+                pool_four[vector_wide](NULL, pooling, layer, of_window, 1, tiling.maps + at if tiling.maps != NULL else NULL,
+                                       tiling.outputs + window, tiling.positions + window if tiling.positions != NULL else NULL)
 
 
-cdef inline void restore_tiles(int64_t pooling, const Layer* layer, const real* products, Py_ssize_t place, const real* bias,
-                               Py_ssize_t first, Py_ssize_t last, real* maps, real* outputs, uint8_t* positions) noexcept nogil:
-    # Tile rows first to last - 1 of maps that stand one after another. `pooling` is a constant at every call: a tile is a window
-    # of the pooling, or the map itself is wanted, which then has even sides.
-    cdef vector_wide[4] pixels
-    cdef Py_ssize_t tile_columns = layer.map.columns // 2
-    cdef Py_ssize_t row, c, k, i, at, window
-    cdef real* map
+cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling,
+                               const real* products, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    # Tile rows first to last - 1, counted through all images.
+    cdef vector_wide[MOST_SIDE * MOST_SIDE] pixels
+    cdef Py_ssize_t tile_rows = tile_rows_of(layer)
+    cdef Py_ssize_t tile_columns = tile_columns_of(layer)
+    cdef Py_ssize_t place = (last - first) * tile_columns * layer.filters
+    cdef Py_ssize_t row, c, k, map_at, window_at
+    cdef Target target
     for row in range(first, last):
+        map_at = row // tile_rows * map_size(layer) + side * (row % tile_rows) * map_row_size(layer)
+        window_at = row // tile_rows * output_size(layer) + side // 2 * (row % tile_rows) * output_row_size(layer)
+        target.rows = layer.map.rows - side * (row % tile_rows)
         for c in range(tile_columns):
-            at = 2 * (row * layer.map.columns + c) * layer.filters
-            window = (row * tile_columns + c) * layer.filters
+            target.columns = layer.map.columns - side * c
             k = 0
             while k < layer.filters:
-                if layer.kernel.rows == 3:
-                    restore_tile[vector_wide](NULL, 3, products + k, place, bias + k, pixels)
+                target.map_at, target.window_at = map_at + k, window_at + k
+                restore_tile[vector_wide](NULL, side, taps, products + k, place, tiling.bias + k, pixels)
+                if side == 2 or (target.rows >= side and target.columns >= side):
+                    leave_tile(pooling, side, True, layer, tiling, &target, pixels)
                 else:
-                    restore_tile[vector_wide](NULL, 5, products + k, place, bias + k, pixels)
-                map = maps + at + k if maps != NULL else NULL
-                if pooling == NO_POOLING:
-                    for i in range(4):
-                        (<vector_wide*> (map + (i // 2 * layer.map.columns + i % 2) * layer.filters))[0] = pixels[i]
-                else:
-                    pool_four[vector_wide](NULL, pooling, layer, pixels, 1, map, outputs + window + k,
-                                           positions + window + k if positions != NULL else NULL)
+                    leave_tile(pooling, side, False, layer, tiling, &target, pixels)
                 k += LANES_WIDE
+            map_at += side * layer.filters
+            window_at += side // 2 * layer.filters
             products += layer.filters
 
 
@@ -152,81 +112,68 @@ cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
     return layer.channels * layer.filters + 16
 
 
-cdef inline void spread_taps(vector* kind, Py_ssize_t taps, const vector* w, vector* g) noexcept nogil:
-    # G w for one column
-    cdef vector outer
-    g[0] = w[0]
-    g[3] = w[2]
-    SUM(outer, w[0], w[2])
-    SUM(g[1], outer, w[1])
-    SUBTRACT(g[2], outer, w[1])
-    SCALE(g[1], <real> 0.5)
-    SCALE(g[2], <real> 0.5)
-    if taps == 5:
-        g[4] = w[3]
-        SUM(g[5], w[3], w[4])
-        g[6] = w[4]
-
-
-cdef inline void transform_kernels(vector* kind, Py_ssize_t taps, const real* weights, Py_ssize_t n, real* transformed,
-                                   Py_ssize_t place) noexcept nogil:
-    # One vector of channels and filters of G w G^T; n is the distance of taps, `place` that of places.
-    cdef vector w[5]
-    cdef vector g[MOST_PLACES]
-    cdef vector rows[MOST_PLACES][5]
-    cdef Py_ssize_t n_places = places_of_row(taps)
-    cdef Py_ssize_t i, j
-    for j in range(taps):
-        for i in range(taps):
-            w[i] = (<const vector*> (weights + (taps * i + j) * n))[0]
-        spread_taps[vector](kind, taps, w, g)
-        for i in range(n_places):
-            rows[i][j] = g[i]
-    for i in range(n_places):
-        spread_taps[vector](kind, taps, rows[i], g)
-        for j in range(n_places):
-            (<vector*> (transformed + (n_places * i + j) * place))[0] = g[j]
-
-
 cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, Py_ssize_t share,
                             Py_ssize_t n_shares) noexcept nogil:
     """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them."""
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef Py_ssize_t n_vectors = n // LANES_WIDE
     cdef Py_ssize_t place = weights_place(layer)
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, at
     for k in range(share * n_vectors // n_shares, (share + 1) * n_vectors // n_shares):
-        if layer.kernel.rows == 3:
-            transform_kernels[vector_wide](NULL, 3, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE, place)
+        at = k * LANES_WIDE
+        if layer.tile_side == 4:
+            transform_kernels[vector_wide](NULL, 4, 3, weights + at, n, transformed + at, place)
+        elif layer.kernel.rows == 3:
+            transform_kernels[vector_wide](NULL, 2, 3, weights + at, n, transformed + at, place)
         else:
-            transform_kernels[vector_wide](NULL, 5, weights + k * LANES_WIDE, n, transformed + k * LANES_WIDE, place)
+            transform_kernels[vector_wide](NULL, 2, 5, weights + at, n, transformed + at, place)
 
 
-cdef void winograd_tiles(const Layer* layer, const real* transformed, const real* bias, const real* padded, Py_ssize_t first,
-                         Py_ssize_t last, real* maps, real* outputs, const Areas* areas) noexcept nogil:
-    """Tile rows first to last - 1, counted through all images."""
-    cdef uint8_t* positions = <uint8_t*> areas.positions
+cdef const real* filled_up(Py_ssize_t n_seen, const Layer* layer, const Tiling* tiling, const real* patch, Py_ssize_t rows,
+                           Py_ssize_t columns, real* target) noexcept nogil:
+    """Copy what a tile sees of the padded image, `rows` x `columns` pixels of it, and put zeros after its end."""
+    cdef Py_ssize_t row = n_seen * layer.channels
+    cdef Py_ssize_t i
+    memset(target, 0, <size_t> (n_seen * row) * sizeof(real))
+    for i in range(min(rows, n_seen)):
+        memcpy(target + i * row, patch + i * tiling.padded_row, <size_t> (min(columns, n_seen) * layer.channels) * sizeof(real))
+    return target
+
+
+cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling, Py_ssize_t first,
+                                 Py_ssize_t last, real* images, real* edge) noexcept nogil:
+    """B^T d B of tile rows first to last - 1: [place, tile, channel]. edge: room for what a tile sees."""
+    cdef Py_ssize_t tile_rows = tile_rows_of(layer)
+    cdef Py_ssize_t tile_columns = tile_columns_of(layer)
+    cdef Py_ssize_t place = (last - first) * tile_columns * layer.channels
+    cdef Py_ssize_t n_seen = side + taps - 1
+    cdef Py_ssize_t row, c, rows, columns, patch_row
+    cdef const real* source
+    cdef const real* patch
+    for row in range(first, last):
+        source = tiling.padded + row // tile_rows * tiling.padded_image + side * (row % tile_rows) * tiling.padded_row
+        rows = tiling.padded_rows - side * (row % tile_rows)    # that there are from here on
+        for c in range(tile_columns):
+            columns = tiling.padded_columns - side * c
+            patch, patch_row = source + side * c * layer.channels, tiling.padded_row
+            if side > 2 and (rows < n_seen or columns < n_seen):    # tiles of 2 x 2 are whole
+                patch, patch_row = filled_up(n_seen, layer, tiling, patch, rows, columns, edge), n_seen * layer.channels
+            transform_channels[vector_wide](NULL, LANES_WIDE, side, taps, patch, patch_row, layer.channels, images, place)
+            images += layer.channels
+
+
+cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling, Py_ssize_t first,
+                                Py_ssize_t last) noexcept nogil:
+    # Tile rows first to last - 1, counted through all images.
     cdef Product shape
-    cdef Py_ssize_t tile_rows = layer.map.rows // 2
-    cdef Py_ssize_t tile_columns = layer.map.columns // 2
-    cdef Py_ssize_t n_tiles = (last - first) * tile_columns
-    cdef Py_ssize_t padded_row = padded_row_size(layer)
+    cdef Py_ssize_t n_tiles = (last - first) * tile_columns_of(layer)
+    cdef Py_ssize_t n_places = places_of_tile(layer)
     cdef Py_ssize_t image_place = n_tiles * layer.channels
     cdef Py_ssize_t product_place = n_tiles * layer.filters
-    cdef real* images = areas.band
-    cdef real* products = areas.band + places_of_tile(layer) * image_place
-    cdef Py_ssize_t row, c, k
-    cdef const real* source
-    for row in range(first, last):
-        source = padded + (row // tile_rows * layer.padded.rows + 2 * (row % tile_rows)) * padded_row
-        for c in range(tile_columns):
-            if layer.kernel.rows == 3:
-                transform_channels[vector_wide](NULL, 3, LANES_WIDE, source, padded_row, layer.channels, images, image_place)
-            else:
-                transform_channels[vector_wide](NULL, 5, LANES_WIDE, source, padded_row, layer.channels, images, image_place)
-            source += 2 * layer.channels
-            images += layer.channels
-    images = areas.band
+    cdef real* images = tiling.scratch
+    cdef real* products = images + n_places * image_place
+    cdef Py_ssize_t k
+    transform_tiles(side, taps, layer, tiling, first, last, images, products + n_places * product_place)
     shape.n_outer = 1
     shape.n_inner = layer.channels
     shape.a_row = layer.channels
@@ -236,28 +183,36 @@ cdef void winograd_tiles(const Layer* layer, const real* transformed, const real
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
-    for k in range(places_of_tile(layer)):
+    for k in range(n_places):
         product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
-                          transformed + k * weights_place(layer), products + k * product_place)
-    if outputs == NULL:
-        restore_tiles(NO_POOLING, layer, products, product_place, bias, first, last, maps, outputs, positions)
+                          tiling.transformed + k * weights_place(layer), products + k * product_place)
+    if tiling.outputs == NULL:
+        restore_tiles(NO_POOLING, side, taps, layer, tiling, products, first, last)
     elif layer.pooling == MAXIMUM:
-        restore_tiles(MAXIMUM, layer, products, product_place, bias, first, last, maps, outputs, positions)
+        restore_tiles(MAXIMUM, side, taps, layer, tiling, products, first, last)
     else:
-        restore_tiles(AVERAGE, layer, products, product_place, bias, first, last, maps, outputs, positions)
+        restore_tiles(AVERAGE, side, taps, layer, tiling, products, first, last)
+
+
+cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    if layer.tile_side == 4:
+        convolve_tiles(4, 3, layer, tiling, first, last)
+    elif layer.kernel.rows == 3:
+        convolve_tiles(2, 3, layer, tiling, first, last)
+    else:
+        convolve_tiles(2, 5, layer, tiling, first, last)
 
 
 cdef inline Py_ssize_t tile_rows_together(const Layer* layer) noexcept nogil:
     """Rows of tiles that give the product enough rows."""
-    return max(1, WINOGRAD_TILES // (layer.map.columns // 2))
+    return max(1, WINOGRAD_TILES // tile_columns_of(layer))
 
 
-cdef void winograd_maps(const Layer* layer, const real* transformed, const real* bias, const real* padded, real* maps,
-                        real* outputs, const Areas* areas) noexcept nogil:
+cdef void winograd_maps(const Layer* layer, const Tiling* tiling, Py_ssize_t n_samples) noexcept nogil:
     """Whole maps, bias included, or with outputs what pooling in registers makes of them, in groups of tile rows."""
-    cdef Py_ssize_t n_rows = areas.n_samples * (layer.map.rows // 2)
+    cdef Py_ssize_t n_rows = n_samples * tile_rows_of(layer)
     cdef Py_ssize_t group = min(n_rows, tile_rows_together(layer))
     cdef Py_ssize_t first = 0
     while first < n_rows:
-        winograd_tiles(layer, transformed, bias, padded, first, min(first + group, n_rows), maps, outputs, areas)
+        winograd_tiles(layer, tiling, first, min(first + group, n_rows))
         first += group

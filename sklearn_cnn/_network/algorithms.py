@@ -9,6 +9,7 @@ ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspa
 VECTOR = 16  # lanes of the widest vector
 CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may overlap the one before
 LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
+LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
@@ -29,21 +30,37 @@ def padded_size(record):
     return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
-def is_winograd(record):
-    """Whether Winograd's algorithm computes the map: kernels that it knows, whole tiles of 2 x 2 pixels, and whole vectors."""
-    side = record["kernel_rows"]
-    is_known = side in LEAST_TILES and side == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
+def tile_side(record, largest):
+    """Return the side of the tiles of Winograd's algorithm, 2 or 4 pixels and `largest` at most, or 0: then it isn't used.
+
+    It knows square kernels of 3 and 5 taps a side, moved by one pixel, and whole vectors of channels and filters. Tiles of 4
+    pixels, for 3 taps alone, may hang over the end of the map; they are taken where they have many fewer products.
+    """
+    taps = record["kernel_rows"]
+    is_known = taps in LEAST_TILES and taps == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
+    whole_vectors = record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
+    if not (is_known and whole_vectors and IS_WINOGRAD_USED):
+        return 0
+    rows, columns = record["map_rows"], record["map_columns"]
     # A tile is a window of the pooling, where windows do not overlap: what is left over at the end of a row is in none.
     windows = [record[name] for name in ("pooling", "pool_rows", "pool_columns", "pool_stride_rows", "pool_stride_columns")]
-    whole_tiles = record["map_rows"] % 2 == record["map_columns"] % 2 == 0 or windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]
-    whole_vectors = record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
-    n_tiles = (record["map_rows"] // 2) * (record["map_columns"] // 2)
-    return is_known and n_tiles >= LEAST_TILES[side] and whole_tiles and whole_vectors and IS_WINOGRAD_USED
+    leaves_odd_out = windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]
+    n_pixels = taps * taps * rows * columns  # products of each algorithm, for a channel and a filter
+    if leaves_odd_out:
+        rows, columns = rows - rows % 2, columns - columns % 2
+    is_even = rows % 2 == columns % 2 == 0
+    n_tiles = (rows // 2) * (columns // 2)
+    has_twos = is_even and n_tiles >= LEAST_TILES[taps]
+    of_twos = winograd_places(taps, 2) * n_tiles if has_twos else n_pixels
+    of_fours = winograd_places(taps, 4) * -(-rows // 4) * -(-columns // 4)
+    if largest == 4 and taps == 3 and (is_even or not record["pooling"]) and of_fours < LARGE_TILES_SHARE * of_twos:
+        return 4
+    return 2 if has_twos else 0
 
 
-def winograd_places(record):
-    """Return the products of a tile for each channel and filter."""
-    return 16 if record["kernel_rows"] == 3 else 49
+def winograd_places(taps, side):
+    """Return the products of a tile for each channel and filter, of kernels with so many taps a side."""
+    return 49 if taps == 5 else (side + taps - 1) ** 2
 
 
 def backward_pass(record):

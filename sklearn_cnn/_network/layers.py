@@ -16,7 +16,8 @@ class ConvolutionBlock:
     """Padding, convolution (or local connection), bias, activation and pooling.
 
     ``padding`` is "same", "valid", a pair (rows, columns) or ``((top, bottom), (left, right))``. Pairs are (rows, columns).
-    `parts_of` says where ``batch_norm`` puts a normalisation.
+    `parts_of` says where ``batch_norm`` puts a normalisation. ``winograd_tile`` is the largest side of a tile that Winograd's
+    algorithm may take, 2 or 4.
     """
 
     n_filters: int
@@ -30,10 +31,12 @@ class ConvolutionBlock:
     weight_sharing: bool = True
     activation: str = "identity"
     batch_norm: bool = False
+    winograd_tile: int = 2
 
 
-#: What one value per block is given for.
-BLOCK_FIELDS = tuple(field.name for field in fields(ConvolutionBlock) if field.name not in {"activation", "batch_norm"})
+#: What one value per block is given for; all blocks have the rest in common.
+COMMON_FIELDS = "activation", "batch_norm", "winograd_tile"
+BLOCK_FIELDS = tuple(field.name for field in fields(ConvolutionBlock) if field.name not in COMMON_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,8 @@ def layers_after_map(layers, number):
 
 
 def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padding, padding_mode, pooling, pool_size,
-                 pool_stride, weight_sharing, global_pooling, hidden_layer_sizes, activation, batch_norm):  # fmt: skip
+                 pool_stride, weight_sharing, global_pooling, hidden_layer_sizes, activation, batch_norm,
+                 winograd_tile=2):  # fmt: skip
     """Turn an estimator's parameters into layers for one input shape.
 
     Parameters
@@ -229,6 +233,9 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
 
     batch_norm : bool
         Of the blocks and the hidden layers.
+
+    winograd_tile : {2, 4}, default=2
+        Largest side of a tile in Winograd's algorithm.
 
     Returns
     -------
@@ -261,9 +268,8 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
     ]
     layers, shape = [], input_shape[:2]
     for block, values in enumerate(zip(map(int, filters), *per_block, strict=True)):
-        layer = ConvolutionBlock(
-            **dict(zip(BLOCK_FIELDS, values, strict=True)), activation=activation, batch_norm=batch_norm
-        )
+        common = {"activation": activation, "batch_norm": batch_norm, "winograd_tile": int(winograd_tile)}
+        layer = ConvolutionBlock(**dict(zip(BLOCK_FIELDS, values, strict=True)), **common)
         if ends_when_small and block > 0 and (_is_small(shape, input_shape, block) or min(_map_shape(layer, shape)) < 1):
             break
         layer, shape = _fitted_to_input(layer, shape, block)

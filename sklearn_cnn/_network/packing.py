@@ -44,6 +44,7 @@ FIELDS = {
     "pooling": (None, "max", "average").__contains__,
     "activation": ACTIVATIONS.__contains__,
     **dict.fromkeys(("weight_sharing", "batch_norm"), lambda value: type(value) is bool),
+    "winograd_tile": (2, 4).__contains__,
 }
 
 

@@ -17,11 +17,11 @@ from sklearn_cnn._network.algorithms import (
     backward_pass,
     filters_are_rows,
     first_in_planes,
-    is_winograd,
     listed_entries,
     listed_weights,
     padded_size,
     plane_of,
+    tile_side,
     winograd_places,
 )
 from sklearn_cnn._network.geometry import MOST_RUNS, count_padding_runs, output_length, padding_runs, resolve_padding
@@ -152,7 +152,7 @@ class RecordBuilder:
         if layer.weight_sharing:
             self._add_weights(record, kernel, (layer.n_filters,), *fans, not layer.batch_norm)
             self._add_gradients(record)
-            self._add_scratch(record)
+            self._add_scratch(layer, record)
         else:
             record["kind"] = _kernel_names.LOCAL
             self._add_weights(record, map_shape + kernel, (*map_shape, layer.n_filters), *fans, True)
@@ -235,7 +235,7 @@ class RecordBuilder:
             self.totals["entries"] = max(self.totals["entries"], entries)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["filters"]))
 
-    def _add_scratch(self, record):
+    def _add_scratch(self, layer, record):
         """Areas of one thread for a convolution: the padded image and the map's gradient in a frame of zeros."""
         lead_rows = lead_columns = 0
         rows, columns = record["map_rows"], record["map_columns"]
@@ -246,7 +246,7 @@ class RecordBuilder:
             columns = max(columns, (record["crop_column"] + record["crop_columns"] - 1) // record["stride_columns"] + 1)
         record.update(lead_rows=lead_rows, lead_columns=lead_columns)
         record.update(gradient_rows=rows + lead_rows, gradient_columns=columns + lead_columns)
-        self._add_band(record)
+        self._add_band(layer, record)
         in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
         padded = padded_size(record) * (record["group"] if in_groups else 1)
         if not record["input_is_padded"]:
@@ -269,16 +269,16 @@ class RecordBuilder:
             record["gradient_planes_first"] = first
             self.totals["entries"] = max(self.totals["entries"], record["gradient_planes_size"] * (channels - first + filters))
 
-    def _add_band(self, record):
+    def _add_band(self, layer, record):
         """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
-        if is_winograd(record):
-            places = winograd_places(record)
-            record["transformed_at"] = self._take("transformed", places * (channels * filters + ALIGNMENT))
-            tiles = max(columns // 2, _kernel_names.WINOGRAD_TILES)
-            record["n_band"] = places * tiles * (channels + filters)
+        if side := tile_side(record, layer.winograd_tile):
+            places = winograd_places(record["kernel_rows"], side)
+            record.update(tile_side=side, transformed_at=self._take("transformed", places * (channels * filters + ALIGNMENT)))
+            tiles = max(-(-columns // side), _kernel_names.WINOGRAD_TILES)
+            record["n_band"] = places * (tiles * (channels + filters) + channels)  # at its end what a tile sees
             band = record["n_band"] + record["group"] * pooled_map
         elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
             record["planes_rows"], record["planes_size"] = plane_of(record, rows, record["padded_columns"], channels)

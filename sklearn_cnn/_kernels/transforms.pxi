@@ -1,0 +1,219 @@
+# Winograd's algorithm (Winograd 1980; Lavin and Gray 2016): pixels of a convolution from fewer products than one for every pixel
+# and tap. For every tile of the map, with d the pixels of the padded image that it sees:
+#
+#     map tile = A^T [ sum over channels of (G w G^T) * (B^T d B) ] A            * is element by element
+#
+# F(2x2, 3x3) makes four pixels with 16 products instead of 36, from 4 x 4 pixels:
+#
+#     B^T = 1  0 -1  0      G = 1    0    0      A^T = 1  1  1  0
+#           0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
+#           0 -1  1  0          1/2 -1/2  1/2
+#           0  1  0 -1          0    0    1
+#
+# Five taps are three and two more, which meet the pixels three places on. Two taps have an algorithm likewise, F(2, 2):
+#
+#     B^T = 1 -1  0         G = 1    0           A^T = 1  1  0
+#           0  1  0             1    1                 0  1 -1
+#           0  1 -1             0    1
+#
+# Side by side they make 4 + 3 products of a row, 49 of a tile instead of 100, from 6 x 6 pixels. F(2x2, 5x5) in one piece has 36,
+# and factors such as 1/24, which round. All factors here are powers of two, so integers stay exact.
+#
+# F(4x4, 3x3) makes sixteen pixels with 36 products instead of 144, from 6 x 6 pixels. It rounds more, and has to be asked for
+# (`winograd_tile=4`):
+#
+#     B^T = 4  0 -5  0  1  0      G =  1/4    0    0      A^T = 1  1  1  1  1  0
+#           0 -4 -4  1  1  0          -1/6 -1/6 -1/6            0  1 -1  2 -2  0
+#           0  4 -4 -1  1  0          -1/6  1/6 -1/6            0  1  1  4  4  0
+#           0 -2 -1  2  1  0          1/24 1/12  1/6            0  1 -1  8 -8  1
+#           0  2 -1 -2  1  0          1/24 -1/12 1/6
+#           0  4  0 -5  0  1             0    0    1
+#
+# The sum over channels is a matrix product for each of these places: rows are tiles, columns are filters. Transforms run on whole
+# vectors of channels or filters. The last vector of channels may overlap the one before. The rounding of real numbers has a bound
+# of its own, see tests/test_winograd.py.
+#
+# `side` and `taps`, those of a tile's and a kernel's row, are constants at every call: 2 and 3, 2 and 5, or 4 and 3.
+
+cdef enum:
+    MOST_TAPS = 5
+    MOST_SIDE = 4
+    MOST_SEEN = 6               # pixels of a row that a tile sees
+    MOST_PLACES = 7             # products of a row
+
+
+cdef inline Py_ssize_t places_of_row(Py_ssize_t side, Py_ssize_t taps) noexcept nogil:
+    return MOST_PLACES if taps == 5 else side + taps - 1
+
+
+cdef inline void combine_six(vector* kind, const vector* d, vector* t) noexcept nogil:
+    # t = B^T d of F(4, 3)
+    cdef vector even = d[4]
+    cdef vector odd = d[3]
+    MULTIPLY_ADD(even, <real> -4.0, d[2])
+    MULTIPLY_ADD(odd, <real> -4.0, d[1])
+    SUM(t[1], even, odd)
+    SUBTRACT(t[2], even, odd)
+    SUBTRACT(t[0], even, d[2])
+    MULTIPLY_ADD(t[0], <real> 4.0, d[0])
+    t[5] = d[5]
+    MULTIPLY_ADD(t[5], <real> -5.0, d[3])
+    MULTIPLY_ADD(t[5], <real> 4.0, d[1])
+    SUBTRACT(even, d[4], d[2])
+    SUBTRACT(odd, d[3], d[1])
+    t[3] = even
+    t[4] = even
+    MULTIPLY_ADD(t[3], <real> 2.0, odd)
+    MULTIPLY_ADD(t[4], <real> -2.0, odd)
+
+
+cdef inline void combine_rows(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* d, vector* t) noexcept nogil:
+    # t = B^T d for one column
+    if side == 4:
+        combine_six[vector](kind, d, t)
+        return
+    SUBTRACT(t[0], d[0], d[2])
+    SUM(t[1], d[1], d[2])
+    SUBTRACT(t[2], d[2], d[1])
+    SUBTRACT(t[3], d[1], d[3])
+    if taps == 5:
+        SUBTRACT(t[4], d[3], d[4])
+        t[5] = d[4]
+        SUBTRACT(t[6], d[4], d[5])
+
+
+cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* patch, Py_ssize_t row,
+                                Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
+    # One vector of channels of B^T d B; `place` is the distance of the results.
+    cdef vector d[MOST_SEEN]
+    cdef vector columns[MOST_SEEN][MOST_PLACES]
+    cdef vector t[MOST_PLACES]
+    cdef Py_ssize_t n_places = places_of_row(side, taps)
+    cdef Py_ssize_t n_seen = side + taps - 1
+    cdef Py_ssize_t i, j
+    for j in range(n_seen):
+        for i in range(n_seen):
+            d[i] = (<const vector*> (patch + i * row + j * channels))[0]
+        combine_rows[vector](kind, side, taps, d, columns[j])
+    for i in range(n_places):
+        for j in range(n_seen):
+            d[j] = columns[j][i]
+        combine_rows[vector](kind, side, taps, d, t)
+        for j in range(n_places):
+            (<vector*> (target + (n_places * i + j) * place))[0] = t[j]
+
+
+cdef inline void restore_four(vector* kind, const vector* m, vector* pixels) noexcept nogil:
+    # A^T m of F(4, 3)
+    cdef vector sum_of_two
+    cdef vector difference
+    cdef vector sum_of_next
+    cdef vector next_difference
+    SUM(sum_of_two, m[1], m[2])
+    SUBTRACT(difference, m[1], m[2])
+    SUM(sum_of_next, m[3], m[4])
+    SUBTRACT(next_difference, m[3], m[4])
+    SUM(pixels[0], m[0], sum_of_two)
+    ADD(pixels[0], sum_of_next)
+    pixels[1] = difference
+    MULTIPLY_ADD(pixels[1], <real> 2.0, next_difference)
+    pixels[2] = sum_of_two
+    MULTIPLY_ADD(pixels[2], <real> 4.0, sum_of_next)
+    SUM(pixels[3], difference, m[5])
+    MULTIPLY_ADD(pixels[3], <real> 8.0, next_difference)
+
+
+cdef inline void restore_row(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* m, vector* pixels) noexcept nogil:
+    # A^T m for one column
+    if side == 4:
+        restore_four[vector](kind, m, pixels)
+        return
+    SUM(pixels[0], m[0], m[1])
+    ADD(pixels[0], m[2])
+    SUBTRACT(pixels[1], m[1], m[2])
+    SUBTRACT(pixels[1], pixels[1], m[3])
+    if taps == 5:
+        ADD(pixels[0], m[4])
+        ADD(pixels[0], m[5])
+        ADD(pixels[1], m[5])
+        SUBTRACT(pixels[1], pixels[1], m[6])
+
+
+cdef inline void restore_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* products, Py_ssize_t place,
+                              const real* bias, vector* pixels) noexcept nogil:
+    # One vector of filters of A^T m A, bias added: the pixels of a tile, window by window of 2 x 2.
+    cdef vector m[MOST_PLACES]
+    cdef vector s[MOST_SIDE][MOST_PLACES]
+    cdef vector restored[MOST_SIDE]
+    cdef Py_ssize_t n_places = places_of_row(side, taps)
+    cdef Py_ssize_t i, j
+    for j in range(n_places):
+        for i in range(n_places):
+            m[i] = (<const vector*> (products + (n_places * i + j) * place))[0]
+        restore_row[vector](kind, side, taps, m, restored)
+        for i in range(side):
+            s[i][j] = restored[i]
+    for i in range(side):
+        restore_row[vector](kind, side, taps, s[i], restored)
+        for j in range(side):
+            SUM(pixels[4 * (i // 2 * (side // 2) + j // 2) + i % 2 * 2 + j % 2], restored[j], (<const vector*> bias)[0])
+
+
+cdef inline void spread_six(vector* kind, const vector* w, vector* g) noexcept nogil:
+    # G w of F(4, 3)
+    cdef vector outer
+    g[0] = w[0]
+    g[5] = w[2]
+    SCALE(g[0], <real> 0.25)
+    SUM(outer, w[0], w[2])
+    SUM(g[1], outer, w[1])
+    SUBTRACT(g[2], outer, w[1])
+    SCALE(g[1], <real> (-1.0 / 6.0))
+    SCALE(g[2], <real> (-1.0 / 6.0))
+    outer = w[0]
+    MULTIPLY_ADD(outer, <real> 4.0, w[2])
+    g[3] = outer
+    g[4] = outer
+    MULTIPLY_ADD(g[3], <real> 2.0, w[1])
+    MULTIPLY_ADD(g[4], <real> -2.0, w[1])
+    SCALE(g[3], <real> (1.0 / 24.0))
+    SCALE(g[4], <real> (1.0 / 24.0))
+
+
+cdef inline void spread_taps(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* w, vector* g) noexcept nogil:
+    # G w for one column
+    cdef vector outer
+    if side == 4:
+        spread_six[vector](kind, w, g)
+        return
+    g[0] = w[0]
+    g[3] = w[2]
+    SUM(outer, w[0], w[2])
+    SUM(g[1], outer, w[1])
+    SUBTRACT(g[2], outer, w[1])
+    SCALE(g[1], <real> 0.5)
+    SCALE(g[2], <real> 0.5)
+    if taps == 5:
+        g[4] = w[3]
+        SUM(g[5], w[3], w[4])
+        g[6] = w[4]
+
+
+cdef inline void transform_kernels(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* weights, Py_ssize_t n,
+                                   real* transformed, Py_ssize_t place) noexcept nogil:
+    # One vector of channels and filters of G w G^T; n is the distance of taps, `place` that of places.
+    cdef vector w[MOST_TAPS]
+    cdef vector g[MOST_PLACES]
+    cdef vector rows[MOST_PLACES][MOST_TAPS]
+    cdef Py_ssize_t n_places = places_of_row(side, taps)
+    cdef Py_ssize_t i, j
+    for j in range(taps):
+        for i in range(taps):
+            w[i] = (<const vector*> (weights + (taps * i + j) * n))[0]
+        spread_taps[vector](kind, side, taps, w, g)
+        for i in range(n_places):
+            rows[i][j] = g[i]
+    for i in range(n_places):
+        spread_taps[vector](kind, side, taps, rows[i], g)
+        for j in range(n_places):
+            (<vector*> (transformed + (n_places * i + j) * place))[0] = g[j]
