@@ -41,6 +41,11 @@ CASES = {
     "large windows": (chain(8, pool_size=(7, 9)), (70, 90, 3), True),
     **{f"windows of {n} x {n}": (chain(24, 17, pool_size=(n, n)), (48, 48, 16), True) for n in (1, 2, 3, 4, 6, 8)},
     **{f"{n} channels": (chain(16, kernel_size=(3, n)), (12, 12, n), n % 2 == 0) for n in range(1, 12)},
+    "two in a row": (
+        (ConvolutionBlock(32, padding="same"), ConvolutionBlock(48, padding="same"), ConvolutionBlock(16, (5, 5)), DenseLayer(3)),
+        (28, 28, 16), False,
+    ),
+    "large tiles": ((ConvolutionBlock(32, padding="same", winograd_tile=4),), (32, 30, 16), True),
     "averages": ((ConvolutionBlock(20, pooling="average", stride=(2, 1)), DenseLayer(3)), (16, 16, 2), False),
 }  # fmt: skip
 #: (samples of a mini-batch, threads)

@@ -467,6 +467,30 @@ def winograd(X, weights, bias, absolute=False, tile=2):
     return maps[:, :rows, :columns] + bias
 
 
+#: Roundings of a term of the weight gradient, beside one for each tile of the mini-batch and one for each chunk: in the transform
+#: of the image, in that of the map's gradient, and on the way back.
+WINOGRAD_ROUNDINGS_OF_WEIGHTS = 2 + 2 + 4
+
+
+def winograd_input_gradient(d_maps, weights, absolute=False, tile=2):
+    """The gradient of the input of a "same" convolution: one of the map's gradient with the kernels turned round."""
+    return winograd(d_maps, weights[::-1, ::-1].transpose(0, 1, 3, 2), 0.0, absolute, tile)
+
+
+def winograd_weight_gradient(X, d_maps, side, absolute=False):
+    """The gradient of the weights of a "same" convolution of even maps, in tiles of 2 x 2 pixels."""
+    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[2, side])
+    border, seen = side // 2, side + 1
+    padded = np.pad(X, ((0, 0), (border, border), (border, border), (0, 0)))
+    sums = np.zeros((len(g), len(g), X.shape[3], d_maps.shape[3]))
+    for r in range(0, X.shape[1], 2):
+        for c in range(0, X.shape[2], 2):
+            image = np.einsum("ai,nijc,bj->nabc", b_t, padded[:, r : r + seen, c : c + seen], b_t)
+            gradient = np.einsum("ia,nijf,jb->nabf", a_t, d_maps[:, r : r + 2, c : c + 2], a_t)
+            sums += np.einsum("nabc,nabf->abcf", image, gradient)
+    return np.einsum("ai,abcf,bj->ijcf", g, sums, g)
+
+
 def layer_forward(layer, weights, bias, X):
     """-> outputs, and what backward needs. Dropout has a part in training only, see `dropout_of_batch`."""
     if isinstance(layer, DropoutLayer):

@@ -157,6 +157,8 @@ CASES = [
          lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.LISTED, chunks(9)),
     Case("Winograd, 5 x 5", (block(32, kernel_size=(5, 5), padding="same", pooling="max"), *SCORES), (7, 6, 24),
          lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.LISTED, chunks(16)),
+    Case("Winograd, both gradients", (block(32), *SCORES), (8, 6, 16),
+         lambda layer: layer["sums_places"] and layer["gradient_side"] == 2, chunks(16)),
     Case("Winograd, large tiles", (block(32, winograd_tile=4), *SCORES), (7, 5, 16), lambda layer: layer["tile_side"] == 4,
          chunks(14)),
     Case("lists", (block(24, pooling="max", padding_mode="reflect"), *SCORES), (8, 8, 8),

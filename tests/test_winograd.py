@@ -169,6 +169,78 @@ def test_errors_are_as_large_as_the_user_guide_says(shape, filters, monkeypatch)
     assert 1e-6 < large[1] < 1e-5
 
 
+# shape of the input, filters, side of the kernels, what the backward pass takes: (sums of places, tiles of the input gradient)
+BACKWARD = [
+    ((6, 6, 16), 16, 3, (1, 2)), ((14, 14, 32), 64, 3, (1, 2)), ((18, 2, 48), 16, 3, (1, 2)), ((8, 6, 24), 32, 3, (1, 0)),
+    ((8, 6, 16), 40, 3, (0, 2)), ((8, 8, 16), 16, 5, (1, 2)), ((14, 10, 32), 48, 5, (1, 2)), ((6, 6, 1040), 16, 3, (1, 0)),
+    ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 0)), ((6, 6, 16), 16, 5, (0, 0)),
+]  # fmt: skip
+
+
+@each_kernel
+@pytest.mark.parametrize(("shape", "filters", "side", "expected"), BACKWARD)
+@pytest.mark.parametrize(("padding", "mode"), [("same", "zeros"), ("same", "reflect"), ((4, 2), "zeros")])
+def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, expected, padding, mode):
+    """Those of the images and of the weights, also where padding copies pixels, or more of them than a kernel sees."""
+    if mode == "reflect" and min(shape[:2]) <= side // 2:
+        pytest.skip("so small an image has too little to be mirrored")
+    rng = np.random.default_rng(7)
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), padding, mode, activation="relu")
+    problem = make_problem([layer], shape, 3, lambda size: sparse_integers(rng, size))
+    record = problem.plan.records[0]
+    if (padding, mode) == ("same", "zeros"):  # else maps or gradients are larger
+        assert (record["sums_places"], record["gradient_side"]) == expected
+    _, d_X, d_parameters = problem.solve(dtype, level)
+    np.testing.assert_array_equal(d_X, problem.d_X)
+    np.testing.assert_array_equal(d_parameters, problem.d_parameters)
+    assert np.abs(d_parameters).max() > 0
+
+
+@each_level
+@pytest.mark.parametrize(("shape", "filters", "side", "tile"), [
+    ((14, 14, 32), 64, 3, 2), ((8, 10, 16), 48, 5, 2), ((16, 16, 48), 32, 3, 4), ((7, 9, 16), 32, 3, 4),
+])  # fmt: skip
+def test_rounding_of_gradients_stays_within_the_bound(level, shape, filters, side, tile):
+    rng = np.random.default_rng(8)
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
+    plan = build_plan((layer,), shape, input_gradient=True)
+    record = plan.records[0]
+    assert record["gradient_side"] == tile
+    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
+    X, d_outputs = (rng.standard_normal((5, n)).astype(np.float32) for n in (plan.n_inputs, plan.n_outputs))
+    found = network.gradients(X, d_outputs)
+    exact = reference.network_backward(plan, *trace_of(plan, network, X), d_outputs.astype(float))
+    images, d_maps = np.abs(X.astype(float)).reshape(5, *shape), np.abs(d_outputs.astype(float)).reshape(5, *shape[:2], filters)
+    size = reference.winograd_input_gradient(d_maps, np.abs(network.weights(0).astype(float)), absolute=True, tile=tile)
+    bound = (filters + reference.WINOGRAD_ROUNDINGS[tile, side] + 1) * 2.0**-24 * size.reshape(5, -1)
+    error = np.abs(found[0] - exact[0])
+    assert error.max() > 0
+    assert (error <= bound).all()
+    if record["sums_places"]:
+        weights = slice(plan.blocks[0].offset, plan.blocks[0].offset + network.weights(0).size)
+        n_terms = 5 * (shape[0] * shape[1] // 4 + 1)  # tiles and chunks
+        size = reference.winograd_weight_gradient(images, d_maps, side, absolute=True).ravel()
+        error = np.abs(found[1] - exact[1])[weights]
+        assert error.max() > 0
+        assert (error <= (n_terms + reference.WINOGRAD_ROUNDINGS_OF_WEIGHTS + 1) * 2.0**-24 * size).all()
+
+
+def trace_of(plan, network, X):
+    parameters = network.parameters.astype(float)
+    return parameters, reference.network_forward(plan, parameters, X.astype(float))[1]
+
+
+@pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
+def test_the_twins_of_gradients_compute_them(tile, side):
+    rng = np.random.default_rng(9)
+    X, weights, d_maps = (rng.standard_normal(shape) for shape in ((2, 8, 6, 3), (side, side, 3, 4), (2, 8, 6, 4)))
+    layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
+    _, kept = reference.layer_forward(layer, weights, np.zeros(4), X)
+    d_X, d_weights, _ = reference.layer_backward(layer, weights, X, kept, d_maps)
+    np.testing.assert_allclose(reference.winograd_input_gradient(d_maps, weights, tile=tile), d_X, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reference.winograd_weight_gradient(X, d_maps, side), d_weights, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
 def test_the_twin_computes_the_convolution(tile, side):
     rng = np.random.default_rng(4)

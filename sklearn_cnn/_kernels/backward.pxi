@@ -175,6 +175,8 @@ cdef void gradient_of_chunks(const Network* network, const Layer* layer, real* g
             end_region(mode)
     if layer.backward == LISTED:
         gradient_from_filters(layer, total, gradient + layer.weights_at)
+    elif layer.sums_places:
+        gradient_from_places(layer, total, gradient + layer.weights_at)
     elif layer.filters_are_rows:
         gradient_from_rows(layer, total, gradient + layer.weights_at)
     else:
@@ -191,6 +193,8 @@ cdef void flip_all_weights(const Network* network) noexcept nogil:
             weights_by_filter(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
         elif layer.input_gradient_wanted and layer.kind == CONVOLUTION:
             flip_weights(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
+            if layer.gradient_side > 0:
+                turn_weights(layer, flipped_of(network, layer))
         elif layer.input_gradient_wanted and layer.kind == LOCAL:
             local_flip_weights(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
 

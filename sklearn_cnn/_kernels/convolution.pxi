@@ -296,12 +296,14 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
         n += N_ZEROS
 
 
-cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
+cdef void input_gradient(const Layer* layer, const Run* runs, real* flipped, const Areas* areas) noexcept nogil:
     """frame -> d_images. Zero padding computes the crop that is the image; other modes fold the frame back."""
     cdef bint folds = copies_pixels(layer)
     cdef real* d_target = areas.d_padded if folds else areas.d_images
     cdef Py_ssize_t row_phase, column_phase
-    if layer.gradient_planes.size > 0 and leaves_lanes_empty(layer.channels):
+    if layer.gradient_side > 0:
+        winograd_input_gradient(layer, flipped, areas.frame, d_target, areas.entries)
+    elif layer.gradient_planes.size > 0 and leaves_lanes_empty(layer.channels):
         if layer.gradient_planes.first > 0:
             phase_gradient(layer, 0, 0, layer.gradient_planes.first, flipped, areas.frame, d_target)
         planar_gradient(layer, flipped, areas.frame, d_target, areas.entries)
@@ -316,7 +318,7 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
         unpad(layer, runs, d_target, areas.d_images)
 
 
-cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas, real* d_weights,
+cdef void convolution_backward(const Layer* layer, const Run* runs, real* flipped, const Areas* areas, real* d_weights,
                                real* d_bias) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
     cdef const real* padded = padded_images(layer, runs, areas)
@@ -326,7 +328,10 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
     if layer.pooling != NO_POOLING and not writes_whole_map(layer):
         memset(frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
     map_gradient(layer, areas.maps, areas.outputs, areas.positions, areas.d_outputs, d_map, frame_row)
-    weight_gradient(layer, padded, d_map, frame_row, d_weights)
+    if layer.sums_places:
+        winograd_weight_gradient(layer, padded, d_map, frame_row, d_weights, areas.entries)
+    else:
+        weight_gradient(layer, padded, d_map, frame_row, d_weights)
     if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
         bias_gradient(areas.d_outputs, 1, 0, layer.out.rows * layer.out.columns, layer.filters, d_bias)
     elif layer.n_bias > 0:

@@ -77,7 +77,6 @@ ctypedef fused vector:
     vector_one
 
 cdef enum:
-    N_ZEROS = 1024
     MAXIMUM_PIECES = 64
     UPDATE_NUMBERS = 1024       # of four arrays at once: penalty and update meet them in the first-level cache
     PORTION_WORK = 1 << 26      # multiply-adds of a pass forward, up to which a thread is left alone with a chunk
@@ -86,6 +85,7 @@ cdef enum:
     SUMMED_NUMBERS = 4096       # of all chunks: a piece of their sum
 
 cpdef enum:
+    N_ZEROS = 1024              # to start sums from
     SERIAL_WORK = 4000000       # multiply-adds below which a parallel region costs more than it saves
 
 cdef real[N_ZEROS] ZEROS
@@ -105,6 +105,7 @@ include "pooling.pxi"
 include "pooled.pxi"
 include "transforms.pxi"
 include "winograd.pxi"
+include "winograd_backward.pxi"
 include "planar.pxi"
 include "convolution.pxi"
 include "sparse.pxi"

@@ -93,6 +93,10 @@ ctypedef struct Layer:
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
     int64_t filters_are_rows    # in the product of the weight gradient
+    # Winograd's algorithm in a WHOLE_MAP backward pass: whether a chunk's weight gradient is its sums, and pixels of a tile's side
+    # in the input gradient, whose transformed weights follow the flipped ones (else 0)
+    int64_t sums_places
+    int64_t gradient_side
     int64_t input_gradient_wanted
     int64_t group               # samples that Winograd's algorithm and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there
@@ -144,6 +148,7 @@ ctypedef struct Run:
 
 cpdef enum:
     WINOGRAD_TILES = 16         # tiles of a group in Winograd's algorithm, where a row of tiles has fewer
+    SUMMED_TILES = 32           # the same in the gradient of weights
 
 cpdef enum:
     MOST_LISTS = 256            # made at once in a LISTED backward pass

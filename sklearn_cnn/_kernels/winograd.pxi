@@ -16,6 +16,11 @@ ctypedef struct Tiling:
     real* scratch
 
 
+cdef inline Py_ssize_t distance_of_places(Py_ssize_t n) noexcept nogil:
+    # A vector more than they need: at a distance of a power of two, all would fall into the same set of the cache.
+    return n + 16
+
+
 cdef inline Py_ssize_t places_of_tile(const Layer* layer) noexcept nogil:
     return places_of_row(layer.tile_side, layer.kernel.rows) * places_of_row(layer.tile_side, layer.kernel.columns)
 
@@ -83,7 +88,7 @@ cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t taps
     cdef vector_wide[MOST_SIDE * MOST_SIDE] pixels
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
-    cdef Py_ssize_t place = (last - first) * tile_columns * layer.filters
+    cdef Py_ssize_t place = distance_of_places((last - first) * tile_columns * layer.filters)
     cdef Py_ssize_t row, c, k, map_at, window_at
     cdef Target target
     for row in range(first, last):
@@ -107,9 +112,7 @@ cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t taps
 
 
 cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
-    # The distance of two places of transformed weights: a vector more than they need, because all stores at a distance of a
-    # power of two would fall into the same set of the cache.
-    return layer.channels * layer.filters + 16
+    return distance_of_places(layer.channels * layer.filters)
 
 
 cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, Py_ssize_t share,
@@ -145,7 +148,7 @@ cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* 
     """B^T d B of tile rows first to last - 1: [place, tile, channel]. edge: room for what a tile sees."""
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
-    cdef Py_ssize_t place = (last - first) * tile_columns * layer.channels
+    cdef Py_ssize_t place = distance_of_places((last - first) * tile_columns * layer.channels)
     cdef Py_ssize_t n_seen = side + taps - 1
     cdef Py_ssize_t row, c, rows, columns, patch_row
     cdef const real* source
@@ -168,8 +171,8 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* l
     cdef Product shape
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns_of(layer)
     cdef Py_ssize_t n_places = places_of_tile(layer)
-    cdef Py_ssize_t image_place = n_tiles * layer.channels
-    cdef Py_ssize_t product_place = n_tiles * layer.filters
+    cdef Py_ssize_t image_place = distance_of_places(n_tiles * layer.channels)
+    cdef Py_ssize_t product_place = distance_of_places(n_tiles * layer.filters)
     cdef real* images = tiling.scratch
     cdef real* products = images + n_places * image_place
     cdef Py_ssize_t k

@@ -9,6 +9,7 @@ ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspa
 VECTOR = 16  # lanes of the widest vector
 CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may overlap the one before
 LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
+LEAST_TILES_BACKWARD = {3: 9, 5: 16}  # where samples do not share a product
 LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
@@ -30,7 +31,7 @@ def padded_size(record):
     return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
-def tile_side(record, largest):
+def tile_side(record, largest, least_tiles=None):
     """Return the side of the tiles of Winograd's algorithm, 2 or 4 pixels and `largest` at most, or 0: then it isn't used.
 
     It knows square kernels of 3 and 5 taps a side, moved by one pixel, and whole vectors of channels and filters. Tiles of 4
@@ -50,17 +51,54 @@ def tile_side(record, largest):
         rows, columns = rows - rows % 2, columns - columns % 2
     is_even = rows % 2 == columns % 2 == 0
     n_tiles = (rows // 2) * (columns // 2)
-    has_twos = is_even and n_tiles >= LEAST_TILES[taps]
-    of_twos = winograd_places(taps, 2) * n_tiles if has_twos else n_pixels
+    if n_tiles < (least_tiles or LEAST_TILES)[taps]:
+        return 0
+    of_twos = winograd_places(taps, 2) * n_tiles if is_even else n_pixels
     of_fours = winograd_places(taps, 4) * -(-rows // 4) * -(-columns // 4)
-    if largest == 4 and taps == 3 and (is_even or not record["pooling"]) and of_fours < LARGE_TILES_SHARE * of_twos:
+    may_hang_over = is_even or not record["pooling"]
+    if largest == 4 and taps == 3 and may_hang_over and of_fours < LARGE_TILES_SHARE * of_twos:
         return 4
-    return 2 if has_twos else 0
+    return 2 if is_even else 0
 
 
 def winograd_places(taps, side):
     """Return the products of a tile for each channel and filter, of kernels with so many taps a side."""
     return 49 if taps == 5 else (side + taps - 1) ** 2
+
+
+def transformed_weights(record, side):
+    """Return the numbers of a convolution's weights as Winograd's algorithm transforms them."""
+    return winograd_places(record["kernel_rows"], side) * (record["channels"] * record["filters"] + ALIGNMENT)
+
+
+def transformed_tiles(record, side, columns, together):
+    """Return the numbers of a row of transformed tiles, or of so many tiles together: images, results, and what one tile sees."""
+    tiles = max(-(-columns // side), together)
+    places, images, results = winograd_places(record["kernel_rows"], side), record["channels"], record["filters"]
+    return places * (tiles * (images + results) + 2 * ALIGNMENT + max(images, results))
+
+
+def sums_places(record):
+    """Whether Winograd's algorithm computes the weight gradient of a whole map: it takes whole tiles of 2 x 2 pixels."""
+    is_even = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
+    return record["backward"] == _kernel_names.WHOLE_MAP and is_even and tile_side(record, 2, LEAST_TILES_BACKWARD) == 2
+
+
+def gradient_side(record, largest):
+    """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does."""
+    if record["backward"] != _kernel_names.WHOLE_MAP or not record["input_gradient_wanted"]:
+        return 0
+    turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
+    turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
+    return tile_side(turned, largest, LEAST_TILES_BACKWARD) if record["channels"] <= _kernel_names.N_ZEROS else 0
+
+
+def flipped_weights(record):
+    """Return the numbers of the weights that the input gradient takes: filter by filter, or flipped and then transformed."""
+    if record["backward"] == _kernel_names.LISTED:
+        return aligned(listed_weights(record))
+    side = record["gradient_side"]
+    return aligned(record["n_weights"]) + (aligned(transformed_weights(record, side)) if side else 0)
 
 
 def backward_pass(record):

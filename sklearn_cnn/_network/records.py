@@ -17,12 +17,16 @@ from sklearn_cnn._network.algorithms import (
     backward_pass,
     filters_are_rows,
     first_in_planes,
+    flipped_weights,
+    gradient_side,
     listed_entries,
     listed_weights,
     padded_size,
     plane_of,
+    sums_places,
     tile_side,
-    winograd_places,
+    transformed_tiles,
+    transformed_weights,
 )
 from sklearn_cnn._network.geometry import MOST_RUNS, count_padding_runs, output_length, padding_runs, resolve_padding
 from sklearn_cnn._network.layers import (
@@ -161,7 +165,7 @@ class RecordBuilder:
         if keeps_map and layer.pooling is not None:
             record["map_at"] = self._take("kept", math.prod(map_shape) * layer.n_filters)
         if record["input_gradient_wanted"]:
-            record["flipped_at"] = self._take("flipped", aligned(max(record["n_weights"], record["n_chunk_weights"])))
+            record["flipped_at"] = self._take("flipped", flipped_weights(record))
 
     def _add_window(self, record, kernel_size, stride, padding, filters):
         rows, columns = record["rows"], record["columns"]
@@ -227,6 +231,9 @@ class RecordBuilder:
         record["backward"] = backward_pass(record)
         record["filters_are_rows"] = int(filters_are_rows(record))
         record["n_chunk_weights"] = aligned(record["n_weights"])
+        if sums_places(record):
+            record.update(sums_places=1, n_chunk_weights=transformed_weights(record, 2))
+            self._take_tiles(record, 2, record["map_columns"], _kernel_names.SUMMED_TILES)
         if record["backward"] == _kernel_names.LISTED:
             record["n_chunk_weights"] = listed_weights(record)
             n_pixels = record["out_rows"] * record["out_columns"] * record["group"]
@@ -254,10 +261,18 @@ class RecordBuilder:
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         if record["backward"] == _kernel_names.WHOLE_MAP:
             record["frame_at"] = self._take("frames", aligned(frame))
-        self._add_gradient_planes(record)
+        if side := gradient_side(record, layer.winograd_tile):
+            record["gradient_side"] = side
+            self._take_tiles(record, side, record["crop_columns"], _kernel_names.WINOGRAD_TILES)
+        else:
+            self._add_gradient_planes(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
             self.totals["d_padded"] = max(self.totals["d_padded"], aligned(padded) + ALIGNMENT)
+
+    def _take_tiles(self, record, side, columns, together):
+        """Room for the transforms of tiles in one of the gradients."""
+        self.totals["entries"] = max(self.totals["entries"], transformed_tiles(record, side, columns, together))
 
     def _add_gradient_planes(self, record):
         columns, channels, filters = (record[name] for name in ("gradient_columns", "channels", "filters"))
@@ -275,10 +290,8 @@ class RecordBuilder:
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
         if side := tile_side(record, layer.winograd_tile):
-            places = winograd_places(record["kernel_rows"], side)
-            record.update(tile_side=side, transformed_at=self._take("transformed", places * (channels * filters + ALIGNMENT)))
-            tiles = max(-(-columns // side), _kernel_names.WINOGRAD_TILES)
-            record["n_band"] = places * (tiles * (channels + filters) + channels)  # at its end what a tile sees
+            record.update(tile_side=side, transformed_at=self._take("transformed", transformed_weights(record, side)))
+            record["n_band"] = transformed_tiles(record, side, columns, _kernel_names.WINOGRAD_TILES)
             band = record["n_band"] + record["group"] * pooled_map
         elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
             record["planes_rows"], record["planes_size"] = plane_of(record, rows, record["padded_columns"], channels)
