@@ -93,8 +93,8 @@ ctypedef struct Layer:
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights
     int64_t filters_are_rows    # in the product of the weight gradient
-    # Winograd's algorithm in a WHOLE_MAP backward pass: whether a chunk's weight gradient is its sums, and pixels of a tile's side
-    # in the input gradient, whose transformed weights follow the flipped ones (else 0)
+    # Winograd's algorithm in a WHOLE_MAP backward pass: whether a chunk's weight gradient is its sums, and pixels of a tile's
+    # side in the input gradient, whose transformed weights follow the flipped ones (else 0)
     int64_t sums_places
     int64_t gradient_side
     int64_t input_gradient_wanted

@@ -71,7 +71,7 @@ def transformed_weights(record, side):
     return winograd_places(record["kernel_rows"], side) * (record["channels"] * record["filters"] + ALIGNMENT)
 
 
-def transformed_tiles(record, side, columns, together):
+def transformed_tiles(record, side, columns, together=_kernel_names.WINOGRAD_TILES):
     """Return the numbers of a row of transformed tiles, or of so many tiles together: images, results, and what one tile sees."""
     tiles = max(-(-columns // side), together)
     places, images, results = winograd_places(record["kernel_rows"], side), record["channels"], record["filters"]

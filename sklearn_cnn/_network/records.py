@@ -10,24 +10,9 @@ from functools import cache
 import numpy as np
 
 from sklearn_cnn import _kernels
+from sklearn_cnn._network import algorithms
 from sklearn_cnn._network.activations import ACTIVATIONS
-from sklearn_cnn._network.algorithms import (
-    ALIGNMENT,
-    aligned,
-    backward_pass,
-    filters_are_rows,
-    first_in_planes,
-    flipped_weights,
-    gradient_side,
-    listed_entries,
-    listed_weights,
-    padded_size,
-    plane_of,
-    sums_places,
-    tile_side,
-    transformed_tiles,
-    transformed_weights,
-)
+from sklearn_cnn._network.algorithms import ALIGNMENT, aligned, padded_size
 from sklearn_cnn._network.geometry import MOST_RUNS, count_padding_runs, output_length, padding_runs, resolve_padding
 from sklearn_cnn._network.layers import (
     ConvolutionBlock,
@@ -128,7 +113,7 @@ class RecordBuilder:
             return 0
         size = math.prod(self.shape)
         self.totals["values"] -= size
-        self.totals["in_scratch"] = max(self.totals["in_scratch"], size)
+        self._make_room("in_scratch", size)
         record["output_in_scratch"] = 1
         record["output_at"] = self.output_at = record["input_at"]
         return 1
@@ -138,7 +123,7 @@ class RecordBuilder:
         record.update(kind=_kernel_names.DENSE, activation=ACTIVATIONS[layer.activation].kernel_name, filters=layer.n_units)
         record.update(map_rows=1, map_columns=1, out_rows=1, out_columns=1)
         self._add_weights(record, (n_inputs, layer.n_units), (layer.n_units,), n_inputs, layer.n_units, not layer.batch_norm)
-        self.totals["panel"] = max(self.totals["panel"], layer.n_units * _kernel_names.DENSE_COLUMNS)
+        self._make_room("panel", layer.n_units * _kernel_names.DENSE_COLUMNS)
         self.totals["work"] += n_inputs * layer.n_units
 
     def _add_convolution(self, layer, record):
@@ -165,7 +150,7 @@ class RecordBuilder:
         if keeps_map and layer.pooling is not None:
             record["map_at"] = self._take("kept", math.prod(map_shape) * layer.n_filters)
         if record["input_gradient_wanted"]:
-            record["flipped_at"] = self._take("flipped", flipped_weights(record))
+            record["flipped_at"] = self._take("flipped", algorithms.flipped_weights(record))
 
     def _add_window(self, record, kernel_size, stride, padding, filters):
         rows, columns = record["rows"], record["columns"]
@@ -228,18 +213,17 @@ class RecordBuilder:
     def _add_gradients(self, record):
         """A chunk's weight gradient, and the algorithm that computes it."""
         record["group"] = max(1, min(GROUP_SAMPLES, GROUP_NUMBERS // padded_size(record)))
-        record["backward"] = backward_pass(record)
-        record["filters_are_rows"] = int(filters_are_rows(record))
+        record["backward"] = algorithms.backward_pass(record)
+        record["filters_are_rows"] = int(algorithms.filters_are_rows(record))
         record["n_chunk_weights"] = aligned(record["n_weights"])
-        if sums_places(record):
-            record.update(sums_places=1, n_chunk_weights=transformed_weights(record, 2))
-            self._take_tiles(record, 2, record["map_columns"], _kernel_names.SUMMED_TILES)
+        if algorithms.sums_places(record):
+            record.update(sums_places=1, n_chunk_weights=algorithms.transformed_weights(record, 2))
+            self._make_room("entries", algorithms.transformed_tiles(record, 2, record["map_columns"], _kernel_names.SUMMED_TILES))
         if record["backward"] == _kernel_names.LISTED:
-            record["n_chunk_weights"] = listed_weights(record)
+            record["n_chunk_weights"] = algorithms.listed_weights(record)
             n_pixels = record["out_rows"] * record["out_columns"] * record["group"]
-            record["n_entries"] = listed_entries(record, n_pixels)
-            entries = 2 * record["n_entries"] + n_pixels
-            self.totals["entries"] = max(self.totals["entries"], entries)
+            record["n_entries"] = algorithms.listed_entries(record, n_pixels)
+            self._make_room("entries", 2 * record["n_entries"] + n_pixels)
         record["chunk_at"] = self._take("shared", record["n_chunk_weights"] + aligned(record["filters"]))
 
     def _add_scratch(self, layer, record):
@@ -261,44 +245,40 @@ class RecordBuilder:
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         if record["backward"] == _kernel_names.WHOLE_MAP:
             record["frame_at"] = self._take("frames", aligned(frame))
-        if side := gradient_side(record, layer.winograd_tile):
+        if side := algorithms.gradient_side(record, layer.winograd_tile):
             record["gradient_side"] = side
-            self._take_tiles(record, side, record["crop_columns"], _kernel_names.WINOGRAD_TILES)
+            self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
         else:
             self._add_gradient_planes(record)
         folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
         if folds or record["backward"] == _kernel_names.LISTED:
-            self.totals["d_padded"] = max(self.totals["d_padded"], aligned(padded) + ALIGNMENT)
-
-    def _take_tiles(self, record, side, columns, together):
-        """Room for the transforms of tiles in one of the gradients."""
-        self.totals["entries"] = max(self.totals["entries"], transformed_tiles(record, side, columns, together))
+            self._make_room("d_padded", aligned(padded) + ALIGNMENT)
 
     def _add_gradient_planes(self, record):
         columns, channels, filters = (record[name] for name in ("gradient_columns", "channels", "filters"))
         shape = record["crop_rows"], record["crop_columns"]
         whole = record["input_gradient_wanted"] and record["backward"] == _kernel_names.WHOLE_MAP
-        first = first_in_planes(record, filters, channels, shape, columns)
+        first = algorithms.first_in_planes(record, filters, channels, shape, columns)
         if whole and first < channels:
-            record["gradient_planes_rows"], record["gradient_planes_size"] = plane_of(record, shape[0], columns, filters)
+            record["gradient_planes_rows"], record["gradient_planes_size"] = algorithms.plane_of(record, shape[0], columns, filters)
             record["gradient_planes_first"] = first
-            self.totals["entries"] = max(self.totals["entries"], record["gradient_planes_size"] * (channels - first + filters))
+            self._make_room("entries", record["gradient_planes_size"] * (channels - first + filters))
 
     def _add_band(self, layer, record):
         """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
-        if side := tile_side(record, layer.winograd_tile):
-            record.update(tile_side=side, transformed_at=self._take("transformed", transformed_weights(record, side)))
-            record["n_band"] = transformed_tiles(record, side, columns, _kernel_names.WINOGRAD_TILES)
+        if side := algorithms.tile_side(record, layer.winograd_tile):
+            record.update(tile_side=side, transformed_at=self._take("transformed", algorithms.transformed_weights(record, side)))
+            record["n_band"] = algorithms.transformed_tiles(record, side, columns)
             band = record["n_band"] + record["group"] * pooled_map
-        elif (first := first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
-            record["planes_rows"], record["planes_size"] = plane_of(record, rows, record["padded_columns"], channels)
+        elif (first := algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
+            record["planes_rows"], record["planes_size"] = algorithms.plane_of(record, rows, record["padded_columns"], channels)
             record["planes_first"] = first
             record["n_band"] = record["planes_size"] * (channels + filters - first)
             band = record["n_band"] + pooled_map
-        self.totals["band"] = max(self.totals["band"], band)
+        self._make_room("band", band)
 
     def _add_kept(self, record):
         """Areas of the mini-batch for a locally connected block."""
@@ -308,6 +288,10 @@ class RecordBuilder:
         n_map = record["map_rows"] * record["map_columns"] * record["filters"]
         record["kept_gradient_at"] = self._take("kept_gradients", n_map)
         record["kept_padded_gradient_at"] = self._take("kept_gradients", padded)
+
+    def _make_room(self, area, n):
+        """See that an area that layers share, one after another, has room for so many numbers."""
+        self.totals[area] = max(self.totals[area], n)
 
     def _take(self, area, n):
         at = self.totals[area]
@@ -344,7 +328,7 @@ class RecordBuilder:
         self.statistics.append((self.n_layers, self.statistics_size, self.statistics_size + aligned(n_filters), n_filters))
         self.statistics_size += 2 * aligned(n_filters)
         record["factors_at"] = self._take("factors", 5 * aligned(n_filters))
-        self.totals["sums"] = max(self.totals["sums"], ALIGNMENT + 3 * aligned(n_filters))
+        self._make_room("sums", ALIGNMENT + 3 * aligned(n_filters))
 
     def _add_block(self, kind, shape, fan_in, fan_out):
         """Append a block to the parameters; returns its offset and size."""
