@@ -260,20 +260,21 @@ class RecordBuilder:
         whole = record["input_gradient_wanted"] and record["backward"] == _kernel_names.WHOLE_MAP
         first = algorithms.first_in_planes(record, filters, channels, shape, columns)
         if whole and first < channels:
-            record["gradient_planes_rows"], record["gradient_planes_size"] = algorithms.plane_of(record, shape[0], columns, filters)
-            record["gradient_planes_first"] = first
-            self._make_room("entries", record["gradient_planes_size"] * (channels - first + filters))
+            n_rows, size = algorithms.plane_of(record, shape[0], columns, filters)
+            record.update(gradient_planes_rows=n_rows, gradient_planes_size=size, gradient_planes_first=first)
+            self._make_room("entries", size * (channels - first + filters))
 
     def _add_band(self, layer, record):
         """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = record["pool_rows"] * columns * filters if record["pooling"] else 0
+        first = algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])
         if side := algorithms.tile_side(record, layer.winograd_tile):
             record.update(tile_side=side, transformed_at=self._take("transformed", algorithms.transformed_weights(record, side)))
             record["n_band"] = algorithms.transformed_tiles(record, side, columns)
             band = record["n_band"] + record["group"] * pooled_map
-        elif (first := algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])) < filters:
+        elif first < filters:
             record["planes_rows"], record["planes_size"] = algorithms.plane_of(record, rows, record["padded_columns"], channels)
             record["planes_first"] = first
             record["n_band"] = record["planes_size"] * (channels + filters - first)
