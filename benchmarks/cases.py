@@ -125,11 +125,17 @@ def _scaling_cases():
 
 
 def _winograd_cases():
-    """Net B with Winograd's algorithm and without, ours only."""
-    own, direct = Entrant(OURS, 1), Entrant(f"{OURS} direct", 1)
-    for task, n_images, batch_size in (("train", 2560, 64), ("predict", 5120, 1024)):
-        target = Target(f"{task} net B with Winograd's algorithm, against the direct product", 1.3, own, (direct,))
-        yield Case(f"winograd-b/{task}", task, "B", n_images, batch_size, "image", (own, direct), (target,))
+    """Nets B and V with Winograd's algorithm, in small and large tiles, and without, ours only."""
+    own, large, direct = (Entrant(name, 1) for name in (OURS, f"{OURS} large tiles", f"{OURS} direct"))
+    for network in ("B", "V"):
+        for task, n_images, batch_size in (("train", 2560, 64), ("predict", 5120, 1024)):
+            of_task = f"{task} net {network}"
+            targets = (
+                Target(f"{of_task} with Winograd's algorithm, against the direct product", 1.3, own, (direct,)),
+                Target(f"{of_task} in large tiles, against small ones", 1.2, large, (own,)),
+            )
+            name = f"winograd-{network.lower()}/{task}"
+            yield Case(name, task, network, n_images, batch_size, "image", (own, large, direct), targets)
 
 
 def _level_cases():

@@ -39,6 +39,9 @@ _TABLE = (
     Contender("sklearn_cnn trainer", "ours", "trainer", ("sklearn_cnn",), ("train",)),
     # The same without Winograd's algorithm: what it gains is the difference.
     Contender("sklearn_cnn direct", "ours", "direct", ("sklearn_cnn", "sklearn"), _TRAIN_AND_PREDICT, has_common_start=False),
+    Contender(
+        "sklearn_cnn large tiles", "ours", "large_tiles", ("sklearn_cnn", "sklearn"), _TRAIN_AND_PREDICT, has_common_start=False
+    ),
     *(_at_level(level) for level in FLAGS),
     Contender("pytorch", "pytorch", "eager", ("torch",), _TRAIN_AND_PREDICT),
     Contender("pytorch channels_last", "pytorch", "channels_last", ("torch",), _TRAIN_AND_PREDICT),

@@ -11,10 +11,11 @@ import pytest
 import reference
 from problems import each_kernel, each_level, make_problem, sparse_integers
 
+from sklearn_cnn import _kernels
 from sklearn_cnn._network import algorithms
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.network import Network
-from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.plan import build_plan, initial_statistics
 
 # shape of the input, filters, side of the kernels
 SHAPES = [
@@ -146,14 +147,14 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     assert (error <= bound).all()
 
 
-def error_of(tile, shape, filters, monkeypatch):
+def error_of(tile, shape, filters, level, monkeypatch):
     """The error of a layer, root mean square and largest, as shares of the values and of the largest; without a tile: direct."""
     monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile is not None)
     layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same", winograd_tile=tile or 2)
     plan = build_plan.__wrapped__((layer,), shape)
     assert tile_of(plan) == (tile or 0)
     rng = np.random.default_rng(6)
-    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32))
+    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
     exact, _ = reference.layer_forward(layer, network.weights(0).astype(float), network.bias(0).astype(float), X.astype(float))
@@ -161,12 +162,13 @@ def error_of(tile, shape, filters, monkeypatch):
     return np.sqrt((errors**2).mean() / (exact**2).mean()), errors.max() / np.abs(exact).max()
 
 
+@each_level
 @pytest.mark.parametrize(("shape", "filters"), [((16, 16, 32), 64), ((28, 28, 16), 32), ((8, 8, 128), 128)])
-def test_errors_are_as_large_as_the_user_guide_says(shape, filters, monkeypatch):
-    direct, small, large = (error_of(tile, shape, filters, monkeypatch) for tile in (None, 2, 4))
+def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monkeypatch):
+    direct, small, large = (error_of(tile, shape, filters, level, monkeypatch) for tile in (None, 2, 4))
     assert small[0] <= direct[0]
     assert 3 < large[0] / direct[0] < 7
-    assert 1e-6 < large[1] < 1e-5
+    assert 1e-6 < large[1] < 1.5e-5
 
 
 # shape of the input, filters, side of the kernels, what the backward pass takes: (sums of places, tiles of the input gradient)
@@ -179,11 +181,13 @@ BACKWARD = [
 
 @each_kernel
 @pytest.mark.parametrize(("shape", "filters", "side", "expected"), BACKWARD)
-@pytest.mark.parametrize(("padding", "mode"), [("same", "zeros"), ("same", "reflect"), ((4, 2), "zeros")])
+@pytest.mark.parametrize(("padding", "mode"), [("same", "zeros"), ("same", "reflect"), ((4, 2), "zeros"), ("valid", "zeros")])
 def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, expected, padding, mode):
     """Those of the images and of the weights, also where padding copies pixels, or more of them than a kernel sees."""
     if mode == "reflect" and min(shape[:2]) <= side // 2:
         pytest.skip("so small an image has too little to be mirrored")
+    if padding == "valid" and min(shape[:2]) < side:
+        pytest.skip("so small an image has no place for the kernel")
     rng = np.random.default_rng(7)
     layer = ConvolutionBlock(filters, (side, side), (1, 1), padding, mode, activation="relu")
     problem = make_problem([layer], shape, 3, lambda size: sparse_integers(rng, size))
@@ -228,6 +232,34 @@ def test_rounding_of_gradients_stays_within_the_bound(level, shape, filters, sid
 def trace_of(plan, network, X):
     parameters = network.parameters.astype(float)
     return parameters, reference.network_forward(plan, parameters, X.astype(float))[1]
+
+
+@each_kernel
+@pytest.mark.parametrize(("shape", "pool_stride", "is_used"), [
+    ((8, 8, 16), (2, 2), True), ((12, 16, 32), (2, 2), True), ((8, 12, 16), (3, 3), True), ((10, 8, 16), (2, 2), False),
+])  # fmt: skip
+def test_maxima_before_a_normalisation_have_an_input_gradient_in_large_tiles(level, dtype, shape, pool_stride, is_used):
+    """It is that of lists; several small images are one group, and windows may leave gaps between them."""
+    results = []
+    for tile in (4, 2):
+        layers = (
+            ConvolutionBlock(shape[2], (1, 1)),
+            ConvolutionBlock(
+                32, (3, 3), padding="same", pooling="max", pool_stride=pool_stride, batch_norm=True, winograd_tile=tile
+            ),
+        )
+        plan = build_plan(layers, shape, input_gradient=True)
+        assert plan.records["backward"][1] == _kernels.kernels().LISTED
+        assert (plan.records["gradient_side"][1] == 4) == (tile == 4 and is_used)
+        rng = np.random.default_rng(10)
+        parameters = rng.normal(0, 0.1, plan.parameter_size).astype(dtype)
+        network = Network(plan, parameters, initial_statistics(plan, dtype), level=level)
+        X = rng.standard_normal((9, plan.n_inputs)).astype(dtype)
+        network.scores(X)
+        results.append(network.gradients(X, rng.standard_normal((9, plan.n_outputs)).astype(dtype)))
+    for found, expected in zip(*results, strict=True):
+        tolerance = (1e-4 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)

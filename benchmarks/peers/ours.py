@@ -31,6 +31,7 @@ def build_classifier(job, **arguments):
         random_state=0,
         early_stopping=False,
         scale_input=False,
+        winograd_tile=4 if job.mode == "large_tiles" else 2,
         **arguments,
     )
 
@@ -45,7 +46,7 @@ def prepare(job):
         raise
     if is_in_force() and details(job)["level"] == "x86-64-v4":
         raise NotAvailable("this is not the package of the environment without AVX-512, but another one on the path")
-    mode = job.mode
+    mode = "estimator" if job.mode == "large_tiles" else job.mode
     if mode == "direct":
         from sklearn_cnn._network import algorithms
 

@@ -189,7 +189,7 @@ cdef void flip_all_weights(const Network* network) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
-        if layer.input_gradient_wanted and layer.backward == LISTED:
+        if layer.input_gradient_wanted and layer.backward == LISTED and layer.gradient_side == 0:
             weights_by_filter(layer, network.parameters + layer.weights_at, flipped_of(network, layer))
         elif layer.input_gradient_wanted and layer.kind == CONVOLUTION:
             flip_weights(layer, network.parameters + layer.weights_at, flipped_of(network, layer))

@@ -76,9 +76,13 @@ DEFINE_NORMALISATION(quarter, vector_quarter, PLUS_PRODUCT)
 #define IN_VECTORS(f, n_filters, name, widest, lanes, arguments)                                                           \
     for (; f < (n_filters); f++) name##_one arguments;
 #endif
+/* Values of a mini-batch come from the last cache or from memory: those of the next pixels are fetched ahead. */
+#define FETCHED_BYTES 4096
 #define FOR_EVERY_PIXEL(n, n_filters, name, widest, lanes, arguments)                                                      \
     for (ptrdiff_t p = 0; p < (n); p++) {                                                                                  \
         const ptrdiff_t at = p * (n_filters);                                                                              \
+        for (ptrdiff_t line = 0; line < (n_filters); line += 64 / REAL_BYTES)                                              \
+            PREFETCH((const char *)(values + at + line) + FETCHED_BYTES);                                                  \
         ptrdiff_t f = 0;                                                                                                   \
         IN_VECTORS(f, n_filters, name, widest, lanes, arguments)                                                           \
     }

@@ -211,7 +211,23 @@ cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_
         at += n_positions
 
 
-cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, real* d_by_filter,
+cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, real* flipped, const Areas* areas) noexcept nogil:
+    """d_images <- gradient, from whole maps: Winograd's algorithm in large tiles takes as few products for all pixels."""
+    cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
+    cdef real* d_map = areas.frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
+    cdef const uint8_t* positions = <const uint8_t*> areas.positions
+    cdef Areas of_sample = areas[0]
+    cdef Py_ssize_t i
+    for i in range(areas.n_samples):
+        of_sample.d_images = areas.d_images + i * input_size(layer)
+        if not writes_whole_map(layer):
+            memset(areas.frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
+        maximum_backward[uint8_t](layer, areas.d_outputs + i * output_size(layer), positions + i * output_size(layer), d_map,
+                                  frame_row)
+        input_gradient(layer, runs, flipped, &of_sample)
+
+
+cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const Areas* areas, real* d_by_filter,
                           real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
@@ -240,6 +256,9 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
         sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
     if areas.d_images == NULL:
+        return
+    if layer.gradient_side > 0:
+        input_gradient_of_maxima(layer, runs, by_filter, areas)
         return
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0

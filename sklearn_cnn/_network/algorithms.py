@@ -86,18 +86,26 @@ def sums_places(record):
 
 def gradient_side(record, largest):
     """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does."""
-    if record["backward"] != _kernel_names.WHOLE_MAP or not record["input_gradient_wanted"]:
+    is_dense = record["backward"] == _kernel_names.WHOLE_MAP or (largest == 4 and is_listed_in_full(record))
+    if not (is_dense and record["input_gradient_wanted"]):
         return 0
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
     return tile_side(turned, largest, LEAST_TILES_BACKWARD) if record["channels"] <= _kernel_names.N_ZEROS else 0
 
 
+def is_listed_in_full(record):
+    """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows."""
+    windows = record["pool_rows"] * record["pool_columns"]
+    whole_tiles = record["crop_rows"] % 4 == record["crop_columns"] % 4 == 0
+    return record["backward"] == _kernel_names.LISTED and record["n_bias"] == 0 and windows <= 4 and whole_tiles
+
+
 def flipped_weights(record):
     """Return the numbers of the weights that the input gradient takes: filter by filter, or flipped and then transformed."""
-    if record["backward"] == _kernel_names.LISTED:
-        return aligned(listed_weights(record))
     side = record["gradient_side"]
+    if record["backward"] == _kernel_names.LISTED and not side:
+        return aligned(listed_weights(record))
     return aligned(record["n_weights"]) + (aligned(transformed_weights(record, side)) if side else 0)
 
 

@@ -243,10 +243,10 @@ class RecordBuilder:
         if not record["input_is_padded"]:
             record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
-        if record["backward"] == _kernel_names.WHOLE_MAP:
+        side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
+        if record["backward"] == _kernel_names.WHOLE_MAP or side:
             record["frame_at"] = self._take("frames", aligned(frame))
-        if side := algorithms.gradient_side(record, layer.winograd_tile):
-            record["gradient_side"] = side
+        if side:
             self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
         else:
             self._add_gradient_planes(record)
