@@ -38,6 +38,8 @@ cdef Product convolution_product(const Layer* layer) noexcept nogil:
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
+    shape.a_jump = layer.stride.rows * shape.a_outer
+    shape.c_jump = map_row_size(layer)
     return shape
 
 
@@ -55,11 +57,12 @@ cdef void convolve_filters(const Layer* layer, Py_ssize_t first, Py_ssize_t n_ro
     """The first n_filters of the first n_columns of n_rows rows of the map, bias included."""
     cdef Product shape = convolution_product(layer)
     cdef Content content = content_of(layer)
-    cdef Py_ssize_t a_jump = layer.stride.rows * shape.a_outer
+    cdef Size map
+    map.rows, map.columns = n_rows, n_columns
     content.first -= first * layer.stride.rows
     content.beyond -= first * layer.stride.rows
-    product_of_map(n_rows, n_columns, n_filters, &shape, &content, a_jump, map_row_size(layer),
-                   padded + first * a_jump, parameters + layer.weights_at, parameters + layer.bias_at, target)
+    product_of_map(&map, n_filters, &shape, &content, padded + first * shape.a_jump, parameters + layer.weights_at,
+                   parameters + layer.bias_at, target)
 
 
 cdef void convolve_rows(const Layer* layer, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n_columns, const real* parameters,
@@ -267,13 +270,14 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     cdef Py_ssize_t n_u = phase_taps(layer.kernel.rows, layer.stride.rows, row_phase)
     cdef Py_ssize_t n_v = phase_taps(layer.kernel.columns, layer.stride.columns, column_phase)
     cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
-    cdef Py_ssize_t first_row, first_column, n_rows, n_columns, c_jump, n = 0
+    cdef Py_ssize_t first_row, first_column, n = 0
+    cdef Size map
     # first row and column of the crop with that remainder
     first_row = layer.crop.row + (row_phase - layer.crop.row % layer.stride.rows + layer.stride.rows) % layer.stride.rows
     first_column = layer.crop.column + (
         (column_phase - layer.crop.column % layer.stride.columns + layer.stride.columns) % layer.stride.columns)
-    n_rows = (layer.crop.row + layer.crop.rows - first_row + layer.stride.rows - 1) // layer.stride.rows
-    n_columns = (layer.crop.column + layer.crop.columns - first_column + layer.stride.columns - 1) // layer.stride.columns
+    map.rows = (layer.crop.row + layer.crop.rows - first_row + layer.stride.rows - 1) // layer.stride.rows
+    map.columns = (layer.crop.column + layer.crop.columns - first_column + layer.stride.columns - 1) // layer.stride.columns
     shape.n_outer = n_u
     shape.n_inner = n_v * layer.filters
     shape.a_row = layer.filters
@@ -289,10 +293,10 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
     frame += (first_column // layer.stride.columns + layer.lead.columns - (n_v - 1)) * layer.filters if n_v > 0 else 0
     frame += (first_row // layer.stride.rows + layer.lead.rows - (n_u - 1)) * frame_row if n_u > 0 else 0
     d_target += ((first_row - layer.crop.row) * layer.crop.columns + first_column - layer.crop.column) * layer.channels
-    c_jump = layer.stride.rows * layer.crop.columns * layer.channels
+    shape.a_jump = frame_row
+    shape.c_jump = layer.stride.rows * layer.crop.columns * layer.channels
     while n < n_channels:
-        product_of_map(n_rows, n_columns, min(N_ZEROS, n_channels - n), &shape, &content, frame_row, c_jump, frame, flipped + n,
-                       ZEROS, d_target + n)
+        product_of_map(&map, min(N_ZEROS, n_channels - n), &shape, &content, frame, flipped + n, ZEROS, d_target + n)
         n += N_ZEROS
 
 

@@ -54,8 +54,9 @@ cdef inline void pool_four(vector* kind, int64_t pooling, const Layer* layer, co
         average_of_four[vector](kind, layer, pixels, step, map, output)
 
 
-# What a row of windows leaves behind, at one of its windows and filters.
+# What a row of windows begins with and leaves behind, at one of its windows and filters.
 ctypedef struct Pooled:
+    const real* bias
     real* output
     real* map                   # NULL where the backward pass does not need it
     uint8_t* positions
@@ -63,6 +64,7 @@ ctypedef struct Pooled:
 
 cdef inline Pooled pooled_at(const Pooled* row, Py_ssize_t window, Py_ssize_t filters, Py_ssize_t f) noexcept nogil:
     cdef Pooled pooled
+    pooled.bias = row.bias + f
     pooled.output = row.output + window * filters + f
     pooled.map = row.map + 2 * window * filters + f if row.map != NULL else NULL
     pooled.positions = row.positions + window * filters + f if row.positions != NULL else NULL
@@ -70,26 +72,26 @@ cdef inline Pooled pooled_at(const Pooled* row, Py_ssize_t window, Py_ssize_t fi
 
 
 cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, Py_ssize_t vectors, const Layer* layer,
-                             const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
-                             const Pooled* row, Py_ssize_t second_at) noexcept nogil:
-    # `windows` and `vectors` are constants at every call. below: from a pixel's patch to that of the pixel below it. Every two
-    # windows have pointers of their own: as offsets from one pointer their patches would not fit the registers.
+                             const Product* shape, const real* a, const real* b, const Pooled* row) noexcept nogil:
+    # `windows` and `vectors` are constants at every call. Every two windows have pointers of their own: as offsets from one
+    # pointer their patches would not fit the registers.
     cdef vector sums[POOLED_WINDOWS][4][2]
     cdef vector b_first
     cdef vector b_second
     cdef const real* a_k[2][3]
     cdef const real* b_k
+    cdef Py_ssize_t second_at = shape.second_at
     cdef Py_ssize_t u, k, w, i, j
     cdef Pooled pooled
     for w in range(windows):
         for i in range(4):
-            sums[w][i][0] = (<const vector*> bias)[0]
+            sums[w][i][0] = (<const vector*> row.bias)[0]
             if vectors == 2:
-                sums[w][i][1] = (<const vector*> (bias + second_at))[0]
+                sums[w][i][1] = (<const vector*> (row.bias + second_at))[0]
     for u in range(shape.n_outer):
         for i in range(2):
             for w in range((windows + 1) // 2):
-                a_k[i][w] = a + u * shape.a_outer + i * below + 4 * w * shape.a_row
+                a_k[i][w] = a + u * shape.a_outer + i * shape.a_jump + 4 * w * shape.a_row
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
@@ -114,8 +116,7 @@ cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, 
 
 
 cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors, const Layer* layer, const Product* shape,
-                              Py_ssize_t below, const real* a, const real* b, const real* bias, const Pooled* row,
-                              Py_ssize_t second_at) noexcept nogil:
+                              const real* a, const real* b, const Pooled* row) noexcept nogil:
     # A row of windows for one or two vectors of filters, split evenly.
     cdef Py_ssize_t limit = POOLED_WINDOWS_OF_TWO if vectors == 2 else POOLED_WINDOWS
     cdef Py_ssize_t n_tiles = (layer.out.columns + limit - 1) // limit
@@ -127,80 +128,78 @@ cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors,
         windows = size + 1 if t < n_larger else size
         rest = pooled_at(row, w, layer.filters, 0)
         if windows == 1:
-            pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, a, b, &rest)
         elif limit >= 2 and windows == 2:
-            pooled_tile[vector](kind, pooling, 2, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 2, vectors, layer, shape, a, b, &rest)
         elif limit >= 3 and windows == 3:
-            pooled_tile[vector](kind, pooling, 3, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 3, vectors, layer, shape, a, b, &rest)
         elif limit >= 4 and windows == 4:
-            pooled_tile[vector](kind, pooling, 4, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 4, vectors, layer, shape, a, b, &rest)
         elif limit >= 5 and windows == 5:
-            pooled_tile[vector](kind, pooling, 5, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 5, vectors, layer, shape, a, b, &rest)
         elif limit >= 6 and windows == 6:
-            pooled_tile[vector](kind, pooling, 6, vectors, layer, shape, below, a, b, bias, &rest, second_at)
+            pooled_tile[vector](kind, pooling, 6, vectors, layer, shape, a, b, &rest)
         a += 2 * windows * shape.a_row
         w += windows
 
 
 cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes, const Layer* layer, const Product* shape,
-                                Py_ssize_t below, const real* a, const real* b, const real* bias,
-                                const Pooled* row) noexcept nogil:
+                                const real* a, const real* b, const Pooled* row) noexcept nogil:
     # All filters of a row of windows, as `columns_of` takes them; the bias is never the output, so overlapping is harmless.
-    cdef Py_ssize_t n = 0, second_at
+    cdef Py_ssize_t n = 0
+    cdef Product of_columns = shape[0]
     cdef Pooled rest
     if ((layer.filters + lanes - 1) // lanes) % 2 == 1:
-        pooled_panel[vector](kind, pooling, 1, layer, shape, below, a, b, bias, row, 0)
+        pooled_panel[vector](kind, pooling, 1, layer, &of_columns, a, b, row)
         n = lanes
     while n < layer.filters:
-        second_at = min(lanes, layer.filters - n - lanes)
+        of_columns.second_at = min(lanes, layer.filters - n - lanes)
         rest = pooled_at(row, 0, layer.filters, n)
-        pooled_panel[vector](kind, pooling, 2, layer, shape, below, a, b + n, bias + n, &rest, second_at)
+        pooled_panel[vector](kind, pooling, 2, layer, &of_columns, a, b + n, &rest)
         n += 2 * lanes
 
 
-cdef void maxima_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, Py_ssize_t below,
-                        const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
-    pooled_columns[vector](kind, MAXIMUM, lanes, layer, shape, below, a, b, bias, row)
+cdef void maxima_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, const real* a, const real* b,
+                        const Pooled* row) noexcept nogil:
+    pooled_columns[vector](kind, MAXIMUM, lanes, layer, shape, a, b, row)
 
 
-cdef void averages_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, Py_ssize_t below,
-                          const real* a, const real* b, const real* bias, const Pooled* row) noexcept nogil:
-    pooled_columns[vector](kind, AVERAGE, lanes, layer, shape, below, a, b, bias, row)
+cdef void averages_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, const real* a, const real* b,
+                          const Pooled* row) noexcept nogil:
+    pooled_columns[vector](kind, AVERAGE, lanes, layer, shape, a, b, row)
 
 
-cdef void pooled_row(const Layer* layer, const Product* shape, Py_ssize_t below, const real* a, const real* b, const real* bias,
-                     const Pooled* row) noexcept nogil:
+cdef void pooled_row(const Layer* layer, const Product* shape, const real* a, const real* b, const Pooled* row) noexcept nogil:
     # Four functions rather than one that holds all their tiles, which would take the compiler longer.
     if layer.pooling == MAXIMUM and layer.filters >= LANES_WIDE:
-        maxima_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
+        maxima_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, a, b, row)
     elif USES_HALF and layer.pooling == MAXIMUM:
-        maxima_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
+        maxima_of_row[vector_half](NULL, LANES_HALF, layer, shape, a, b, row)
     elif layer.filters >= LANES_WIDE:
-        averages_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, below, a, b, bias, row)
+        averages_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, a, b, row)
     elif USES_HALF:
-        averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, below, a, b, bias, row)
+        averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, a, b, row)
 
 
 cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded,
                                          const Areas* areas) noexcept nogil:
     """One sample: padded -> outputs, and where they are wanted maps or positions."""
     cdef Product shape = convolution_product(layer)
-    cdef Py_ssize_t below = layer.stride.rows * shape.a_outer
     cdef Py_ssize_t n = output_row_size(layer)
     cdef const real* weights = parameters + layer.weights_at
-    cdef const real* bias = parameters + layer.bias_at
     cdef const real* patches
     cdef const real* kernels
     cdef Content content = content_of(layer)
     cdef Product part = shape
     cdef Pooled row
     cdef Py_ssize_t r, first
+    row.bias = parameters + layer.bias_at
     row.output, row.map, row.positions = areas.outputs, areas.maps, <uint8_t*> areas.positions
     for r in range(layer.out.rows):
         first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
-        patches = padded + 2 * r * below + first * shape.a_outer
+        patches = padded + 2 * r * shape.a_jump + first * shape.a_outer
         kernels = weights + first * shape.b_outer
-        pooled_row(layer, &part, below, patches, kernels, bias, &row)
+        pooled_row(layer, &part, patches, kernels, &row)
         if layer.pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, row.output, n)
         row.output += n

@@ -69,9 +69,10 @@ cdef inline Py_ssize_t n_overrunning(const Layer* layer, Py_ssize_t lanes) noexc
     return max(0, min(n_read if layer.map.columns >= last_of_window else 0, n_written))
 
 
-cdef inline void pool_few_filters(vector* kind, Py_ssize_t lanes, const Layer* layer, Py_ssize_t pool_rows,
-                                  Py_ssize_t pool_columns, Py_ssize_t n_pixels, const real* window, Py_ssize_t map_row,
-                                  real* output, position_t* positions) noexcept nogil:
+cdef inline void pool_few_filters(vector* kind, const Layer* layer, Py_ssize_t pool_rows, Py_ssize_t pool_columns,
+                                  Py_ssize_t n_pixels, const real* window, Py_ssize_t map_row, real* output,
+                                  position_t* positions) noexcept nogil:
+    cdef Py_ssize_t lanes = lanes_of[vector](kind)
     cdef Py_ssize_t c
     for c in range(n_pixels):
         if layer.pooling == MAXIMUM:
@@ -87,10 +88,10 @@ cdef inline Py_ssize_t pool_first_pixels(vector* kind, Py_ssize_t lanes, const L
                                          Py_ssize_t map_row, real* output, position_t* positions) noexcept nogil:
     cdef Py_ssize_t n_pixels = n_overrunning(layer, lanes)
     if layer.pool.rows == 2 and layer.pool.columns == 2:    # as constants
-        pool_few_filters[vector, position_t](kind, lanes, layer, 2, 2, n_pixels, window, map_row, output, positions)
+        pool_few_filters[vector, position_t](kind, layer, 2, 2, n_pixels, window, map_row, output, positions)
     else:
-        pool_few_filters[vector, position_t](kind, lanes, layer, layer.pool.rows, layer.pool.columns, n_pixels, window, map_row,
-                                             output, positions)
+        pool_few_filters[vector, position_t](kind, layer, layer.pool.rows, layer.pool.columns, n_pixels, window, map_row, output,
+                                             positions)
     return n_pixels
 
 

@@ -12,6 +12,9 @@
 # Columns n are the vector lanes. Each result is one chain of multiply-adds over (u, k), started from `start`, whatever the
 # tile, the vector width or the tail it falls into: this is what makes results independent of batch and position.
 
+cdef enum:
+    POINTER_ROWS = 5        # rows of a tile of one vector that share a pointer
+
 ctypedef struct Product:
     Py_ssize_t n_outer      # u
     Py_ssize_t n_inner      # k
@@ -22,21 +25,29 @@ ctypedef struct Product:
     Py_ssize_t b_inner
     Py_ssize_t c_row
     Py_ssize_t start_row    # 0 where every row starts from the same values (a bias)
+    Py_ssize_t a_jump       # from those rows of a tile that share a pointer to the next ones; from one row of a map to the next
+    Py_ssize_t c_jump
+    Py_ssize_t second_at    # from the first to the second vector of columns
+
+
+cdef inline Py_ssize_t lanes_of(vector* kind) noexcept nogil:
+    return <Py_ssize_t> (sizeof(vector) // sizeof(real))
 
 
 cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t pointer_rows, Py_ssize_t vectors, const Product* shape,
-                      Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
-                      Py_ssize_t second_at) noexcept nogil:
-    # `rows`, `pointer_rows` and `vectors` are constants at every call, so accumulators are registers. The second vector begins
-    # at `second_at`; on a ragged edge it overlaps the first and computes some columns twice, with the same bits. `pointer_rows`
-    # rows have a pointer of their own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere
-    # it saves registers, for as offsets from one pointer fourteen rows would spill.
+                      const real* a, const real* b, const real* start, real* c) noexcept nogil:
+    # `rows`, `pointer_rows` and `vectors` are constants at every call, so accumulators are registers. On a ragged edge the second
+    # vector overlaps the first and computes some columns twice, with the same bits. `pointer_rows` rows have a pointer of their
+    # own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere it saves registers, for as
+    # offsets from one pointer fourteen rows would spill.
     cdef vector accumulators[TILE_ROWS][2]
     cdef vector b_first
     cdef vector b_second
     cdef const real* a_k[4]
     cdef const real* b_k
+    cdef real* c_m
     cdef Py_ssize_t n_pointers = (rows + pointer_rows - 1) // pointer_rows
+    cdef Py_ssize_t second_at = shape.second_at
     cdef Py_ssize_t u, k, m
     for m in range(rows):
         accumulators[m][0] = (<const vector*> (start + m * shape.start_row))[0]
@@ -44,7 +55,7 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t pointer_rows, Py
             accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second_at))[0]
     for u in range(shape.n_outer):
         for m in range(n_pointers):
-            a_k[m] = a + u * shape.a_outer + m * a_jump
+            a_k[m] = a + u * shape.a_outer + m * shape.a_jump
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
             b_first = (<const vector*> b_k)[0]
@@ -58,55 +69,54 @@ cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t pointer_rows, Py
                 a_k[m] += shape.a_inner
             b_k += shape.b_inner
     for m in range(rows):
-        (<vector*> (c + (m // pointer_rows) * c_jump + (m % pointer_rows) * shape.c_row))[0] = accumulators[m][0]
+        c_m = c + (m // pointer_rows) * shape.c_jump + (m % pointer_rows) * shape.c_row
+        (<vector*> c_m)[0] = accumulators[m][0]
         if vectors == 2:
-            (<vector*> (c + (m // pointer_rows) * c_jump + (m % pointer_rows) * shape.c_row + second_at))[0] = accumulators[m][1]
+            (<vector*> (c_m + second_at))[0] = accumulators[m][1]
 
 
 cdef inline void row_tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
-                          const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
+                          const real* b, const real* start, real* c) noexcept nogil:
     # Two vectors share what is read for a row, so there the spilled offsets cost nothing.
-    cdef Py_ssize_t pointer_rows = 5 if vectors == 1 else TILE_ROWS
-    tile[vector](kind, rows, pointer_rows, vectors, shape, pointer_rows * shape.a_row, pointer_rows * shape.c_row, a, b, start, c,
-                 second_at)
+    tile[vector](kind, rows, POINTER_ROWS if vectors == 1 else TILE_ROWS, vectors, shape, a, b, start, c)
 
 
 cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
-                         const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
+                         const real* b, const real* start, real* c) noexcept nogil:
     # A table of tiles by their number of rows; the C compiler drops those a level has no registers for.
     cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
     if rows == 1:
-        row_tile[vector](kind, 1, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 1, vectors, shape, a, b, start, c)
     elif rows == 2:
-        row_tile[vector](kind, 2, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 2, vectors, shape, a, b, start, c)
     elif rows == 3:
-        row_tile[vector](kind, 3, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 3, vectors, shape, a, b, start, c)
     elif rows == 4:
-        row_tile[vector](kind, 4, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 4, vectors, shape, a, b, start, c)
     elif rows == 5:
-        row_tile[vector](kind, 5, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 5, vectors, shape, a, b, start, c)
     elif rows == 6:
-        row_tile[vector](kind, 6, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 6, vectors, shape, a, b, start, c)
     elif limit >= 7 and rows == 7:
-        row_tile[vector](kind, 7, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 7, vectors, shape, a, b, start, c)
     elif limit >= 8 and rows == 8:
-        row_tile[vector](kind, 8, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 8, vectors, shape, a, b, start, c)
     elif limit >= 9 and rows == 9:
-        row_tile[vector](kind, 9, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 9, vectors, shape, a, b, start, c)
     elif limit >= 10 and rows == 10:
-        row_tile[vector](kind, 10, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 10, vectors, shape, a, b, start, c)
     elif limit >= 11 and rows == 11:
-        row_tile[vector](kind, 11, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 11, vectors, shape, a, b, start, c)
     elif limit >= 12 and rows == 12:
-        row_tile[vector](kind, 12, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 12, vectors, shape, a, b, start, c)
     elif limit >= 13 and rows == 13:
-        row_tile[vector](kind, 13, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 13, vectors, shape, a, b, start, c)
     elif limit >= 14 and rows == 14:
-        row_tile[vector](kind, 14, vectors, shape, a, b, start, c, second_at)
+        row_tile[vector](kind, 14, vectors, shape, a, b, start, c)
 
 
 cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
-                       const real* b, const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
+                       const real* b, const real* start, real* c) noexcept nogil:
     # All rows of one or two vectors of columns. Rows are split evenly: 15 rows are 8 + 7, not 14 + 1.
     cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
     cdef Py_ssize_t n_tiles = (n_rows + limit - 1) // limit
@@ -115,8 +125,7 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
     cdef Py_ssize_t t, rows, m = 0
     for t in range(n_tiles):
         rows = size + 1 if t < n_larger else size
-        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row,
-                        c + m * shape.c_row, second_at)
+        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row)
         m += rows
 
 
@@ -125,13 +134,15 @@ cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize
     # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
     # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
     cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
-    cdef Py_ssize_t n = 0, second_at
+    cdef Py_ssize_t n = 0
+    cdef Product of_columns = shape[0]
+    of_columns.a_jump, of_columns.c_jump = POINTER_ROWS * shape.a_row, POINTER_ROWS * shape.c_row
     if n_vectors % 2 == 1:
-        panel[vector](kind, 1, n_rows, shape, a, b, start, c, 0)
+        panel[vector](kind, 1, n_rows, &of_columns, a, b, start, c)
         n = lanes
     while n < n_columns:
-        second_at = min(lanes, n_columns - n - lanes)
-        panel[vector](kind, 2, n_rows, shape, a, b + n, start + n, c + n, second_at)
+        of_columns.second_at = min(lanes, n_columns - n - lanes)
+        panel[vector](kind, 2, n_rows, &of_columns, a, b + n, start + n, c + n)
         n += 2 * lanes
 
 
@@ -205,28 +216,26 @@ cdef inline Py_ssize_t leave_padding_out(Product* part, const Product* shape, co
 
 
 cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t vectors, const Product* shape,
-                          Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c,
-                          Py_ssize_t second_at) noexcept nogil:
+                          const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # `map_columns` is a constant here; what a level has no registers for is dropped by the C compiler.
     cdef Py_ssize_t limit = (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns
     if map_rows == 1:
-        tile[vector](kind, map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
+        tile[vector](kind, map_columns, map_columns, vectors, shape, a, b, start, c)
     elif limit >= 2 and map_rows == 2:
-        tile[vector](kind, 2 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
+        tile[vector](kind, 2 * map_columns, map_columns, vectors, shape, a, b, start, c)
     elif limit >= 3 and map_rows == 3:
-        tile[vector](kind, 3 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
+        tile[vector](kind, 3 * map_columns, map_columns, vectors, shape, a, b, start, c)
     elif limit >= 4 and map_rows == 4:
-        tile[vector](kind, 4 * map_columns, map_columns, vectors, shape, a_jump, c_jump, a, b, start, c, second_at)
+        tile[vector](kind, 4 * map_columns, map_columns, vectors, shape, a, b, start, c)
 
 
-cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows, Py_ssize_t map_columns, const Product* shape,
-                           const Content* content, Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b,
-                           const real* start, real* c, Py_ssize_t second_at) noexcept nogil:
+cdef inline void map_panel(vector* kind, Py_ssize_t vectors, const Size* map, const Product* shape, const Content* content,
+                           const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `panel`, for a map of so few columns that a tile takes several of its rows.
-    cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns)
-    cdef Py_ssize_t n_tiles = (map_rows + limit - 1) // limit
-    cdef Py_ssize_t size = map_rows // n_tiles
-    cdef Py_ssize_t n_larger = map_rows - size * n_tiles
+    cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map.columns)
+    cdef Py_ssize_t n_tiles = (map.rows + limit - 1) // limit
+    cdef Py_ssize_t size = map.rows // n_tiles
+    cdef Py_ssize_t n_larger = map.rows - size * n_tiles
     cdef Py_ssize_t t, rows, first, row = 0
     cdef Product part = shape[0]
     cdef const real* a_part
@@ -234,54 +243,52 @@ cdef inline void map_panel(vector* kind, Py_ssize_t vectors, Py_ssize_t map_rows
     for t in range(n_tiles):
         rows = size + 1 if t < n_larger else size
         first = leave_padding_out(&part, shape, content, row, rows)
-        a_part = a + row * a_jump + first * shape.a_outer
+        a_part = a + row * shape.a_jump + first * shape.a_outer
         b_part = b + first * shape.b_outer
-        if map_columns == 3:
-            map_tile[vector](kind, rows, 3, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
-        elif map_columns == 4:
-            map_tile[vector](kind, rows, 4, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
-        elif map_columns == 5:
-            map_tile[vector](kind, rows, 5, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
-        elif map_columns == 6:
-            map_tile[vector](kind, rows, 6, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
+        if map.columns == 3:
+            map_tile[vector](kind, rows, 3, vectors, &part, a_part, b_part, start, c)
+        elif map.columns == 4:
+            map_tile[vector](kind, rows, 4, vectors, &part, a_part, b_part, start, c)
+        elif map.columns == 5:
+            map_tile[vector](kind, rows, 5, vectors, &part, a_part, b_part, start, c)
+        elif map.columns == 6:
+            map_tile[vector](kind, rows, 6, vectors, &part, a_part, b_part, start, c)
         elif TILE_ROWS_OF_ONE >= 14:
-            map_tile[vector](kind, rows, 7, vectors, &part, a_jump, c_jump, a_part, b_part, start, c, second_at)
+            map_tile[vector](kind, rows, 7, vectors, &part, a_part, b_part, start, c)
         row += rows
-        c += rows * c_jump
+        c += rows * shape.c_jump
 
 
-cdef void map_columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t map_rows, Py_ssize_t map_columns,
-                         Py_ssize_t n_columns, const Product* shape, const Content* content, Py_ssize_t a_jump,
-                         Py_ssize_t c_jump, const real* a, const real* b, const real* start, real* c) noexcept nogil:
+cdef void map_columns_of(vector* kind, Py_ssize_t n_columns, const Size* map, const Product* shape, const Content* content,
+                         const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `columns_of`; `start` is never `c` here.
-    cdef Py_ssize_t n = 0, second_at
+    cdef Py_ssize_t lanes = lanes_of[vector](kind)
+    cdef Py_ssize_t n = 0
+    cdef Product of_columns = shape[0]
     if ((n_columns + lanes - 1) // lanes) % 2 == 1:
-        map_panel[vector](kind, 1, map_rows, map_columns, shape, content, a_jump, c_jump, a, b, start, c, 0)
+        map_panel[vector](kind, 1, map, &of_columns, content, a, b, start, c)
         n = lanes
     while n < n_columns:
-        second_at = min(lanes, n_columns - n - lanes)
-        map_panel[vector](kind, 2, map_rows, map_columns, shape, content, a_jump, c_jump, a, b + n, start + n, c + n, second_at)
+        of_columns.second_at = min(lanes, n_columns - n - lanes)
+        map_panel[vector](kind, 2, map, &of_columns, content, a, b + n, start + n, c + n)
         n += 2 * lanes
 
 
-cdef void product_of_map(Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t n_columns, const Product* shape,
-                         const Content* content, Py_ssize_t a_jump, Py_ssize_t c_jump, const real* a, const real* b,
-                         const real* start, real* c) noexcept nogil:
-    """The product for every row of a map; `a_jump` and `c_jump` lead from one to the next; start_row is 0."""
+cdef void product_of_map(const Size* map, Py_ssize_t n_columns, const Product* shape, const Content* content, const real* a,
+                         const real* b, const real* start, real* c) noexcept nogil:
+    """The product for every row of a map; start_row is 0."""
     cdef Product part = shape[0]
     cdef Py_ssize_t r, first
     # Double precision has no tiles for small maps.
-    cdef bint is_small = not REAL_IS_DOUBLE and 3 <= map_columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
-    if map_rows <= 0:
+    cdef bint is_small = not REAL_IS_DOUBLE and 3 <= map.columns <= TILE_ROWS_OF_ONE // 2 and n_columns >= LANES_HALF
+    if map.rows <= 0:
         return
     if is_small and n_columns >= LANES_WIDE:
-        map_columns_of[vector_wide](NULL, LANES_WIDE, map_rows, map_columns, n_columns, shape, content, a_jump, c_jump, a, b,
-                                    start, c)
+        map_columns_of[vector_wide](NULL, n_columns, map, shape, content, a, b, start, c)
     elif is_small:
-        map_columns_of[vector_half](NULL, LANES_HALF, map_rows, map_columns, n_columns, shape, content, a_jump, c_jump, a, b,
-                                    start, c)
+        map_columns_of[vector_half](NULL, n_columns, map, shape, content, a, b, start, c)
     else:
-        for r in range(map_rows):
+        for r in range(map.rows):
             first = leave_padding_out(&part, shape, content, r, 1)
-            product(map_columns, n_columns, &part, a + r * a_jump + first * shape.a_outer, b + first * shape.b_outer, start,
-                    c + r * c_jump)
+            product(map.columns, n_columns, &part, a + r * shape.a_jump + first * shape.a_outer, b + first * shape.b_outer, start,
+                    c + r * shape.c_jump)

@@ -60,9 +60,9 @@ cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns,
     places.n = n
 
 
-cdef inline void spread_box(vector* kind, Py_ssize_t lanes, int64_t pooling, Py_ssize_t window_rows, Py_ssize_t window_columns,
-                            const Layer* layer, const Box* box, const Corner* corner, real* gradients,
-                            real* d_bias) noexcept nogil:
+cdef inline void spread_box(vector* kind, int64_t pooling, Py_ssize_t window_rows, Py_ssize_t window_columns, const Layer* layer,
+                            const Box* box, const Corner* corner, real* gradients, real* d_bias) noexcept nogil:
+    cdef Py_ssize_t lanes = lanes_of[vector](kind)
     cdef vector bias_sum = (<const vector*> d_bias)[0]
     cdef vector position = (<const vector*> ZEROS)[0]
     cdef vector g
@@ -105,15 +105,15 @@ cdef void spread(vector* kind, Py_ssize_t lanes, const Layer* layer, const Box* 
     """The gradients of all places of a box, for one vector of filters; d_bias += their sum."""
     cdef bint is_two_by_two = box.window_rows == 2 and box.window_columns == 2
     if layer.pooling == NO_POOLING:
-        spread_box[vector](kind, lanes, NO_POOLING, 1, 1, layer, box, corner, gradients, d_bias)
+        spread_box[vector](kind, NO_POOLING, 1, 1, layer, box, corner, gradients, d_bias)
     elif layer.pooling == MAXIMUM and is_two_by_two:    # as constants
-        spread_box[vector](kind, lanes, MAXIMUM, 2, 2, layer, box, corner, gradients, d_bias)
+        spread_box[vector](kind, MAXIMUM, 2, 2, layer, box, corner, gradients, d_bias)
     elif layer.pooling == MAXIMUM:
-        spread_box[vector](kind, lanes, MAXIMUM, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
+        spread_box[vector](kind, MAXIMUM, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
     elif is_two_by_two:
-        spread_box[vector](kind, lanes, AVERAGE, 2, 2, layer, box, corner, gradients, d_bias)
+        spread_box[vector](kind, AVERAGE, 2, 2, layer, box, corner, gradients, d_bias)
     else:
-        spread_box[vector](kind, lanes, AVERAGE, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
+        spread_box[vector](kind, AVERAGE, box.window_rows, box.window_columns, layer, box, corner, gradients, d_bias)
 
 
 cdef inline void shallow_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer,
