@@ -21,7 +21,7 @@ MISTAKES = [
     # the product
     ("a product leaves out its last term", "product.pxi", "        for k in range(«shape.n_inner»):\n            b_first", "shape.n_inner - 1", "fuzz_geometry kernels"),
     ("the second vector stands a lane too far left", "product.pxi",
-     "    while n < n_columns:\n        second_at = min(lanes, «n_columns - n - lanes»)\n        panel", "n_columns - n - lanes - 1", "fuzz_geometry kernels"),
+     "        of_columns.second_at = min(lanes, «n_columns - n - lanes»)\n        panel", "n_columns - n - lanes - 1", "fuzz_geometry kernels"),
     ("a tile has a row too many", "product.pxi", "        rows = size + 1 if «t < n_larger» else size\n        tile_of", "t <= n_larger", "fuzz_geometry kernels"),
     ("one row alone loses a column with every eight vectors", "product.pxi", "            «n_columns -= 8 * LANES_WIDE»",
      "n_columns -= 8 * LANES_WIDE + 1", "fuzz_geometry kernels determinism"),
@@ -32,7 +32,7 @@ MISTAKES = [
     ("rows below the content are multiplied too rarely", "product.pxi",
      "part.n_outer = min(shape.n_outer, «content.beyond - row * content.step») - first", "content.beyond - (row + n_rows - 1) * content.step",
      "fuzz_geometry kernels"),
-    ("rows of a map's tile start one row of the map too early", "product.pxi", "        «c += rows * c_jump»", "c += (rows - 1) * c_jump", "fuzz_geometry kernels"),
+    ("rows of a map's tile start one row of the map too early", "product.pxi", "        «c += rows * shape.c_jump»", "c += (rows - 1) * shape.c_jump", "fuzz_geometry kernels"),
     # convolutions, forward and backward
     ("taps are not turned on their way back", "convolution.pxi",
      "i = row_phase + «(n_u - 1 - u)» * layer.stride.rows", "u", "fuzz_geometry kernels"),
@@ -41,7 +41,7 @@ MISTAKES = [
     ("rows and columns of the stride are exchanged on the way back", "convolution.pxi",
      "shape.c_row = «layer.stride.columns» * layer.channels", "layer.stride.rows", "fuzz_geometry kernels"),
     ("the last row of a phase of the stride is left out", "convolution.pxi",
-     "n_rows = («layer.crop.row + layer.crop.rows - first_row + layer.stride.rows - 1») // layer.stride.rows",
+     "map.rows = («layer.crop.row + layer.crop.rows - first_row + layer.stride.rows - 1») // layer.stride.rows",
      "layer.crop.row + layer.crop.rows - first_row", "fuzz_geometry kernels"),
     ("a weight gradient leaves out the last row of the map", "convolution.pxi", "shape.n_outer = «beyond - first»", "beyond - first - 1", "fuzz_geometry kernels"),
     ("a weight gradient steps over the image by one", "convolution.pxi",
