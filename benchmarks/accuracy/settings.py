@@ -93,4 +93,9 @@ FLIPS = {
     "flips drawn": {**TWO_BLOCKS, "augment": drawn_flips},
 }
 
-SETTINGS = {**STUDY, **RECOMMENDED, **FLIPS}
+PAIRS = {**RECOMMENDED["clothes, in pairs"], "max_iter": 15}
+
+#: Tiles of Winograd's algorithm, which round differently.
+TILES = {"small tiles": PAIRS, "large tiles": {**PAIRS, "winograd_tile": 4}}
+
+SETTINGS = {**STUDY, **RECOMMENDED, **FLIPS, **TILES}
