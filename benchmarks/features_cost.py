@@ -53,7 +53,7 @@ def variants():
     }
 
 
-def fits_of(n_images, n_threads):
+def fits_of(n_images, n_threads, winograd_tile):
     """Return for each variant a function that trains for some epochs."""
     from benchmarks.networks import NETWORKS
     from sklearn_cnn import ConvNetClassifier
@@ -64,7 +64,7 @@ def fits_of(n_images, n_threads):
     network = NETWORKS["B"]
     common = {
         **network.parameters, "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
-        "learning_rate": "constant", "early_stopping": False,
+        "learning_rate": "constant", "early_stopping": False, "winograd_tile": winograd_tile,
     }  # fmt: skip
 
     def fit_of(parameters):
@@ -82,10 +82,10 @@ def seconds_of_epoch(fit, now):
     return (now() - between - (between - start)) / 3
 
 
-def seconds_of_rounds(n_images, n_rounds, n_threads):
+def seconds_of_rounds(n_images, n_rounds, n_threads, winograd_tile):
     """Return for each variant the seconds of an epoch, round by round, after one round of warming up."""
     now = time.process_time if n_threads == 1 else time.perf_counter
-    fits = fits_of(n_images, n_threads)
+    fits = fits_of(n_images, n_threads, winograd_tile)
     seconds: dict = {name: [] for name in fits}
     for _ in range(1 + n_rounds):
         for name, fit in fits.items():
@@ -93,7 +93,7 @@ def seconds_of_rounds(n_images, n_rounds, n_threads):
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def print_profile(n_images):
+def print_profile(n_images, winograd_tile):
     """Print for each variant the seconds of an epoch on one thread, by the regions of the kernels that they are spent in."""
     from sklearn_cnn import _kernels
 
@@ -104,7 +104,7 @@ def print_profile(n_images):
         fit(n_epochs)
         return {region: record["seconds"] for region, record in kernels.take_region_times().items()}
 
-    for name, fit in fits_of(n_images, 1).items():
+    for name, fit in fits_of(n_images, 1, winograd_tile).items():
         fit(1)
         total = seconds_of_epoch(fit, time.perf_counter)
         kernels.time_regions(True)
@@ -124,16 +124,17 @@ def main(arguments=None):
     parser.add_argument("--images", type=int, default=2000, help="images of an epoch")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--winograd-tile", type=int, default=2, choices=(2, 4), help="of all variants, the plain one included")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     options = parser.parse_args(arguments)
     print(f"{describe()['processor']}, {date.today():%d %B %Y}, sklearn_cnn {versions()['sklearn_cnn']}")
     if options.profile:
         print(f"seconds of an epoch of {options.images:,} images on one thread, by the clock, and where they go")
-        print_profile(options.images)
+        print_profile(options.images, options.winograd_tile)
         return
     for n_threads in options.threads:
         print(f"threads: {n_threads}; seconds of an epoch of {options.images:,} images, and their ratio to the plain one")
-        rounds = seconds_of_rounds(options.images, options.rounds, n_threads)
+        rounds = seconds_of_rounds(options.images, options.rounds, n_threads, options.winograd_tile)
         for name, seconds in rounds.items():
             ratios = [value / plain for value, plain in zip(seconds, rounds[PLAIN], strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
