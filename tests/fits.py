@@ -66,6 +66,9 @@ def fits():
     table["Winograd"] = Fit(ConvNetClassifier(**wide), deep, y_deep)
     table["Winograd, normalised"] = Fit(ConvNetClassifier(**{**wide, "batch_norm": True}), deep, y_deep)
     table["Winograd, not pooled"] = Fit(ConvNetClassifier(**{**wide, "pooling": None}), deep, y_deep)
+    large = {**wide, "winograd_tile": 4}
+    table["large tiles, normalised"] = Fit(ConvNetClassifier(**{**large, "batch_norm": True}), deep, y_deep)
+    table["large tiles, not pooled"] = Fit(ConvNetClassifier(**{**large, "pooling": None}), *images(40, 9, 11, 16))
     table["Winograd, 5 x 5"] = Fit(ConvNetClassifier(**{**wide, "kernel_size": 5}), *images(40, 13, 14, 24))
     table["bytes"] = Fit(ConvNetClassifier(**small), *images(40, 8, 8, 3, dtype=np.uint8))
     table["doubles"] = Fit(ConvNetClassifier(**small), *images(40, 7, 9, 2, dtype=np.float64))
