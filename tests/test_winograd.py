@@ -304,6 +304,20 @@ def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, poolin
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@each_level
+def test_a_tile_that_hangs_over_the_end_of_a_row_sees_nothing_of_the_next_one(level):
+    """Large numbers there would leave a trace: what cancels out does so but for its rounding."""
+    plan = build_plan((ConvolutionBlock(16, (3, 3), (1, 1), "same", winograd_tile=4),), (9, 9, 16))
+    assert tile_of(plan) == 4
+    rng = np.random.default_rng(11)
+    network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
+    X = np.zeros((1, 9, 9, 16), dtype=np.float32)
+    X[:, :, 0] = rng.standard_normal((9, 16)) * 1e6
+    outputs = network.scores(X.reshape(1, -1)).reshape(9, 9, 16)
+    assert np.abs(outputs[:, :2]).max() > 1e6
+    np.testing.assert_array_equal(outputs[:, 8], np.broadcast_to(network.bias(0), (9, 16)))
+
+
 def blocks(side, tile, *poolings):
     of_blocks = zip((32, 16, 32), poolings, strict=True)
     return tuple(block(filters, pooling, kernel_size=(side, side), tile=tile) for filters, pooling in of_blocks)

@@ -230,7 +230,8 @@ cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, real* fl
 cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const Areas* areas, real* d_by_filter,
                           real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
-    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter."""
+    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter; flipped weights where the input gradient is
+    computed from whole maps."""
     cdef int32_t[MOST_LISTS] offset_in_window
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef const uint8_t* positions = <const uint8_t*> areas.positions
