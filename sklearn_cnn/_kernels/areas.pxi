@@ -1,5 +1,9 @@
 # Sizes that follow from a layer's record, and where a layer finds what it computes with.
 
+cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
+    return (n + 15) // 16 * 16
+
+
 cdef inline Py_ssize_t input_size(const Layer* layer) noexcept nogil:
     return layer.rows * layer.columns * layer.channels
 

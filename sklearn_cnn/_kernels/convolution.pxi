@@ -122,12 +122,8 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
 cdef void winograd_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
                                const Areas* areas) noexcept nogil:
     """The same for a group of samples, by Winograd's algorithm: a small map alone would not fill the product's tiles."""
-    cdef Tiling tiling
-    tiling.padded = padded_images(layer, runs, areas)
-    tiling.padded_rows, tiling.padded_columns = layer.padded.rows, layer.padded.columns
-    tiling.padded_row, tiling.padded_image = padded_row_size(layer), padded_size(layer)
+    cdef Tiling tiling = tiling_of(layer, padded_images(layer, runs, areas), areas.band)
     tiling.transformed, tiling.bias = transformed, parameters + layer.bias_at
-    tiling.scratch = areas.band
     if pools_in_registers(layer):
         tiling.maps, tiling.outputs, tiling.positions = areas.maps, areas.outputs, <uint8_t*> areas.positions
         winograd_maps(layer, &tiling, areas.n_samples)
@@ -300,7 +296,7 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
         n += N_ZEROS
 
 
-cdef void input_gradient(const Layer* layer, const Run* runs, real* flipped, const Areas* areas) noexcept nogil:
+cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
     """frame -> d_images. Zero padding computes the crop that is the image; other modes fold the frame back."""
     cdef bint folds = copies_pixels(layer)
     cdef real* d_target = areas.d_padded if folds else areas.d_images
@@ -322,7 +318,7 @@ cdef void input_gradient(const Layer* layer, const Run* runs, real* flipped, con
         unpad(layer, runs, d_target, areas.d_images)
 
 
-cdef void convolution_backward(const Layer* layer, const Run* runs, real* flipped, const Areas* areas, real* d_weights,
+cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas, real* d_weights,
                                real* d_bias) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
     cdef const real* padded = padded_images(layer, runs, areas)

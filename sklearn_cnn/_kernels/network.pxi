@@ -178,7 +178,7 @@ cdef inline bint wants_moments(const Network* network, Py_ssize_t k) noexcept no
 
 cdef inline Py_ssize_t update_size(const Layer* layer) noexcept nogil:
     """Weights of a piece of an update: at least 4096, and as many as leave no more than MAXIMUM_PIECES pieces."""
-    return max(4096, ((layer.n_weights + MAXIMUM_PIECES - 1) // MAXIMUM_PIECES + 15) // 16 * 16)
+    return max(4096, whole_lines(n_blocks(layer.n_weights, MAXIMUM_PIECES)))
 
 
 cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:

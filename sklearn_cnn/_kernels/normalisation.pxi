@@ -43,10 +43,6 @@ ctypedef struct ChunkSums:
     real* shift
 
 
-cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
-    return (n + 15) // 16 * 16
-
-
 cdef inline Factors factors_at(const Layer* layer, real* numbers) noexcept nogil:
     cdef Factors factors
     cdef Py_ssize_t stride = whole_lines(layer.filters)

@@ -26,7 +26,7 @@ cdef inline bint leaves_lanes_empty(Py_ssize_t filters) noexcept nogil:
 cdef void planar_band(const Planar* planar, Py_ssize_t n_rows, const real* weights, const real* bias, const real* padded,
                       real* map, real* scratch) noexcept nogil:
     cdef Product shape
-    cdef Py_ssize_t n_run = ((n_rows - 1) * planar.columns + planar.map.columns + 15) // 16 * 16
+    cdef Py_ssize_t n_run = whole_lines((n_rows - 1) * planar.columns + planar.map.columns)
     cdef Py_ssize_t n_pixels = ((n_rows + planar.kernel.rows - 2) * planar.columns + planar.map.columns
                                 + planar.kernel.columns - 1)
     cdef Py_ssize_t n_weights_row = planar.kernel.columns * planar.channels * planar.filters

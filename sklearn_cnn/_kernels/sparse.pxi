@@ -31,7 +31,7 @@ cdef enum:
 
 
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
-    return (kernel_row_size(layer) + 15) // 16 * 16
+    return whole_lines(kernel_row_size(layer))
 
 
 # How a patch is cut so that the sums of a slice fit the registers.
@@ -211,7 +211,7 @@ cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_
         at += n_positions
 
 
-cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, real* flipped, const Areas* areas) noexcept nogil:
+cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
     """d_images <- gradient, from whole maps: Winograd's algorithm in large tiles takes as few products for all pixels."""
     cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
     cdef real* d_map = areas.frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
@@ -227,7 +227,7 @@ cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, real* fl
         input_gradient(layer, runs, flipped, &of_sample)
 
 
-cdef void sparse_backward(const Layer* layer, const Run* runs, real* by_filter, const Areas* areas, real* d_by_filter,
+cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, real* d_by_filter,
                           real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter; flipped weights where the input gradient is

@@ -16,6 +16,15 @@ ctypedef struct Tiling:
     real* scratch
 
 
+cdef inline Tiling tiling_of(const Layer* layer, const real* padded, real* scratch) noexcept nogil:
+    """Of a layer's padded images; weights and results are the caller's to set."""
+    cdef Tiling tiling
+    tiling.padded, tiling.padded_rows, tiling.padded_columns = padded, layer.padded.rows, layer.padded.columns
+    tiling.padded_row, tiling.padded_image = padded_row_size(layer), padded_size(layer)
+    tiling.scratch = scratch
+    return tiling
+
+
 cdef inline Py_ssize_t distance_of_places(Py_ssize_t n) noexcept nogil:
     # A vector more than they need: at a distance of a power of two, all would fall into the same set of the cache.
     return n + 16

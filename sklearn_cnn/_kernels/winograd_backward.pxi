@@ -124,14 +124,11 @@ cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const
                                    real* scratch) noexcept nogil:
     """sums += those of one sample."""
     cdef Layer tiled = layer[0]
-    cdef Tiling tiling
+    cdef Tiling tiling = tiling_of(layer, padded, scratch)
     cdef Py_ssize_t n_rows, group, last, first = 0
     tiled.tile_side, tiled.pooling = 2, NO_POOLING
     n_rows = tile_rows_of(&tiled)
     group = max(1, SUMMED_TILES // tile_columns_of(&tiled))
-    tiling.padded, tiling.padded_rows, tiling.padded_columns = padded, layer.padded.rows, layer.padded.columns
-    tiling.padded_row, tiling.padded_image = padded_row_size(layer), padded_size(layer)
-    tiling.scratch = scratch
     while first < n_rows:
         last = min(first + group, n_rows)
         if layer.kernel.rows == 3:
@@ -150,17 +147,13 @@ cdef inline Layer turned_round(const Layer* layer) noexcept nogil:
     return turned
 
 
-cdef inline real* turned_weights(const Layer* layer, real* flipped) noexcept nogil:
-    return flipped + (layer.n_weights + 15) // 16 * 16
-
-
 cdef void turn_weights(const Layer* layer, real* flipped) noexcept nogil:
     """Transform flipped weights; the result stands after them."""
     cdef Layer turned = turned_round(layer)
-    transform_weights(&turned, flipped, turned_weights(layer, flipped), 0, 1)
+    transform_weights(&turned, flipped, flipped + whole_lines(layer.n_weights), 0, 1)
 
 
-cdef void winograd_input_gradient(const Layer* layer, real* flipped, const real* frame, real* d_target,
+cdef void winograd_input_gradient(const Layer* layer, const real* flipped, const real* frame, real* d_target,
                                   real* scratch) noexcept nogil:
     """frame -> d_target, the crop whose gradient is wanted."""
     cdef Layer turned = turned_round(layer)
@@ -170,7 +163,7 @@ cdef void winograd_input_gradient(const Layer* layer, real* flipped, const real*
     tiling.padded_rows = layer.gradient.rows - layer.crop.row
     tiling.padded_columns = layer.gradient.columns - layer.crop.column
     tiling.padded_image = 0
-    tiling.transformed, tiling.bias = turned_weights(layer, flipped), ZEROS
+    tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
     tiling.maps, tiling.outputs, tiling.positions = d_target, NULL, NULL
     tiling.scratch = scratch
     winograd_maps(&turned, &tiling, 1)
