@@ -86,12 +86,13 @@ def sums_places(record):
 
 def gradient_side(record, largest):
     """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does."""
-    is_dense = record["backward"] == _kernel_names.WHOLE_MAP or (largest == 4 and is_listed_in_full(record))
-    if not (is_dense and record["input_gradient_wanted"]):
+    is_listed = is_listed_in_full(record)
+    if not record["input_gradient_wanted"] or not (record["backward"] == _kernel_names.WHOLE_MAP or is_listed):
         return 0
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
-    return tile_side(turned, largest, LEAST_TILES_BACKWARD) if record["channels"] <= _kernel_names.N_ZEROS else 0
+    side = tile_side(turned, largest, LEAST_TILES_BACKWARD) if record["channels"] <= _kernel_names.N_ZEROS else 0
+    return side if side == 4 or not is_listed else 0  # lists have fewer products than small tiles
 
 
 def is_listed_in_full(record):
