@@ -234,6 +234,20 @@ def trace_of(plan, network, X):
     return parameters, reference.network_forward(plan, parameters, X.astype(float))[1]
 
 
+def assert_plans_agree(plans, dtype, level):
+    """Outputs and gradients of two plans of the same network, on the same numbers, differ by their rounding alone."""
+    results = []
+    for plan in plans:
+        rng = np.random.default_rng(5)
+        parameters = rng.normal(0, 0.1, plan.parameter_size).astype(dtype)
+        network = Network(plan, parameters, initial_statistics(plan, dtype), level=level)
+        X = rng.standard_normal((9, plan.n_inputs)).astype(dtype)
+        results.append([network.scores(X), *network.gradients(X, rng.standard_normal((9, plan.n_outputs)).astype(dtype))])
+    for found, expected in zip(*results, strict=True):
+        tolerance = (1e-4 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
 @each_kernel
 @pytest.mark.parametrize(("shape", "side", "pool_stride", "is_used"), [
     ((8, 8, 16), 3, (2, 2), True), ((12, 16, 32), 3, (2, 2), True), ((8, 12, 16), 3, (3, 3), True),
@@ -241,7 +255,7 @@ def trace_of(plan, network, X):
 ])  # fmt: skip
 def test_maxima_before_a_normalisation_have_an_input_gradient_in_large_tiles(level, dtype, shape, side, pool_stride, is_used):
     """It is that of lists; several small images are one group, and windows may leave gaps between them."""
-    results = []
+    plans = []
     for tile in (4, 2):
         layers = (
             ConvolutionBlock(shape[2], (1, 1)),
@@ -252,15 +266,8 @@ def test_maxima_before_a_normalisation_have_an_input_gradient_in_large_tiles(lev
         plan = build_plan(layers, shape, input_gradient=True)
         assert plan.records["backward"][1] == _kernels.kernels().LISTED
         assert plan.records["gradient_side"][1] == (4 if tile == 4 and is_used else 0)
-        rng = np.random.default_rng(10)
-        parameters = rng.normal(0, 0.1, plan.parameter_size).astype(dtype)
-        network = Network(plan, parameters, initial_statistics(plan, dtype), level=level)
-        X = rng.standard_normal((9, plan.n_inputs)).astype(dtype)
-        network.scores(X)
-        results.append(network.gradients(X, rng.standard_normal((9, plan.n_outputs)).astype(dtype)))
-    for found, expected in zip(*results, strict=True):
-        tolerance = (1e-4 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+        plans.append(plan)
+    assert_plans_agree(plans, dtype, level)
 
 
 @pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
@@ -291,18 +298,13 @@ def test_the_twin_computes_the_convolution(tile, side):
 ])  # fmt: skip
 def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, pooling, shape, mode):
     """Outputs and gradients of two blocks: both padding modes, and tiles that hang over the end."""
-    results = []
+    plans = []
     for tile in (4, 2):
         layer = ConvolutionBlock(32, (3, 3), (1, 1), "same", mode, pooling, activation=activation, winograd_tile=tile)
         plan = build_plan((ConvolutionBlock(shape[2], (1, 1)), layer), shape, input_gradient=True)
         assert (plan.records["tile_side"][1] == 4) == (tile == 4)
-        rng = np.random.default_rng(5)
-        network = Network(plan, rng.normal(0, 0.1, plan.parameter_size).astype(dtype), level=level)
-        X = rng.standard_normal((5, plan.n_inputs)).astype(dtype)
-        results.append([network.scores(X), *network.gradients(X, rng.standard_normal((5, plan.n_outputs)).astype(dtype))])
-    for found, expected in zip(*results, strict=True):
-        tolerance = (1e-4 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+        plans.append(plan)
+    assert_plans_agree(plans, dtype, level)
 
 
 @each_level
