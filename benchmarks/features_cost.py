@@ -7,6 +7,10 @@ it. A ratio is that of an epoch to the plain one of the same round; the table sh
 quartiles. With one thread it is processor time that is measured, which other programs change least; with more it is the time by
 the clock, and nothing else may run.
 
+The images are patches of photographs, whose labels can be learnt. With --noise they are random numbers with labels that have
+nothing to do with them. There ReLU cuts off more, and the plain network, which leaves out gradients that are zero, has less to
+do than on any real images.
+
 With --profile it prints where an epoch's time goes on one thread: the parallel regions of the kernels by the clock, and what is
 left.
 """
@@ -53,14 +57,17 @@ def variants():
     }
 
 
-def fits_of(n_images, n_threads, winograd_tile):
+def random_images(n_images):
+    """Return images of random numbers, labels that have nothing to do with them, and what they are."""
+    X = np.random.default_rng(0).integers(0, 256, (n_images, SIDE, SIDE, 3), dtype=np.uint8)
+    return X, np.arange(n_images) % N_CLASSES, "random numbers with labels that have nothing to do with them"
+
+
+def fits_of(X, y, n_threads, winograd_tile):
     """Return for each variant a function that trains for some epochs."""
     from benchmarks.networks import NETWORKS
     from sklearn_cnn import ConvNetClassifier
 
-    random = np.random.default_rng(0)
-    X = random.integers(0, 256, (n_images, SIDE, SIDE, 3), dtype=np.uint8)
-    y = np.arange(n_images) % N_CLASSES
     network = NETWORKS["B"]
     common = {
         **network.parameters, "global_pooling": None, "batch_size": BATCH_SIZE, "random_state": 0, "n_jobs": n_threads,
@@ -82,10 +89,10 @@ def seconds_of_epoch(fit, now):
     return (now() - between - (between - start)) / 3
 
 
-def seconds_of_rounds(n_images, n_rounds, n_threads, winograd_tile):
+def seconds_of_rounds(X, y, n_rounds, n_threads, winograd_tile):
     """Return for each variant the seconds of an epoch, round by round, after one round of warming up."""
     now = time.process_time if n_threads == 1 else time.perf_counter
-    fits = fits_of(n_images, n_threads, winograd_tile)
+    fits = fits_of(X, y, n_threads, winograd_tile)
     seconds: dict = {name: [] for name in fits}
     for _ in range(1 + n_rounds):
         for name, fit in fits.items():
@@ -93,7 +100,7 @@ def seconds_of_rounds(n_images, n_rounds, n_threads, winograd_tile):
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def print_profile(n_images, winograd_tile):
+def print_profile(X, y, winograd_tile):
     """Print for each variant the seconds of an epoch on one thread, by the regions of the kernels that they are spent in."""
     from sklearn_cnn import _kernels
 
@@ -104,7 +111,7 @@ def print_profile(n_images, winograd_tile):
         fit(n_epochs)
         return {region: record["seconds"] for region, record in kernels.take_region_times().items()}
 
-    for name, fit in fits_of(n_images, 1, winograd_tile).items():
+    for name, fit in fits_of(X, y, 1, winograd_tile).items():
         fit(1)
         total = seconds_of_epoch(fit, time.perf_counter)
         kernels.time_regions(True)
@@ -118,6 +125,7 @@ def print_profile(n_images, winograd_tile):
 
 def main(arguments=None):
     """Measure and print the table."""
+    from benchmarks.images import photographs
     from benchmarks.machine import describe, versions
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -125,16 +133,19 @@ def main(arguments=None):
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--winograd-tile", type=int, default=2, choices=(2, 4), help="of all variants, the plain one included")
+    parser.add_argument("--noise", action="store_true", help="train on random numbers")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     options = parser.parse_args(arguments)
     print(f"{describe()['processor']}, {date.today():%d %B %Y}, sklearn_cnn {versions()['sklearn_cnn']}")
+    X, y, source = random_images(options.images) if options.noise else photographs(options.images)
+    print(source)
     if options.profile:
         print(f"seconds of an epoch of {options.images:,} images on one thread, by the clock, and where they go")
-        print_profile(options.images, options.winograd_tile)
+        print_profile(X, y, options.winograd_tile)
         return
     for n_threads in options.threads:
         print(f"threads: {n_threads}; seconds of an epoch of {options.images:,} images, and their ratio to the plain one")
-        rounds = seconds_of_rounds(options.images, options.rounds, n_threads, options.winograd_tile)
+        rounds = seconds_of_rounds(X, y, options.rounds, n_threads, options.winograd_tile)
         for name, seconds in rounds.items():
             ratios = [value / plain for value, plain in zip(seconds, rounds[PLAIN], strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3

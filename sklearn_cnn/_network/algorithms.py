@@ -85,14 +85,20 @@ def sums_places(record):
 
 
 def gradient_side(record, largest):
-    """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does."""
+    """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does.
+
+    It may be 4 where lists would be full, whatever `largest` is: their normalisation has rounded these gradients already, and
+    lists have fewer products than small tiles.
+    """
     is_listed = is_listed_in_full(record)
     if not record["input_gradient_wanted"] or not (record["backward"] == _kernel_names.WHOLE_MAP or is_listed):
         return 0
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
-    side = tile_side(turned, largest, LEAST_TILES_BACKWARD) if record["channels"] <= _kernel_names.N_ZEROS else 0
-    return side if side == 4 or not is_listed else 0  # lists have fewer products than small tiles
+    if record["channels"] > _kernel_names.N_ZEROS:
+        return 0
+    side = tile_side(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD)
+    return side if side == 4 or not is_listed else 0
 
 
 def is_listed_in_full(record):
