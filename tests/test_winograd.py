@@ -6,6 +6,8 @@ expression with all numbers replaced by their absolute values. Tiles of 4 x 4 pi
 with these integers are not exact.
 """
 
+import math
+
 import numpy as np
 import pytest
 import reference
@@ -13,6 +15,8 @@ from problems import each_kernel, each_level, make_problem, sparse_integers
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network import algorithms
+from sklearn_cnn._network import network as network_module
+from sklearn_cnn._network.arena import build_arena, prediction_capacity
 from sklearn_cnn._network.layers import ConvolutionBlock
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan, initial_statistics
@@ -269,6 +273,54 @@ def test_maxima_before_a_normalisation_have_an_input_gradient_in_large_tiles(
         assert plan.records["gradient_side"][1] == (4 if may_be_used and is_used else 0)
         plans.append(plan)
     assert_plans_agree(plans, dtype, level)
+
+
+def of_two_blocks(dtype):
+    """A plan whose weights are all transformed, and parameters for it."""
+    plan = build_plan((block(32), block(16, kernel_size=(5, 5)), block(32, "max", tile=4)), (8, 8, 16))
+    assert (plan.records["remembered_at"] >= 0).all()
+    return plan, np.random.default_rng(7).normal(0, 0.1, plan.parameter_size).astype(dtype)
+
+
+def scores_of(plan, parameters, X, level, n_threads):
+    return Network(plan, parameters, level=level).scores(X, n_threads=n_threads)
+
+
+@each_kernel
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_predictions_see_every_weight_that_has_changed(level, dtype, n_threads):
+    """Transformed weights stay in a workspace that all networks of the plan use one after another."""
+    plan, parameters = of_two_blocks(dtype)
+    X = np.random.default_rng(8).standard_normal((20, plan.n_inputs)).astype(dtype)
+    blocks = [part for part in plan.blocks if part.kind == "weights"]
+    changed = [(part, place) for part in blocks for place in (0, 16, math.prod(part.shape) // 2, math.prod(part.shape) - 1)]
+    for n_samples in (1, 2, 20):
+        for part, place in changed:
+            scores_of(plan, parameters, X[:n_samples], level, n_threads)
+            other = parameters.copy()
+            other[part.offset + place] += 1
+            found = scores_of(plan, other, X[:n_samples], level, n_threads)
+            network_module._idle_workspaces.cache_clear()
+            np.testing.assert_array_equal(found, scores_of(plan, other, X[:n_samples], level, n_threads))
+            assert (found != scores_of(plan, parameters, X[:n_samples], level, n_threads)).any()
+
+
+@each_kernel
+def test_weights_that_have_not_changed_are_not_transformed_again(level, dtype):
+    plan, parameters = of_two_blocks(dtype)
+    X = np.random.default_rng(8).standard_normal((1, plan.n_inputs)).astype(dtype)
+    network_module._idle_workspaces.cache_clear()
+    expected = scores_of(plan, parameters, X, level, 1)
+    capacity = prediction_capacity(plan, 1, 1)
+    workspace, idle = network_module._borrow_workspace(plan, capacity, 1, np.dtype(dtype), level)
+    arena = build_arena(plan, capacity, 1, False)[0]
+    transformed = workspace.numbers[arena["transformed_at"] : arena["remembered_at"]]
+    assert np.abs(transformed).max() > 0
+    transformed[:] *= 2
+    idle.append(workspace)
+    assert (scores_of(plan, parameters, X, level, 1) != expected).any()
+    scores_of(plan, -parameters, X, level, 1)
+    np.testing.assert_array_equal(scores_of(plan, parameters, X, level, 1), expected)
 
 
 @pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)

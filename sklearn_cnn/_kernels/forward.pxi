@@ -152,14 +152,15 @@ cdef void dense_forward(const Network* network, const Layer* layer) noexcept nog
 
 
 cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_shares) noexcept nogil:
-    """What layers derive from their parameters once per call; one of n_shares shares of it."""
+    """What layers derive from their parameters at the beginning of a call; one of n_shares shares of it."""
     cdef const Layer* layer
     cdef Factors factors
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION and is_winograd(layer):
-            transform_weights(layer, network.parameters + layer.weights_at, transformed_of(network, layer), share, n_shares)
+            transform_weights(layer, network.parameters + layer.weights_at, transformed_of(network, layer),
+                              remembered_of(network, layer), share, n_shares)
         elif share == 0 and layer.kind == NORMALISATION and not network.is_training:
             factors = factors_of(network, layer)
             factors_of_prediction(layer, network.parameters, network.statistics, &factors)

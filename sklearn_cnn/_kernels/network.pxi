@@ -130,6 +130,13 @@ cdef inline real* transformed_of(const Network* network, const Layer* layer) noe
     return network.workspace + network.arena.transformed_at + layer.transformed_at
 
 
+cdef inline real* remembered_of(const Network* network, const Layer* layer) noexcept nogil:
+    """The weights that the transformed ones were made of, NULL in training, where they change with every step."""
+    if network.arena.remembered_at < 0:
+        return NULL
+    return network.workspace + network.arena.remembered_at + layer.remembered_at
+
+
 cdef inline Factors factors_of(const Network* network, const Layer* layer) noexcept nogil:
     return factors_at(layer, network.workspace + network.arena.factors_at + layer.factors_at)
 

@@ -83,6 +83,7 @@ ctypedef struct Layer:
     # Winograd's algorithm, where it computes the map: pixels of a tile's side (else 0), and the transformed weights
     int64_t tile_side
     int64_t transformed_at
+    int64_t remembered_at       # the weights that these were made of
     Planes planes
     Planes gradient_planes      # of the input gradient, where pixels replace channels
     # one thread's scratch: `Areas` says what stands there
@@ -134,6 +135,7 @@ ctypedef struct Arena:
     int64_t scratch_at
     int64_t flipped_at
     int64_t transformed_at
+    int64_t remembered_at       # -1 in an arena that trains
     int64_t chunk_gradients_at
     int64_t factors_at
     int64_t sums_at

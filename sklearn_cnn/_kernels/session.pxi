@@ -41,6 +41,9 @@ cdef class Session:
         if self.arena.n_threads < 1:
             raise ValueError("the workspace needs scratch for one thread at least")
         self.layers, self.runs, self.workspace, self.positions = layers, runs, workspace, positions
+        if self.arena.remembered_at >= 0 and self.arena.n_numbers > 0:  # weights of zero, which zeros are the transformed ones of
+            memset(&workspace[self.arena.transformed_at], 0,
+                   <size_t> (self.arena.n_numbers - self.arena.transformed_at) * sizeof(real))
 
 
 @cython.final

@@ -124,14 +124,36 @@ cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
     return distance_of_places(layer.channels * layer.filters)
 
 
-cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, Py_ssize_t share,
+cdef inline bint are_remembered(const Layer* layer, const real* weights, real* remembered, Py_ssize_t begin,
+                                Py_ssize_t end) noexcept nogil:
+    """Whether the same weights stand there, of channels and filters begin to end - 1 and all taps; they do so afterwards."""
+    cdef Py_ssize_t n = layer.channels * layer.filters
+    cdef size_t n_bytes = <size_t> (end - begin) * sizeof(real)
+    cdef bint are_same = True
+    cdef Py_ssize_t tap
+    for tap in range(layer.kernel.rows * layer.kernel.columns):
+        are_same = are_same and memcmp(remembered + tap * n + begin, weights + tap * n + begin, n_bytes) == 0
+    if not are_same:
+        for tap in range(layer.kernel.rows * layer.kernel.columns):
+            memcpy(remembered + tap * n + begin, weights + tap * n + begin, n_bytes)
+    return are_same
+
+
+cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, real* remembered, Py_ssize_t share,
                             Py_ssize_t n_shares) noexcept nogil:
-    """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them."""
+    """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them.
+
+    Nothing is to be done where `remembered` has the same weights already, and where it is not NULL they are left there: comparing
+    them takes a fraction of the time. Anybody may have changed the weights since the last call, and who would say so?"""
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef Py_ssize_t n_vectors = n // LANES_WIDE
     cdef Py_ssize_t place = weights_place(layer)
+    cdef Py_ssize_t begin = share * n_vectors // n_shares
+    cdef Py_ssize_t end = (share + 1) * n_vectors // n_shares
     cdef Py_ssize_t k, at
-    for k in range(share * n_vectors // n_shares, (share + 1) * n_vectors // n_shares):
+    if remembered != NULL and are_remembered(layer, weights, remembered, begin * LANES_WIDE, end * LANES_WIDE):
+        return
+    for k in range(begin, end):
         at = k * LANES_WIDE
         if layer.tile_side == 4:
             transform_kernels[vector_wide](NULL, 4, 3, weights + at, n, transformed + at, place)

@@ -150,7 +150,7 @@ cdef inline Layer turned_round(const Layer* layer) noexcept nogil:
 cdef void turn_weights(const Layer* layer, real* flipped) noexcept nogil:
     """Transform flipped weights; the result stands after them."""
     cdef Layer turned = turned_round(layer)
-    transform_weights(&turned, flipped, flipped + whole_lines(layer.n_weights), 0, 1)
+    transform_weights(&turned, flipped, flipped + whole_lines(layer.n_weights), NULL, 0, 1)
 
 
 cdef void winograd_input_gradient(const Layer* layer, const real* flipped, const real* frame, real* d_target,

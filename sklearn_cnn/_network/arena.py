@@ -108,11 +108,12 @@ def build_arena(plan, capacity, n_threads, training):
         ("scratch_at", scratch * n_threads),
         ("flipped_at", totals["flipped"] if training else 0),
         ("transformed_at", totals["transformed"]),
+        ("remembered_at", 0 if training else totals["remembered"]),
         ("chunk_gradients_at", totals["shared"] * fields["n_chunks"] if training else 0),
         ("factors_at", totals["factors"]),
         ("sums_at", 2 * totals["sums"] * fields["n_chunks"] if training else 0),  # of eight bytes, whatever a number has
     ):
-        fields[name] = at if training or name != "gradients_at" else -1
+        fields[name] = at if name != ("remembered_at" if training else "gradients_at") else -1
         at += aligned(size)
     fields["n_numbers"] = at
     for name, value in fields.items():

@@ -67,8 +67,8 @@ class RecordBuilder:
         self.statistics, self.statistics_size = [], 0
         self.n_runs = 0
         self.output_at = 0
-        self.totals = dict.fromkeys(("kept", "kept_gradients", "positions", "flipped", "transformed", "shared", "work"), 0)
-        self.totals.update(values=math.prod(input_shape), factors=0, sums=0, in_scratch=0)
+        self.totals = dict.fromkeys(("kept", "kept_gradients", "positions", "flipped", "transformed", "remembered", "shared"), 0)
+        self.totals.update(values=math.prod(input_shape), factors=0, sums=0, in_scratch=0, work=0)
         # scratch: frames whose borders stay zero, and areas that are written before they are read
         self.totals.update(padded=0, frames=0, band=0, d_padded=0, entries=0, panel=0)
 
@@ -272,6 +272,7 @@ class RecordBuilder:
         first = algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])
         if side := algorithms.tile_side(record, layer.winograd_tile):
             record.update(tile_side=side, transformed_at=self._take("transformed", algorithms.transformed_weights(record, side)))
+            record["remembered_at"] = self._take("remembered", aligned(record["n_weights"]))
             record["n_band"] = algorithms.transformed_tiles(record, side, columns)
             band = record["n_band"] + record["group"] * pooled_map
         elif first < filters:

@@ -68,6 +68,10 @@ MISTAKES = [
      "2 * v + i % 2 < «target.columns»):", "target.columns + 1", "winograd"),
     ("a large tile hangs over the end of a row unseen", "winograd.pxi",
      "if side > 2 and (rows < n_seen or «columns < n_seen»):", "False", "winograd"),
+    ("only the first tap of a kernel is compared with what is remembered", "winograd.pxi",
+     "    for tap in range(«layer.kernel.rows * layer.kernel.columns»):\n        are_same = are_same and", "1", "winograd"),
+    ("weights are transformed and not remembered", "winograd.pxi",
+     "            «memcpy(remembered + tap * n + begin, weights + tap * n + begin, n_bytes)»", "pass", "winograd"),
     # Winograd's algorithm backward
     ("a gradient of a tile is not negated", "winograd_backward.pxi", "    «SCALE(m[3], <real> -1.0)»", "SCALE(m[3], <real> 1.0)", "winograd"),
     ("a gradient of weights lacks a half", "winograd_backward.pxi", "    «SCALE(w[1], <real> 0.5)»", "SCALE(w[1], <real> 1.0)", "winograd"),
