@@ -10,6 +10,8 @@ from sklearn_cnn._network.records import dtype_of
 
 MAXIMUM_CHUNKS = 16  # gradient chunks of a mini-batch: enough to share out among threads, few enough to sum
 CHUNK_WORK = 2_000_000  # multiply-adds that are worth a chunk
+SUM_WORK = 256  # and those that are worth a number of its gradient, which is zeroed, added to and summed up
+UNDISPUTED_CHUNKS = 8  # so many are made whatever it costs to sum them up, for as many threads
 CHUNK_NUMBERS = 1 << 24  # numbers that all chunk gradients together may have
 PREDICTION_CHUNK = 8  # samples of a chunk that only predicts; fewer, where threads would have nothing to do
 PREDICTION_SAMPLES, PREDICTION_NUMBERS = 1024, 1 << 22  # of one call that predicts
@@ -185,5 +187,7 @@ def _n_chunks(plan, capacity, training):
     if not training:
         return -(-capacity // PREDICTION_CHUNK)
     by_work = 3 * capacity * plan.totals["work"] // CHUNK_WORK
+    by_sums = max(UNDISPUTED_CHUNKS, capacity * plan.totals["work"] // max(1, SUM_WORK * plan.totals["shared"]))
     by_memory = CHUNK_NUMBERS // max(1, plan.totals["shared"])
-    return max(1, min(MAXIMUM_CHUNKS, by_work, by_memory, capacity))
+    n_chunks = max(1, min(MAXIMUM_CHUNKS, by_work, by_sums, by_memory, capacity))
+    return 1 << (n_chunks.bit_length() - 1)  # a power of two: two, four or eight threads have as many each
