@@ -127,16 +127,26 @@ def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_
         assert_exact(problem, dtype, level)
 
 
+@pytest.mark.parametrize(("channels", "side", "n_filters", "way"), [
+    (1, 5, 6, "LISTED"), (1, 5, 10, "LISTED"), (1, 5, 12, "LISTED"), (1, 5, 8, "SHALLOW"), (1, 5, 16, "SHALLOW"), (1, 5, 24, "SHALLOW"),
+    (1, 3, 6, "LISTED"), (1, 3, 12, "SHALLOW"), (1, 3, 16, "SHALLOW"), (3, 3, 8, "LISTED"), (3, 3, 20, "LISTED"), (3, 3, 32, "SHALLOW"),
+])  # fmt: skip
+def test_maxima_of_a_first_layer_are_listed_where_filters_leave_lanes_empty(channels, side, n_filters, way):
+    plan = build_plan((ConvolutionBlock(n_filters, (side, side), padding="same", pooling="max"),), (28, 28, channels))
+    assert plan.records["backward"][0] == getattr(_kernels.kernels(), way)
+
+
 @lru_cache(maxsize=1)
 def problems_of_long_rows(pooling, pool_size, map_shape):
     # Their gradients are spread over so many places at once: rows of windows, windows and rows of one window are divided.
     random_state = np.random.default_rng(7)
     problems = []
-    for n_filters in (3, 16, 21):
+    # filters in vectors and one by one; fewer of these, or more taps, and maxima had better be listed
+    for n_filters, channels in ((13, 1), (16, 2), (21, 1)):
         layer = ConvolutionBlock(
             n_filters, (3, 3), (1, 1), "same", "zeros", pooling, pool_size, pool_size, True, "relu"
         )
-        problems.append(make_problem([layer], (*map_shape, 2), 2, lambda size: sparse_integers(random_state, size, 1)))
+        problems.append(make_problem([layer], (*map_shape, channels), 2, lambda size: sparse_integers(random_state, size, 1)))
     return problems
 
 

@@ -88,11 +88,12 @@ def test_a_network_that_has_seen_nothing_changes_nothing():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_many_chunks_agree_with_the_twin(level, weighted):
     plan = build_plan(STACK, (12, 12, 2))
-    assert int(build_arena(plan, 200, 1, True)["n_chunks"][0]) > 5
+    assert int(build_arena(plan, 410, 1, True)["n_chunks"][0]) == 8
     parameters = gaussian_parameters(plan, np.random.default_rng(0))
-    X, targets, weight = make_data(plan, 200)
+    X, targets, weight = make_data(plan, 410)
     weight = weight if weighted else None
-    loss, gradient = make_trainer(plan, parameters, level=level).loss_gradient(X, np.arange(200), targets, weight)
+    trainer = make_trainer(plan, parameters, level=level, batch_size=410)
+    loss, gradient = trainer.loss_gradient(X, np.arange(410), targets, weight)
     expected, expected_gradient = reference.network_loss(plan, parameters, X, targets, weight, "softmax", 0.0)
     assert loss == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-8, atol=1e-12)
@@ -271,7 +272,8 @@ def test_a_row_of_weight_zero_has_no_influence(level, dtype):
     plan = build_plan(STACK, STACK_SHAPE)
     parameters = gaussian_parameters(plan, np.random.default_rng(8), dtype)
     X, targets, weight = make_data(plan, 12, dtype)
-    weight[[0, 5]] = 0
+    weight[[0, 7]] = 0  # one of each chunk: what is left is cut into chunks in the same way
+    assert build_arena(plan, 200, 1, True)["n_chunks"] == 2
     results = []
     for rows in (np.arange(12), np.flatnonzero(weight)):
         trainer = make_trainer(plan, parameters, level=level)

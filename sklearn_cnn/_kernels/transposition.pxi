@@ -8,16 +8,18 @@ cdef inline void copy_down(Py_ssize_t n, const real* column, Py_ssize_t row, rea
 
 cdef void transpose(Py_ssize_t n_rows, Py_ssize_t n_columns, const real* source, Py_ssize_t source_row, real* target,
                     Py_ssize_t target_row) noexcept nogil:
-    """target[j, i] = source[i, j]; source_row, target_row: numbers from one row to the next. In squares that registers turn."""
-    cdef Py_ssize_t i, j, at
-    cdef Py_ssize_t whole_rows = n_rows - n_rows % SQUARE_SIDE
-    cdef Py_ssize_t whole_columns = n_columns - n_columns % SQUARE_SIDE
-    for i in range(n_rows // SQUARE_SIDE):
-        at = i * SQUARE_SIDE
-        for j in range(n_columns // SQUARE_SIDE):
-            transpose_square(source + at * source_row + j * SQUARE_SIDE, source_row, target + j * SQUARE_SIDE * target_row + at,
-                             target_row)
-        for j in range(whole_columns, n_columns):
-            copy_down(SQUARE_SIDE, source + at * source_row + j, source_row, target + j * target_row + at)
-    for j in range(n_columns):
-        copy_down(n_rows - whole_rows, source + whole_rows * source_row + j, source_row, target + j * target_row + whole_rows)
+    """target[j, i] = source[i, j]; source_row, target_row: numbers from one row to the next. In squares that registers turn; the
+    last ones may overlap those before, which writes some numbers twice."""
+    cdef Py_ssize_t j, i = 0
+    if n_rows < SQUARE_SIDE or n_columns < SQUARE_SIDE:
+        for j in range(n_columns):
+            copy_down(n_rows, source + j, source_row, target + j * target_row)
+        return
+    while i < n_rows:
+        i = min(i, n_rows - SQUARE_SIDE)
+        j = 0
+        while j < n_columns:
+            j = min(j, n_columns - SQUARE_SIDE)
+            transpose_square(source + i * source_row + j, source_row, target + j * target_row + i, target_row)
+            j += SQUARE_SIDE
+        i += SQUARE_SIDE

@@ -179,25 +179,34 @@ static inline void load_doubles_one(void *value_at, const void *stored, const re
 {
     *(real *)value_at = (real)(*(const double *)stored - *shift);
 }
+/* One number alone, by bit arithmetic, too: compilers make a branch of a condition, and no processor can guess which way it goes. */
+static inline real choose_one(int condition, real yes, real no)
+{
+    real_bits of_yes, of_no, mask = -(real_bits)condition;
+    memcpy(&of_yes, &yes, sizeof yes);
+    memcpy(&of_no, &no, sizeof no);
+    of_yes = (of_yes & mask) | (of_no & ~mask);
+    memcpy(&yes, &of_yes, sizeof yes);
+    return yes;
+}
 static inline void keep_maximum_one(void *best_at, void *position_at, const void *value_at, real index)
 {
     real best = *(real *)best_at, value = *(const real *)value_at;
-    if (value > best || value != value) {
-        *(real *)best_at = value;
-        *(real *)position_at = index;
-    }
+    int greater = (value > best) | (value != value);
+    *(real *)best_at = choose_one(greater, value, best);
+    *(real *)position_at = choose_one(greater, index, *(real *)position_at);
 }
 static inline void where_position_one(void *result_at, const void *position_at, real index, const void *value_at)
 {
-    *(real *)result_at = *(const real *)position_at == index ? *(const real *)value_at : 0;
+    *(real *)result_at = choose_one(*(const real *)position_at == index, *(const real *)value_at, 0);
 }
 static inline void rectify_one(void *value_at)
 {
-    *(real *)value_at = *(real *)value_at < 0 ? 0 : *(real *)value_at;
+    *(real *)value_at = choose_one(*(real *)value_at < 0, 0, *(real *)value_at);
 }
 static inline void keep_where_positive_one(void *value_at, const void *other_at)
 {
-    *(real *)value_at = *(const real *)other_at > 0 ? *(real *)value_at : 0;
+    *(real *)value_at = choose_one(*(const real *)other_at > 0, *(real *)value_at, 0);
 }
 static inline void load_positions_one(void *position_at, const uint8_t *stored) { *(real *)position_at = *stored; }
 static inline void store_positions_one(uint8_t *stored, const void *position_at)

@@ -15,6 +15,7 @@ IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
+LIST_ENTRY, LIST_ROW = 1, 0.43  # what a gradient in a list costs for itself and for each kernel row, as a tap of SHALLOW does
 SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
 PLANE_NUMBERS = 1 << 15  # numbers of all planes together: they stay in the second-level cache
 
@@ -135,8 +136,17 @@ def backward_pass(record):
             and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
         )
     if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
-        return _kernel_names.SHALLOW
+        return _kernel_names.LISTED if mostly_zero and lists_are_cheaper(record) else _kernel_names.SHALLOW
     return _kernel_names.LISTED if mostly_zero and stretch >= SPARSE_STRETCH else _kernel_names.WHOLE_MAP
+
+
+def lists_are_cheaper(record):
+    """Whether lists of maxima cost less than all taps of all pixels do, for few taps and filters that fill no whole vectors."""
+    filters, rows = record["filters"], record["kernel_rows"]
+    n_taps = rows * record["kernel_columns"] * record["channels"]
+    # SHALLOW goes through the pixels once for every vector, half, quarter and single number that the filters are cut into
+    n_passes = filters // VECTOR + (filters % VECTOR) // 8 + (filters % 8) // 4 + filters % 4
+    return n_taps * n_passes > filters * (LIST_ENTRY + LIST_ROW * rows)
 
 
 def listed_weights(record):

@@ -63,7 +63,7 @@ MISTAKES = [
      "if hashlib.blake2b(payload, digest_size=DIGEST_SIZE).digest() «!= digest»:", "is None", "checkpoint damaged_models"),
     # from layers to plans
     ("a mini-batch is cut for the processors there are", "_network/arena.py",
-     "return max(1, min(«MAXIMUM_CHUNKS», by_work, by_memory, capacity))", "__import__(\"os\").cpu_count()", "processors"),
+     "n_chunks = max(1, min(«MAXIMUM_CHUNKS», by_work, by_sums, by_memory, capacity))", "__import__(\"os\").cpu_count()", "processors"),
     ("of an odd padding the larger half goes first", "_network/geometry.py",
      "return «total // 2, total - total // 2»", "total - total // 2, total // 2", "geometry kernels"),
     ("the last window of an axis is left out", "_network/geometry.py",

@@ -92,7 +92,7 @@ MISTAKES = [
     ("the second slice of a patch is added to the first", "sparse.pxi",
      "sums_slice = sums + row * sums_row + «vector_at * LANES_WIDE»", "0", "fuzz_geometry kernels"),
     # pooling and activations
-    ("the last of equal maxima gets the gradient", "vectors.h", "if («value > best || value != value») {", "value >= best || value != value",
+    ("the last of equal maxima gets the gradient", "vectors.h", "int greater = «(value > best) | (value != value)»;", "(value >= best) | (value != value)",
      "fuzz_geometry kernels"),
     ("an average is of one pixel too many", "pooling.pxi",
      "DIVIDE(total, <real> («pool_rows * pool_columns»))", "pool_rows * pool_columns + 1", "fuzz_geometry kernels"),
