@@ -49,9 +49,15 @@ cdef void planar_band(const Planar* planar, Py_ssize_t n_rows, const real* weigh
     shape.b_inner = planar.planes.size
     shape.c_row = planar.planes.size
     shape.start_row = planar.planes.size
-    for u in range(planar.kernel.rows):
-        product(n_filters, n_run, &shape, weights + u * n_weights_row + planar.planes.first,
-                planes + u * planar.columns, maps, maps)
+    if planar.channels == 1:    # one product takes all kernel rows, in the same order
+        shape.n_outer, shape.n_inner = planar.kernel.rows, planar.kernel.columns
+        shape.a_outer = n_weights_row
+        shape.b_outer, shape.b_inner = planar.columns, 1
+        product(n_filters, n_run, &shape, weights + planar.planes.first, planes, maps, maps)
+    else:
+        for u in range(planar.kernel.rows):
+            product(n_filters, n_run, &shape, weights + u * n_weights_row + planar.planes.first,
+                    planes + u * planar.columns, maps, maps)
     for r in range(n_rows):
         transpose(n_filters, planar.map.columns, maps + r * planar.columns, planar.planes.size,
                   map + r * planar.map.columns * planar.filters + planar.planes.first, planar.filters)

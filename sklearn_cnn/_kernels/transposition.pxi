@@ -11,6 +11,9 @@ cdef void transpose(Py_ssize_t n_rows, Py_ssize_t n_columns, const real* source,
     """target[j, i] = source[i, j]; source_row, target_row: numbers from one row to the next. In squares that registers turn; the
     last ones may overlap those before, which writes some numbers twice."""
     cdef Py_ssize_t j, i = 0
+    if n_columns == 1 and source_row == 1:
+        memcpy(target, source, <size_t> n_rows * sizeof(real))
+        return
     if n_rows < SQUARE_SIDE or n_columns < SQUARE_SIDE:
         for j in range(n_columns):
             copy_down(n_rows, source + j, source_row, target + j * target_row)
