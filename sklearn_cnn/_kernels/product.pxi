@@ -146,26 +146,46 @@ cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize
         n += 2 * lanes
 
 
-cdef inline void one_row_tile(vector* kind, Py_ssize_t lanes, const Product* shape, const real* a, const real* b,
-                              const real* start, real* c) noexcept nogil:
-    # One row alone has no other rows to hide the latency of its additions behind, so it takes eight vectors at once; `b` is
-    # then read in long stretches too. Each result is the same chain as in any other tile.
+cdef inline void one_row_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t vectors, Py_ssize_t last_at, const Product* shape,
+                              const real* a, const real* b, const real* start, real* c) noexcept nogil:
+    # One row alone has no other rows to hide the latency of its additions behind, so it takes up to eight vectors at once; `b` is
+    # then read in long stretches too. Each result is the same chain as in any other tile. `vectors` is a constant at every call;
+    # the last one begins at `last_at` and may overlap the one before.
     cdef vector sums[8]
     cdef const real* a_k
     cdef const real* b_k
     cdef Py_ssize_t u, k, v
-    for v in range(8):
-        sums[v] = (<const vector*> (start + v * lanes))[0]
+    for v in range(vectors):
+        sums[v] = (<const vector*> (start + (v * lanes if v < vectors - 1 else last_at)))[0]
     for u in range(shape.n_outer):
         a_k = a + u * shape.a_outer
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
-            for v in range(8):
-                MULTIPLY_ADD(sums[v], a_k[0], (<const vector*> (b_k + v * lanes))[0])
+            for v in range(vectors):
+                MULTIPLY_ADD(sums[v], a_k[0], (<const vector*> (b_k + (v * lanes if v < vectors - 1 else last_at)))[0])
             a_k += shape.a_inner
             b_k += shape.b_inner
-    for v in range(8):
-        (<vector*> (c + v * lanes))[0] = sums[v]
+    for v in range(vectors):
+        (<vector*> (c + (v * lanes if v < vectors - 1 else last_at)))[0] = sums[v]
+
+
+cdef void one_row_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
+                     const real* start, real* c) noexcept nogil:
+    # More than two vectors of columns, eight at most.
+    cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
+    cdef Py_ssize_t last_at = n_columns - lanes
+    if n_vectors == 3:
+        one_row_tile[vector](kind, lanes, 3, last_at, shape, a, b, start, c)
+    elif n_vectors == 4:
+        one_row_tile[vector](kind, lanes, 4, last_at, shape, a, b, start, c)
+    elif n_vectors == 5:
+        one_row_tile[vector](kind, lanes, 5, last_at, shape, a, b, start, c)
+    elif n_vectors == 6:
+        one_row_tile[vector](kind, lanes, 6, last_at, shape, a, b, start, c)
+    elif n_vectors == 7:
+        one_row_tile[vector](kind, lanes, 7, last_at, shape, a, b, start, c)
+    else:
+        one_row_tile[vector](kind, lanes, 8, last_at, shape, a, b, start, c)
 
 
 cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
@@ -175,9 +195,12 @@ cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
         return
     if n_rows == 1:
         while n_columns >= 8 * LANES_WIDE:
-            one_row_tile[vector_wide](NULL, LANES_WIDE, shape, a, b, start, c)
+            one_row_tile[vector_wide](NULL, LANES_WIDE, 8, 7 * LANES_WIDE, shape, a, b, start, c)
             b, start, c = b + 8 * LANES_WIDE, start + 8 * LANES_WIDE, c + 8 * LANES_WIDE
             n_columns -= 8 * LANES_WIDE
+        if n_columns > 2 * LANES_WIDE:
+            one_row_of[vector_wide](NULL, LANES_WIDE, n_columns, shape, a, b, start, c)
+            return
         if n_columns == 0:
             return
     if n_columns >= LANES_WIDE:

@@ -143,16 +143,18 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
                             Py_ssize_t n_shares) noexcept nogil:
     """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them.
 
-    Nothing is to be done where `remembered` has the same weights already, and where it is not NULL they are left there: comparing
-    them takes a fraction of the time. Anybody may have changed the weights since the last call, and who would say so?"""
+    Nothing is to be done where `remembered` has the same weights already: comparing them takes a fraction of the time. Anybody may
+    have changed the weights since the last call, and who would say so? Without it, NULL, they are transformed in any case."""
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef Py_ssize_t n_vectors = n // LANES_WIDE
     cdef Py_ssize_t place = weights_place(layer)
     cdef Py_ssize_t begin = share * n_vectors // n_shares
     cdef Py_ssize_t end = (share + 1) * n_vectors // n_shares
     cdef Py_ssize_t k, at
-    if remembered != NULL and are_remembered(layer, weights, remembered, begin * LANES_WIDE, end * LANES_WIDE):
-        return
+    if remembered != NULL:
+        if are_remembered(layer, weights, remembered, begin * LANES_WIDE, end * LANES_WIDE):
+            return
+        weights = remembered    # not what another thread of the user may be writing
     for k in range(begin, end):
         at = k * LANES_WIDE
         if layer.tile_side == 4:
