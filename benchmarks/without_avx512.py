@@ -12,6 +12,10 @@ installing a package again takes that back.
     .venv-avx2/bin/pip install onnx onnxruntime openvino .
     .venv-avx2/bin/python -m benchmarks.without_avx512
     .venv-avx2/bin/python -m benchmarks --only predict latency
+
+For the rows of training, install torch, tensorflow-cpu, keras, jax and skorch there, too, and name them all:
+
+    .venv-avx2/bin/python -m benchmarks.without_avx512 --packages sklearn_cnn numpy numpy.libs scipy.libs torch tensorflow jaxlib
 """
 
 import argparse
@@ -23,7 +27,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-#: Import names of what is changed; PyTorch and TensorFlow take several minutes each.
+#: Import names of what is changed unless others are named; PyTorch and TensorFlow take several minutes each.
 PACKAGES = ("sklearn_cnn", "numpy", "numpy.libs", "scipy.libs", "onnxruntime", "openvino")
 CPUID, UNDEFINED = b"\x0f\xa2", b"\x0f\x0b"
 #: The module that Python imports at each start, and whose presence says that the processor is another.

@@ -143,8 +143,8 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
                             Py_ssize_t n_shares) noexcept nogil:
     """G w G^T of every channel and filter: [place, channel, filter]; one of n_shares shares of them.
 
-    Nothing is to be done where `remembered` has the same weights already: comparing them takes a fraction of the time. Anybody may
-    have changed the weights since the last call, and who would say so? Without it, NULL, they are transformed in any case."""
+    Nothing is to be done where `remembered` has the same weights already: comparing them takes a fraction of the time. Anybody
+    may have changed the weights since the last call, and who would say so? Without it, NULL, they are transformed anyway."""
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef Py_ssize_t n_vectors = n // LANES_WIDE
     cdef Py_ssize_t place = weights_place(layer)
