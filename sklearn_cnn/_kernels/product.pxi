@@ -191,16 +191,14 @@ cdef void one_row_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_columns, const
 cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
                   const real* start, real* c) noexcept nogil:
     """c = start + a b; the widest vectors that n_columns fills at least once."""
+    cdef Py_ssize_t at_once
     if n_rows <= 0 or n_columns <= 0:
         return
     if n_rows == 1:
-        while n_columns >= 8 * LANES_WIDE:
-            one_row_tile[vector_wide](NULL, LANES_WIDE, 8, 7 * LANES_WIDE, shape, a, b, start, c)
-            b, start, c = b + 8 * LANES_WIDE, start + 8 * LANES_WIDE, c + 8 * LANES_WIDE
-            n_columns -= 8 * LANES_WIDE
-        if n_columns > 2 * LANES_WIDE:
-            one_row_of[vector_wide](NULL, LANES_WIDE, n_columns, shape, a, b, start, c)
-            return
+        while n_columns > 2 * LANES_WIDE:
+            at_once = min(n_columns, 8 * LANES_WIDE)
+            one_row_of[vector_wide](NULL, LANES_WIDE, at_once, shape, a, b, start, c)
+            b, start, c, n_columns = b + at_once, start + at_once, c + at_once, n_columns - at_once
         if n_columns == 0:
             return
     if n_columns >= LANES_WIDE:

@@ -124,19 +124,19 @@ cdef inline Py_ssize_t weights_place(const Layer* layer) noexcept nogil:
     return distance_of_places(layer.channels * layer.filters)
 
 
-cdef inline bint are_remembered(const Layer* layer, const real* weights, real* remembered, Py_ssize_t begin,
-                                Py_ssize_t end) noexcept nogil:
-    """Whether the same weights stand there, of channels and filters begin to end - 1 and all taps; they do so afterwards."""
+cdef inline bint remember(const Layer* layer, const real* weights, real* remembered, Py_ssize_t begin,
+                          Py_ssize_t end) noexcept nogil:
+    """Leave the weights there, of channels and filters begin to end - 1 and all taps. Return whether others have stood there."""
     cdef Py_ssize_t n = layer.channels * layer.filters
     cdef size_t n_bytes = <size_t> (end - begin) * sizeof(real)
-    cdef bint are_same = True
-    cdef Py_ssize_t tap
+    cdef bint have_changed = False
+    cdef Py_ssize_t tap, at
     for tap in range(layer.kernel.rows * layer.kernel.columns):
-        are_same = are_same and memcmp(remembered + tap * n + begin, weights + tap * n + begin, n_bytes) == 0
-    if not are_same:
-        for tap in range(layer.kernel.rows * layer.kernel.columns):
-            memcpy(remembered + tap * n + begin, weights + tap * n + begin, n_bytes)
-    return are_same
+        at = tap * n + begin
+        if memcmp(remembered + at, weights + at, n_bytes) != 0:
+            memcpy(remembered + at, weights + at, n_bytes)
+            have_changed = True
+    return have_changed
 
 
 cdef void transform_weights(const Layer* layer, const real* weights, real* transformed, real* remembered, Py_ssize_t share,
@@ -152,7 +152,7 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
     cdef Py_ssize_t end = (share + 1) * n_vectors // n_shares
     cdef Py_ssize_t k, at
     if remembered != NULL:
-        if are_remembered(layer, weights, remembered, begin * LANES_WIDE, end * LANES_WIDE):
+        if not remember(layer, weights, remembered, begin * LANES_WIDE, end * LANES_WIDE):
             return
         weights = remembered    # not what another thread of the user may be writing
     for k in range(begin, end):

@@ -15,7 +15,7 @@ IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
 SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
-LIST_ENTRY, LIST_ROW = 1, 0.43  # what a gradient in a list costs for itself and for each kernel row, as a tap of SHALLOW does
+LIST_ENTRY, LIST_ROW = 1, 0.43  # cost of a gradient in a list, for itself and for each kernel row; a tap of SHALLOW costs 1
 SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
 PLANE_NUMBERS = 1 << 15  # numbers of all planes together: they stay in the second-level cache
 
@@ -92,12 +92,11 @@ def gradient_side(record, largest):
     lists have fewer products than small tiles.
     """
     is_listed = is_listed_in_full(record)
-    if not record["input_gradient_wanted"] or not (record["backward"] == _kernel_names.WHOLE_MAP or is_listed):
+    is_whole = record["backward"] == _kernel_names.WHOLE_MAP or is_listed
+    if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
         return 0
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
-    if record["channels"] > _kernel_names.N_ZEROS:
-        return 0
     side = tile_side(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD)
     return side if side == 4 or not is_listed else 0
 

@@ -186,8 +186,9 @@ def _n_together(plan, capacity):
 def _n_chunks(plan, capacity, training):
     if not training:
         return -(-capacity // PREDICTION_CHUNK)
-    by_work = 3 * capacity * plan.totals["work"] // CHUNK_WORK
-    by_sums = max(UNDISPUTED_CHUNKS, capacity * plan.totals["work"] // max(1, SUM_WORK * plan.totals["shared"]))
-    by_memory = CHUNK_NUMBERS // max(1, plan.totals["shared"])
+    work, shared = capacity * plan.totals["work"], max(1, plan.totals["shared"])
+    by_work = 3 * work // CHUNK_WORK
+    by_sums = max(UNDISPUTED_CHUNKS, work // (SUM_WORK * shared))
+    by_memory = CHUNK_NUMBERS // shared
     n_chunks = max(1, min(MAXIMUM_CHUNKS, by_work, by_sums, by_memory, capacity))
     return 1 << (n_chunks.bit_length() - 1)  # a power of two: two, four or eight threads have as many each
