@@ -785,8 +785,10 @@ def test_a_real_ctrl_c_ends_a_long_fit():
     before = snapshot(network)
     network.set_params(max_iter=10**7, n_iter_no_change=10**7)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    # Python drops what a handler raises inside a callback of its garbage collector, and distributed leaves one in a process.
-    callbacks, gc.callbacks[:] = gc.callbacks[:], []
+    # Python drops what a handler raises inside a callback of its garbage collector: matplotlib's figures, left by other tests,
+    # have callbacks when they die, and distributed has one for every collection.
+    gc.collect()
+    gc.disable()
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let programs in the background ignore Ctrl-C
     try:
         timer.start()
@@ -795,7 +797,7 @@ def test_a_real_ctrl_c_ends_a_long_fit():
     finally:
         timer.join()
         signal.signal(signal.SIGINT, handler)
-        gc.callbacks[:] = callbacks
+        gc.enable()
     assert snapshot(network.set_params(max_iter=5, n_iter_no_change=10)) == before
 
 
