@@ -205,8 +205,8 @@ def examine(case, expected, provoke, everything=True):
 # -------------------------------------------------------------------------------------------------------------------- faults
 
 
-def visits(call):
-    """Count how often each line of the package is run."""
+def visits(call, prefix=PACKAGE):
+    """Count how often each line of the package, or of other files, is run; `prefix` is what their paths begin with."""
     counts = Counter()
 
     def see_line(frame, event, argument):
@@ -215,7 +215,7 @@ def visits(call):
         return see_line
 
     def see_call(frame, event, argument):
-        return see_line if frame.f_code.co_filename.startswith(PACKAGE) else None
+        return see_line if frame.f_code.co_filename.startswith(prefix) else None
 
     sys.settrace(see_call)
     try:

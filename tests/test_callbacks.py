@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from faults import fault_at, visits
 from images import bars, fitted_arrays, small_network
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -166,6 +167,29 @@ def test_a_callback_that_fails_leaves_the_estimator_as_it_was(task):
     assert witness.seen[-1] == "teardown"
     assert not hasattr(network, "classes_")
     assert not any(hasattr(network, name) for name in OF_A_RUNNING_FIT)
+
+
+def test_an_interrupt_anywhere_in_what_scikit_learn_does_around_a_fit_stays_one_and_leaves_nothing():
+    file = pytest.importorskip("sklearn.callback._callback_support").__file__
+    networks = [small_network(max_iter=1).set_callbacks(Witness()) for _ in range(40)]
+    lines = visits(lambda: networks.pop().fit(X, Y), file)
+    assert 10 < len(lines) <= len(networks)
+    for (_, line), network in zip(lines, networks, strict=False):
+
+        def interrupted(network=network):
+            with pytest.raises(KeyboardInterrupt, match="planted"):
+                network.fit(X, Y)
+
+        assert not fault_at(file, line, 1, KeyboardInterrupt)(interrupted)
+        assert not vars(network).keys() & set(OF_A_RUNNING_FIT)
+
+
+def test_a_fit_makes_nothing_of_what_one_before_has_left_behind():
+    network = with_callbacks(small_network(max_iter=0), Witness())
+    network._callback_fit_ctx = "of a fit whose end was interrupted"
+    with pytest.raises(ValueError, match="max_iter"):
+        network.fit(X, Y)
+    assert not vars(network).keys() & set(OF_A_RUNNING_FIT)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -1,13 +1,15 @@
 """scikit-learn's callbacks, which are experimental and came with its version 1.9: they see a fit and each of its epochs."""
 
 import copy
+import functools
 
 import sklearn
 
 from sklearn_cnn._training.listeners import Listener
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as with_teardown
 except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -31,13 +33,52 @@ except ImportError:  # scikit-learn before 1.9
                 "verbose to see how training goes."
             )
 
-    def with_callbacks(method):
+    def with_teardown(method):
         """Leave a method as it is."""
         return method
 
 
-#: What scikit-learn hangs on an estimator while it is fitted, and what no copy of it has a use for.
-OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
+#: What scikit-learn hangs on an estimator and takes off again while it is fitted.
+OF_ITS_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+#: The same with what a meta-estimator hangs on it; no copy of an estimator has a use for any of it.
+OF_A_RUNNING_FIT = (*OF_ITS_FIT, "_parent_callback_ctx")
+
+
+def with_callbacks(method):
+    """Let a fit tear its callbacks down at its end, and leave nothing else on the estimator, whenever Ctrl-C comes.
+
+    scikit-learn's own decorator does the first. It looks for the list of what is to be torn down as soon as there is a context,
+    and the context is there a moment earlier: an interrupt between the two would end in an AttributeError, and so would the next
+    fit that fails before it has a context of its own.
+
+    Parameters
+    ----------
+    method : callable
+        The method ``fit`` of an estimator.
+
+    Returns
+    -------
+    fit : callable
+        The same with teardown; before scikit-learn 1.9 without.
+    """
+    method = with_teardown(method)
+
+    @functools.wraps(method)
+    def fit(estimator, *args, **kwargs):
+        _forget_fit(estimator)
+        try:
+            estimator._skl_callbacks_to_teardown = []
+            return method(estimator, *args, **kwargs)
+        finally:
+            _forget_fit(estimator)
+
+    return fit
+
+
+def _forget_fit(estimator):
+    """Take off an estimator what scikit-learn has hung on it for a fit."""
+    for name in OF_ITS_FIT:
+        vars(estimator).pop(name, None)
 
 
 def callbacks_of(estimator):
