@@ -59,7 +59,7 @@ def use_fences():
         if self.positions is not None:
             self.positions = between_fences(self.positions.nbytes)
         tables = table(plan.records), table(build_arena(plan, capacity, n_threads, training)), table(plan.runs)
-        self.session = self.kernels.Session(*map(fenced, tables), self.numbers, self.positions)
+        self.session = self.kernels.Session(*map(fenced, tables), self.numbers, self.positions)  # with a pace of its own
 
     network_module.Workspace.__init__ = fenced_workspace
     network_module.np = trainer_module.np = FencedNumPy()

@@ -10,7 +10,7 @@ from reference import network_backward, network_forward
 
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, PoolingLayer, layers_of_map
-from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.network import Network, pace_of_training
 from sklearn_cnn._network.plan import build_plan
 from sklearn_cnn._network.trainer import Trainer
 
@@ -237,7 +237,10 @@ def maps_of(network, X, number, stage):
 
 
 def regions_of(module, compute):
-    """What compute() returns, and the parallel regions of its calls: name -> (pieces of work, threads that shared them)."""
+    """What compute() returns, and the parallel regions of its calls: name -> (pieces of work, threads that shared them).
+
+    What other tests have taught about threads is forgotten: training begins with what its work suggests."""
+    pace_of_training.cache_clear()
     module.take_region_records()
     results = compute()
     return results, module.take_region_records()

@@ -21,6 +21,7 @@ from copies import LITTLE_OPTIMISED, SWITCH, Change, Mistake, build, output_of, 
 #: So that threads have a part in fits of milliseconds.
 THREADS_FOR_ALL = [
     Change("_kernels/kernels.pyx", "SERIAL_WORK = 4000000 ", "SERIAL_WORK = 1 "),
+    Change("_kernels/pace.pxi", "LEAST_WORK_TO_TRY = 500000 ", "LEAST_WORK_TO_TRY = 1 "),
     Change("_kernels/bands.pxi", "SHARE_WORK = 100000 ", "SHARE_WORK = 1 "),
     Change("_kernels/bands.pxi", "THREAD_WORK = 1000000 ", "THREAD_WORK = 1 "),
 ]

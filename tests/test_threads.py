@@ -26,8 +26,9 @@ from reference import LAYERS
 from sklearn_cnn import _kernels, functional
 from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, DropoutLayer, PoolingLayer
-from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.network import Network, pace_of_training
 from sklearn_cnn._network.plan import build_plan
+from sklearn_cnn._network.trainer import Trainer
 
 KERNELS = _kernels.kernels()
 WITH_OPENMP = KERNELS.describe()["openmp"]
@@ -278,6 +279,98 @@ def test_threads_begin_at_the_named_work(enough):
     plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), n_samples, np.float32)
     _, records = regions_of(KERNELS, lambda: Network(plan, parameters).scores(X, n_threads=2))
     assert records["forward_chunks"][1] == (2 if enough and WITH_OPENMP else 1)
+
+
+# ------------------------------------------------------------------------------------------------- one thread or all of them
+
+
+def follow(pace, n_steps, *, work, alone, together, first=None):
+    """Take steps of 32 samples that last so long alone and together; returns which took all threads, and all seconds."""
+    taken, seconds = [], []
+    for number in range(n_steps):
+        taken.append(pace.takes_all(work))
+        seconds.append(together if taken[-1] else alone)
+        if first is not None and (number == 0 or taken[-1] != taken[-2]):
+            seconds[-1] = first
+        pace.see(32, work, seconds[-1])
+    return taken, sum(seconds)
+
+
+@pytest.mark.parametrize(
+    "work", [KERNELS.LEAST_WORK_TO_TRY, KERNELS.SERIAL_WORK - 1, KERNELS.SERIAL_WORK, KERNELS.MOST_WORK_TO_TRY]
+)
+@pytest.mark.parametrize(
+    ("alone", "together"),
+    [(1e-4, 6e-5), (6e-5, 1e-4), (1e-4, 9.8e-5), (1e-4, 4e-3), (2e-3, 1.2e-3), (2e-3, 1.6e-4), (2e-3, 8e-3)],
+)
+def test_a_session_keeps_to_the_faster_way_and_loses_little_by_trying(work, alone, together):
+    pace, fastest = KERNELS.Pace(work), min(alone, together)
+    follow(pace, math.ceil(1 / max(alone, together)), work=work, alone=alone, together=together)
+    n_steps = math.ceil(4 / fastest)
+    taken, seconds = follow(pace, n_steps, work=work, alone=alone, together=together)
+    assert seconds < 1.03 * n_steps * fastest
+    assert taken.count(together < alone) > 0.97 * n_steps
+    assert len(set(taken)) == 2  # the other way may have become the better one meanwhile
+
+
+@pytest.mark.parametrize("work", [KERNELS.SERIAL_WORK - 1, KERNELS.SERIAL_WORK])
+def test_a_session_turns_when_other_programs_want_the_cores_and_when_they_have_gone(work):
+    pace = KERNELS.Pace(work)
+    quiet, busy = {"alone": 2e-3, "together": 1.2e-3}, {"alone": 3e-3, "together": 1e-2}
+    for times, best in (quiet, True), (busy, False), (quiet, True), (busy, False):
+        follow(pace, math.ceil(2.5 / max(times.values())), work=work, **times)
+        taken, _ = follow(pace, 200, work=work, **times)
+        assert taken.count(best) >= 200 - (1 + KERNELS.TRIED_STEPS)
+
+
+def test_the_first_step_of_either_way_does_not_count():
+    pace = KERNELS.Pace(KERNELS.SERIAL_WORK)
+    times = {"work": KERNELS.SERIAL_WORK, "alone": 1.1e-3, "together": 1e-3, "first": 5e-3}
+    taken, _ = follow(pace, 3000, **times)
+    assert taken.count(True) > 0.97 * 3000
+    assert taken.count(False) > 0
+
+
+@pytest.mark.parametrize("work", [KERNELS.LEAST_WORK_TO_TRY - 1, KERNELS.MOST_WORK_TO_TRY + 1])
+def test_steps_that_are_too_small_or_too_large_are_not_tried(work):
+    taken, _ = follow(KERNELS.Pace(work), 2000, work=work, alone=1e-3, together=1e-3)
+    assert set(taken) == {work > KERNELS.SERIAL_WORK}
+
+
+@each_kernel
+def test_small_steps_try_all_threads_and_numbers_stay_the_same(level, dtype):
+    plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), 20, dtype)
+    assert KERNELS.LEAST_WORK_TO_TRY < 20 * plan.totals["work"] < KERNELS.SERIAL_WORK
+    targets = np.eye(plan.n_outputs, dtype=dtype)[np.arange(20) % plan.n_outputs]
+    module = _kernels.kernels(dtype, level)
+
+    def steps(n_threads, n_steps):
+        trainer = Trainer(plan, parameters, loss="softmax", solver="adam", batch_size=20, n_threads=n_threads, level=level)
+        losses = [trainer.step(X, np.arange(20), targets, None, 1e-4) for _ in range(n_steps)]
+        return losses, bits(trainer.parameters)
+
+    _, records = regions_of(module, lambda: steps(2, 2))
+    assert records["backward_chunks"][1] == 1
+    results, records = regions_of(module, lambda: steps(2, 1500))
+    assert records["backward_chunks"][1] == (2 if WITH_OPENMP else 1)
+    assert results == steps(1, 1500)
+
+
+def test_a_session_goes_on_with_what_others_of_the_same_network_have_seen():
+    plan, parameters, X = network_problem((block(24), *SCORES), (18, 18, 1), 20, np.float32)
+
+    def threads_of_a_step():
+        KERNELS.take_region_records()
+        train(plan, parameters, X, solver="adam", n_threads=2, n_steps=1)
+        return KERNELS.take_region_records()["backward_chunks"][1]
+
+    assert threads_of_a_step() == 1
+    pace = pace_of_training(plan, 20, 2, KERNELS)
+    taken, _ = follow(pace, 150, work=20 * plan.totals["work"], alone=1e-4, together=5e-5)
+    assert taken[-1]
+    assert threads_of_a_step() == (2 if WITH_OPENMP else 1)
+    pace_of_training.cache_clear()
+    assert threads_of_a_step() == 1
 
 
 # ----------------------------------------------------------------------------------------------------------- predictions

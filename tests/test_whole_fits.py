@@ -13,6 +13,7 @@ from images import bars, fitted_arrays, small_network
 from processes import run_python
 
 from sklearn_cnn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer, _kernels
+from sklearn_cnn._network.network import pace_of_training
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -51,6 +52,7 @@ def threads_of(compute):
     modules = [_kernels.kernels(dtype) for dtype in ("float32", "float64")]
     for module in modules:
         module.take_region_records()
+    pace_of_training.cache_clear()
     result = compute()
     return result, max(threads for module in modules for _, threads in module.take_region_records().values())
 

@@ -208,7 +208,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         Number of threads. None leaves it to OpenMP, within the limits set from outside, such as those of joblib's processes or
         of ``threadpool_limits``. A number does without those limits: -1 is all processors that this process may use, -2 all
         but one, and so on. There are never more threads than pieces of work, than four for each processor, or than the system
-        allows. The results do not depend on it.
+        allows. Small mini-batches are timed: they take one thread while that is faster, because other programs want the
+        processors for example. The results do not depend on it.
 
     Attributes
     ----------

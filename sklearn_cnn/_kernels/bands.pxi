@@ -74,9 +74,8 @@ cdef Py_ssize_t multiplications(const Network* network) noexcept nogil:
 
 cdef int useful_threads(const Network* network) noexcept nogil:
     """As many threads, of those that may be, as are worth what they cost."""
-    cdef Py_ssize_t work = network.n_samples * network.arena.work
     cdef Py_ssize_t n_threads = min(network.n_threads, most_pieces(network))
-    if work < SERIAL_WORK:
+    if step_work(network) < SERIAL_WORK:
         return 1
     if runs_in_bands(network):
         n_threads = min(n_threads, max(network.n_samples, network.n_samples * multiplications(network) // THREAD_WORK))

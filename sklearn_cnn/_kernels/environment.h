@@ -42,7 +42,13 @@ static inline void leave_float_mode(uint64_t saved) { fesetround((int)saved); }
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
-static inline double seconds_now(void) { return 1e-3 * (double)GetTickCount64(); }
+static inline double seconds_now(void)
+{
+    LARGE_INTEGER ticks, ticks_of_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&ticks_of_second);
+    return (double)ticks.QuadPart / (double)ticks_of_second.QuadPart;
+}
 #else
 #include <time.h>
 static inline double seconds_now(void)

@@ -14,8 +14,19 @@ _Order = NDArray[np.int64]
 
 class Session:
     def __init__(
-        self, layers: _Table, arena: _Table, runs: _Table, workspace: _Reals, positions: NDArray[np.uint8] | None
+        self,
+        layers: _Table,
+        arena: _Table,
+        runs: _Table,
+        workspace: _Reals,
+        positions: NDArray[np.uint8] | None,
+        pace: Pace | None = None,
     ) -> None: ...
+
+class Pace:
+    def __init__(self, work: int) -> None: ...
+    def takes_all(self, work: int) -> bool: ...
+    def see(self, n_samples: int, work: int, seconds: float) -> None: ...
 
 class Rows:
     n_rows: int

@@ -158,6 +158,7 @@ def run_format():
     return (<Run[:1]> records).copy()
 
 
+include "pace.pxi"
 include "session.pxi"
 
 

@@ -207,6 +207,11 @@ cdef Py_ssize_t most_pieces(const Network* network) noexcept nogil:
     return pieces
 
 
+cdef inline Py_ssize_t step_work(const Network* network) noexcept nogil:
+    """Multiply-adds of a pass forward."""
+    return network.n_samples * network.arena.work
+
+
 cdef inline int threads_for(const Network* network, Py_ssize_t work) noexcept nogil:
     # A parallel region costs some microseconds: below that much work it does not pay. Numbers do not change.
     return network.n_threads if work >= SERIAL_WORK else 1

@@ -20,13 +20,15 @@ cdef inline bint holds(Table table, size_t record_size) noexcept nogil:
 cdef class Session:
     """The tables of a plan and the memory that its mini-batches are computed in.
 
-    `positions` are those of the maxima; None is for a workspace that nothing goes backward in."""
+    `positions` are those of the maxima; None is for a workspace that nothing goes backward in. `pace` is for sessions that train:
+    what others have seen, or None."""
     cdef Table layers, runs, arena_table
     cdef real[::1] workspace
     cdef uint8_t[::1] positions
     cdef const Arena* arena
+    cdef Pace pace                      # of its steps of training
 
-    def __cinit__(self, Table layers, Table arena, Table runs, real[::1] workspace, uint8_t[::1] positions):
+    def __cinit__(self, Table layers, Table arena, Table runs, real[::1] workspace, uint8_t[::1] positions, Pace pace=None):
         if arena.shape[0] != 1 or not holds(arena, sizeof(Arena)):
             raise ValueError("the arena is one record")
         self.arena_table = arena
@@ -41,6 +43,7 @@ cdef class Session:
         if self.arena.n_threads < 1:
             raise ValueError("the workspace needs scratch for one thread at least")
         self.layers, self.runs, self.workspace, self.positions = layers, runs, workspace, positions
+        self.pace = Pace(self.arena.capacity * self.arena.work) if pace is None else pace
         if self.arena.remembered_at >= 0 and self.arena.n_numbers > 0:  # weights of zero, which zeros are the transformed ones of
             memset(&workspace[self.arena.transformed_at], 0,
                    <size_t> (self.arena.n_numbers - self.arena.transformed_at) * sizeof(real))

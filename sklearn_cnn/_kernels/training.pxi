@@ -52,9 +52,11 @@ def train(Session session not None, real[::1] parameters, real[::1] statistics, 
     cdef Solver* chosen = NULL
     cdef const int32_t* first_code = NULL
     cdef real* sum_of_slices = NULL
-    cdef double value = 0.0
+    cdef double value = 0.0, began, seconds
     cdef Py_ssize_t i
+    cdef bint could_share
     connect(&network, &interruption, session, parameters, statistics, order.shape[0], n_threads)
+    could_share = choose_threads(&network, session.pace, n_threads)
     describe_batch(&batch, &network, X, order, shift, factor)
     require_training(&network)
     if augmentation_settings is not None:
@@ -86,6 +88,7 @@ def train(Session session not None, real[::1] parameters, real[::1] statistics, 
     network.statistics_steps, network.seed, network.step, network.first_place = statistics_steps, seed, step, first_place
     network.is_training = True
     with nogil:
+        began = seconds_now()
         begin_call(&interruption)
         network.weight_sum = weight_sum
         if sum_of_slices == NULL:
@@ -99,10 +102,13 @@ def train(Session session not None, real[::1] parameters, real[::1] statistics, 
             else:
                 add_numbers(&gradient[0], sum_of_slices, gradient.shape[0])
         leave_float_mode(interruption.callers_mode)
+        seconds = seconds_now() - began
     end_call(&interruption)
     if not network.weight_sum > 0.0:
         gradient[:] = 0
         return None
+    if could_share:
+        session.pace.see(network.n_samples, step_work(&network), seconds)
     return value
 
 

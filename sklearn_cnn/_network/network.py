@@ -42,7 +42,8 @@ class Workspace:
         self.numbers = aligned_empty(int(arena["n_numbers"][0]), dtype)
         self.positions = np.empty(int(arena["n_positions"][0]) * capacity, dtype=np.uint8) if training else None
         tables = table(plan.records), table(arena), table(plan.runs)
-        self.session = self.kernels.Session(*tables, self.numbers, self.positions)
+        pace = pace_of_training(plan, capacity, n_threads, self.kernels) if training else None
+        self.session = self.kernels.Session(*tables, self.numbers, self.positions, pace)
         self.capacity = capacity
         self._starts = {name: int(arena[name][0]) for name in ("values_at", "gradients_at")}
         self._output = int(plan.records["output_at"][-1]), plan.n_outputs
@@ -56,6 +57,15 @@ class Workspace:
         """Return the view of the gradients of the last layer's values."""
         at, size = self._output
         return self.area("gradients_at", at, n_samples, size)
+
+
+@lru_cache(maxsize=16)
+def pace_of_training(plan, capacity, n_threads, kernels):
+    """Return what is known of how many threads a network's training had better take; a session goes on from those before it.
+
+    Only how long training takes depends on it. Calls of `partial_fit` may be too short to find it out anew.
+    """
+    return kernels.Pace(capacity * plan.totals["work"])
 
 
 @lru_cache(maxsize=16)
