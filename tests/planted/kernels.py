@@ -201,6 +201,11 @@ MISTAKES = [
     ("what dropout keeps is not raised", "dropout.pxi", "cdef real factor = <real> «(1.0 / (1.0 - layer.threshold * 2.0 ** -32))»", "1.0", "dropout"),
     ("all samples drop the same units", "dropout.pxi", "draw_words(seed, «<uint64_t> place», step", "0", "dropout"),
     ("all layers drop the same units", "dropout.pxi", "DRAW_DROPOUT + («number» << 8), words)", "0", "dropout"),
+    # how many threads
+    ("the slower way is kept", "pace.pxi", "self.end_trial(n_samples, «self.tried < TRIED_STEPS * self.of_sample»)",
+     "self.tried > TRIED_STEPS * self.of_sample", "threads"),
+    ("the first step of a trial counts", "pace.pxi", "        if «self.n_steps > 1»:\n            self.tried", "True", "threads"),
+    ("one trial follows the other", "pace.pxi", "        self.until_trial = «max(SECONDS_TOGETHER, pause)»", "0.0", "threads"),
     # the boundary
     ("rows beyond X may be asked for", "session.pxi", "if order[i] < 0 or «order[i] >= n_rows»:", "order[i] > n_rows", "network"),
     ("a batch without weight is divided by zero", "training.pxi", "        if «network.weight_sum > 0.0»:", "network.weight_sum >= 0.0", "network training"),
