@@ -272,6 +272,24 @@ def test_weights_of_the_validation_data():
     assert network.best_validation_score_ == pytest.approx(network.score(X[y == 1], y[y == 1]))
 
 
+@pytest.mark.parametrize("scoring", [None, "neg_mean_absolute_error"])
+@pytest.mark.parametrize("kind", [ConvNetClassifier, ConvNetRegressor])
+def test_a_weight_of_zero_leaves_a_sample_of_the_validation_data_out(kind, scoring):
+    X, y = bars()
+    broken, weight = X.copy(), np.linspace(0, 1, len(X))
+    broken[::3], weight[::3] = 3e38, 0
+    kept = weight > 0
+
+    def curves(X_val, y_val, sample_weight_val):
+        network = kind(4, max_iter=3, random_state=0, scoring=scoring)
+        network.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        return network.validation_scores_, network.validation_loss_curve_
+
+    found = curves(broken, y, weight)
+    assert found == curves(X[kept], y[kept], weight[kept])
+    assert np.isfinite(found).all()
+
+
 @pytest.mark.parametrize("missing", ["X_val", "y_val"])
 def test_validation_data_are_a_pair(missing):
     X, y = bars()

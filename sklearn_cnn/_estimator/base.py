@@ -434,7 +434,7 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         y_val : array-like, default=None
             Targets of `X_val`.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
-            Weights of `X_val`.
+            Weights of `X_val`. A weight of zero is the same as leaving the sample out.
         checkpoint : str, path-like, Checkpoint or None, default=None
             File that the fit is written to after every epoch, and goes on from if it is there. See `Checkpoint`, which can
             be a callback, too.
@@ -500,7 +500,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         own_weight = check_sample_weight(sample_weight_val, len(X_val), "sample_weight_val")
         target = replace(target, weight=self._weights_of_target(target, problem.target, problem.own_weight))
         weight, own_weight = combine_weights(own_weight, target.weight, "sample_weight_val")
-        return Problem(X_val, target, weight, own_weight, np.arange(len(X_val)), problem.input_shape, problem.features)
+        rows = np.arange(len(X_val)) if own_weight is None else np.flatnonzero(own_weight)
+        return Problem(X_val, target, weight, own_weight, rows, problem.input_shape, problem.features)
 
     def _stops_early(self, problem, watched):
         """Resolve ``early_stopping="auto"``."""

@@ -85,7 +85,7 @@ class Problem:
     own_weight : ndarray of shape (n_samples,), dtype float32, or None
         Weights as they were passed, for the scores and losses on validation data.
     rows : ndarray of shape (n_rows,), dtype int64
-        The rows whose weight is not zero.
+        The rows whose weight is not zero; of validation data that were passed, the weight of their own.
     input_shape : tuple of (int, int, int)
         Rows, columns and channels.
     features : dict
