@@ -139,6 +139,13 @@ def test_whole_maps_are_dropped_together():
     assert (values[:, 0] == 0).mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 4000))
 
 
+@pytest.mark.parametrize("n_maps", [1, 40, 256, 257, 600])
+def test_maps_have_the_masks_of_the_twin_however_many_there_are(n_maps):
+    _, trainer = masks(n_units=n_maps, whole_maps=True, n_samples=30)
+    expected = reference.dropout_factors(0.3, True, (2, 3, n_maps), 7, trainer.seed, 2, 0)
+    np.testing.assert_allclose(mask_of(trainer, 7, step=2, n_samples=30).reshape(2, 3, n_maps), expected, rtol=1e-12)
+
+
 @each_level
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_training_does_not_depend_on_threads(level, solver):

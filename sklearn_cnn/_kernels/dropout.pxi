@@ -14,13 +14,37 @@ cdef inline uint32_t scramble(uint32_t x) noexcept nogil:
     return x
 
 
-cdef inline void drop_units(const real* values, real* results, Py_ssize_t n, uint32_t key_0, uint32_t key_1, uint32_t threshold,
-                            real factor) noexcept nogil:
+cdef enum:
+    DROPPED_TOGETHER = 256      # maps, whose factors are made once for all of their pixels
+
+
+cdef inline bint is_kept(Py_ssize_t unit, const uint32_t* words, uint32_t threshold) noexcept nogil:
+    return scramble(scramble(<uint32_t> unit + words[0]) ^ words[1]) >= threshold
+
+
+cdef void drop_units(const real* values, real* results, Py_ssize_t n, const uint32_t* words, uint32_t threshold,
+                     real factor) noexcept nogil:
     cdef Py_ssize_t i
-    cdef uint32_t word
     for i in range(n):
-        word = scramble(scramble(<uint32_t> i + key_0) ^ key_1)
-        results[i] = values[i] * factor if word >= threshold else <real> 0.0
+        results[i] = values[i] * factor if is_kept(i, words, threshold) else <real> 0.0
+
+
+cdef void drop_maps(const Layer* layer, const real* values, real* results, const uint32_t* words, uint32_t threshold,
+                    real factor) noexcept nogil:
+    cdef real[DROPPED_TOGETHER] factors         # 0: dropped
+    cdef Py_ssize_t n_pixels = layer.rows * layer.columns
+    cdef Py_ssize_t first = 0, n, pixel, c, at
+    cdef real raised
+    while first < layer.channels:
+        n = min(<Py_ssize_t> DROPPED_TOGETHER, layer.channels - first)
+        for c in range(n):
+            factors[c] = factor if is_kept(first + c, words, threshold) else <real> 0.0
+        for pixel in range(n_pixels):
+            at = pixel * layer.channels + first
+            for c in range(n):
+                raised = values[at + c] * factors[c]
+                results[at + c] = raised if factors[c] != 0.0 else <real> 0.0       # the product may be -0 or NaN
+        first += n
 
 
 cdef void drop(const Layer* layer, uint64_t seed, uint32_t step, uint32_t number, Py_ssize_t place, const real* values,
@@ -29,12 +53,8 @@ cdef void drop(const Layer* layer, uint64_t seed, uint32_t step, uint32_t number
     cdef uint32_t[4] words
     cdef uint32_t threshold = <uint32_t> layer.threshold
     cdef real factor = <real> (1.0 / (1.0 - layer.threshold * 2.0 ** -32))
-    cdef Py_ssize_t n_pixels = layer.rows * layer.columns
-    cdef Py_ssize_t pixel
     draw_words(seed, <uint64_t> place, step, DRAW_DROPOUT + (number << 8), words)
-    if not layer.drops_maps:
-        drop_units(values, results, n_pixels * layer.channels, words[0], words[1], threshold, factor)
-        return
-    for pixel in range(n_pixels):
-        drop_units(values + pixel * layer.channels, results + pixel * layer.channels, layer.channels, words[0], words[1],
-                   threshold, factor)
+    if layer.drops_maps:
+        drop_maps(layer, values, results, words, threshold, factor)
+    else:
+        drop_units(values, results, input_size(layer), words, threshold, factor)

@@ -199,6 +199,7 @@ MISTAKES = [
     ("the last pixel of an interval is never drawn", "random.pxi",
      "return <int64_t> ((<uint64_t> word * «<uint64_t> n») >> 32)", "<uint64_t> (n - 1)", "augmentation"),
     ("what dropout keeps is not raised", "dropout.pxi", "cdef real factor = <real> «(1.0 / (1.0 - layer.threshold * 2.0 ** -32))»", "1.0", "dropout"),
+    ("maps beyond the 256th are dropped as the first ones", "dropout.pxi", "is_kept(«first + c», words", "c", "dropout"),
     ("all samples drop the same units", "dropout.pxi", "draw_words(seed, «<uint64_t> place», step", "0", "dropout"),
     ("all layers drop the same units", "dropout.pxi", "DRAW_DROPOUT + («number» << 8), words)", "0", "dropout"),
     # how many threads
