@@ -14,7 +14,6 @@ LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which 
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
-SHALLOW_TAPS = 64  # taps of a first layer up to which filters, not taps, fill the vectors
 LIST_ENTRY, LIST_ROW = 1, 0.43  # cost of a gradient in a list, for itself and for each kernel row; a tap of SHALLOW costs 1
 SHALLOW_STRETCH = 9  # numbers of a kernel row that are too few rows for the product, where no gradient is zero
 PLANE_NUMBERS = 1 << 15  # numbers of all planes together: they stay in the second-level cache
@@ -134,7 +133,7 @@ def backward_pass(record):
             n_pooled * record["pool_rows"] * record["pool_columns"] <= n_map
             and record["activation"] in (_kernel_names.RELU, _kernel_names.IDENTITY)
         )
-    if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= SHALLOW_TAPS:
+    if in_registers and not record["input_gradient_wanted"] and record["kernel_rows"] * stretch <= _kernel_names.LARGEST_SHALLOW:
         return _kernel_names.LISTED if mostly_zero and lists_are_cheaper(record) else _kernel_names.SHALLOW
     return _kernel_names.LISTED if mostly_zero and stretch >= SPARSE_STRETCH else _kernel_names.WHOLE_MAP
 
