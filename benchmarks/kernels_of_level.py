@@ -14,7 +14,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks import geometries
-from benchmarks.limits import Limits, NoCompiler
+from benchmarks.compiled import NoCompiler
+from benchmarks.limits import Limits
 from benchmarks.worker import pin, take_over_standard_output
 
 ROUNDS = 9

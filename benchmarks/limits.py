@@ -1,15 +1,11 @@
 """The processor's limits for one instruction set, measured in the process that measures the kernels."""
 
 import ctypes
-import os
-import shlex
-import subprocess
-import sysconfig
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+
+from benchmarks.compiled import compiled
 
 #: Level -> (compiler flags, bytes of a vector, chains that fit into its registers and hide the latency).
 FLAGS = {
@@ -21,32 +17,12 @@ MULTIPLY_ADD_SECONDS = 0.005  # as long as a kernel is timed
 COPIED_NUMBERS = 16 << 20  # 64 MiB each way: beyond every cache
 
 
-class NoCompiler(RuntimeError):
-    """The loops could not be compiled."""
-
-
-def _compile(level, folder):
-    flags, vector_bytes, chains = FLAGS[level]
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
-    library = Path(folder) / "limits.so"
-    command = [compiler, "-std=gnu11", "-O3", *flags, f"-DVECTOR_BYTES={vector_bytes}", f"-DCHAINS={chains}", "-shared", "-fPIC",
-               str(Path(__file__).with_name("limits.c")), "-o", str(library)]  # fmt: skip
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise NoCompiler(f"no C compiler for the limits: {error}") from None
-    if done.returncode:
-        raise NoCompiler(f"the limits could not be compiled: {done.stderr.strip().splitlines()[-1]}")
-    return ctypes.CDLL(str(library))
-
-
 class Limits:
     """Times the two loops of limits.c; the process must be able to run the level."""
 
     def __init__(self, level):
-        with tempfile.TemporaryDirectory() as folder:
-            self._library = _compile(level, folder)
-        _, vector_bytes, chains = FLAGS[level]
+        flags, vector_bytes, chains = FLAGS[level]
+        self._library = compiled("limits.c", *flags, f"-DVECTOR_BYTES={vector_bytes}", f"-DCHAINS={chains}")
         self._library.multiply_add.argtypes = [ctypes.c_long, ctypes.c_float, ctypes.c_float]
         self._library.multiply_add.restype = ctypes.c_float
         self._library.copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]

@@ -7,6 +7,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.contenders import CONTENDERS
+from benchmarks.cores import round_trip_seconds
 from benchmarks.images import SOURCES, standardised
 from benchmarks.job import write_problem
 from benchmarks.networks import NETWORKS, initial_weights, reference_scores
@@ -30,7 +31,9 @@ def run(case, settings):
     with tempfile.TemporaryDirectory() as folder:
         problem = Path(folder) / "problem.npz"
         write_problem(problem, network, images, labels, weights)
+        before = _round_trip(case)
         entrants = _take_turns(case, problem, settings)
+        record["round_trips"] = [before, _round_trip(case)]
     if case.task in ("predict", "latency"):
         expected = reference_scores(network, weights, images[:N_CHECKED]).argmax(axis=1)
         _check_labels(entrants, expected)
@@ -39,6 +42,11 @@ def run(case, settings):
     record["entrants"] = entrants
     record["targets"] = [_judge(target, entrants) for target in case.targets]
     return record
+
+
+def _round_trip(case):
+    """Return how long a cache line takes to another processor and back; None where no entrant has two threads."""
+    return round_trip_seconds() if any(entrant.n_threads > 1 for entrant in case.entrants) else None
 
 
 def _take_turns(case, problem, settings):

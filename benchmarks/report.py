@@ -67,6 +67,9 @@ def render_row(name, record):
     if "convolutions" in record:
         lines += _kernel_lines(record)
     lines += [f"    {_target_line(target)}" for target in record.get("targets", [])]
+    if None not in record.get("round_trips", [None]):
+        before, after = map(_duration, record["round_trips"])
+        lines.append(f"    a cache line goes to another processor and back in {before} before the race, in {after} behind it")
     if (record.get("busy_before") or 0.0) > BUSY:
         lines.append(f"    caution: {record['busy_before']:.2f} processors were busy before this row began")
     return "\n".join(lines)
