@@ -243,6 +243,7 @@ docs: .venv-docs/installed.stamp
 
 bench-smoke: .venv-test/installed.stamp
 	cd .venv-test && bin/python ../benchmarks/run.py --smoke $(ARGS)
+	cd .venv-test && bin/python ../benchmarks/run.py cores
 	cd .venv-test && bin/python ../benchmarks/run.py photograph_sizes --sides 28 --images 16 --epochs 1
 	cd .venv-test && bin/python ../benchmarks/run.py features_cost --images 100 --rounds 1
 	cd .venv-test && bin/python ../benchmarks/run.py serial_share --images 128 --rounds 1 --networks A-32 C-32

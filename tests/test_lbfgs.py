@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from faults import begins_block, fault_at, visits
 from images import bars, fitted_arrays, small_network
 from problems import on_threads
 from processes import run_python
@@ -241,7 +242,7 @@ def test_fits_that_overlap_leave_blas_as_many_threads_as_it_had():
     is_in, may_leave, has_left, may_end = (threading.Event() for _ in range(4))
 
     def first():
-        with lbfgs.ONE_THREAD_OF_BLAS:
+        with lbfgs.ONE_THREAD_OF_BLAS.held():
             is_in.set()
             may_leave.wait(10)
         has_left.set()
@@ -252,13 +253,29 @@ def test_fits_that_overlap_leave_blas_as_many_threads_as_it_had():
         thread = threading.Thread(target=first)
         thread.start()
         is_in.wait(10)
-        with lbfgs.ONE_THREAD_OF_BLAS:
+        with lbfgs.ONE_THREAD_OF_BLAS.held():
             may_leave.set()
             has_left.wait(10)
             assert set(threads_of_blas()) <= {1}  # some are not to be limited, and are not listed
         assert threads_of_blas() == before
         may_end.set()
         thread.join()
+
+
+def test_an_interrupt_at_any_line_leaves_blas_as_many_threads_as_it_had():
+    def come_and_go():
+        with lbfgs.ONE_THREAD_OF_BLAS.held():
+            pass
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads_of_blas()
+        counts = visits(come_and_go, lbfgs.__file__)
+        assert len(counts) > 10
+        for (file, line), n in counts.items():
+            for visit in range(1, 2 if begins_block(file, line) else n + 1):  # where a block ends nothing can be raised
+                assert fault_at(file, line, visit, KeyboardInterrupt)(come_and_go)
+                assert threads_of_blas() == before, (line, visit)
+                assert not lbfgs.ONE_THREAD_OF_BLAS._inside
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -275,19 +292,19 @@ def test_a_forked_process_does_not_wait_for_the_threads_of_another(forks_inside)
                 is_held.set()
                 may_leave.wait(60)
 
-        with ONE_THREAD_OF_BLAS if {forks_inside} else nullcontext():
+        with ONE_THREAD_OF_BLAS.held() if {forks_inside} else nullcontext():
             thread = threading.Thread(target=hold)
             thread.start()
             is_held.wait(60)
             child = os.fork()
             if child == 0:
                 signal.alarm(20)
-                with ONE_THREAD_OF_BLAS:
+                with ONE_THREAD_OF_BLAS.held():
                     pass
             else:
                 may_leave.set()
                 thread.join()
         if child == 0:
-            os._exit(ONE_THREAD_OF_BLAS._n_inside + (ONE_THREAD_OF_BLAS._limits is not None))
+            os._exit(len(ONE_THREAD_OF_BLAS._inside) + (ONE_THREAD_OF_BLAS._before is not None))
         assert os.waitpid(child, 0)[1] == 0
     """)

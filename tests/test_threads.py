@@ -323,6 +323,18 @@ def test_a_session_turns_when_other_programs_want_the_cores_and_when_they_have_g
         assert taken.count(best) >= 200 - (1 + KERNELS.TRIED_STEPS)
 
 
+@pytest.mark.parametrize("work", [KERNELS.SERIAL_WORK - 1, KERNELS.SERIAL_WORK])
+@pytest.mark.parametrize(("alone", "together"), [(1e-3, 6e-4), (6e-4, 1e-3)])
+def test_single_steps_that_something_comes_between_change_nothing(work, alone, together):
+    pace, best, taken = KERNELS.Pace(work), together < alone, []
+    random_state = np.random.default_rng(0)
+    for _ in range(8000):
+        taken.append(pace.takes_all(work))
+        seconds = together if taken[-1] else alone
+        pace.see(32, work, seconds * (20 if random_state.random() < 0.03 else 1))
+    assert taken[1000:].count(best) > 0.95 * 7000
+
+
 def test_the_first_step_of_either_way_does_not_count():
     pace = KERNELS.Pace(KERNELS.SERIAL_WORK)
     times = {"work": KERNELS.SERIAL_WORK, "alone": 1.1e-3, "together": 1e-3, "first": 5e-3}

@@ -11,7 +11,7 @@ cpdef enum:
 cdef double SECONDS_ALONE = 0.002       # after which all threads are tried for the first time
 cdef double SECONDS_TOGETHER = 0.1      # likewise one alone, of which there is less to hope for
 cdef double SECONDS_TO_WAKE = 0.001     # which the first step of a trial may take longer
-cdef double SECONDS_TO_RETURN = 1.0     # after which a way that was left is tried again at the latest
+cdef double SECONDS_TO_RETURN = 1.0     # after which the other way is tried again at the latest
 cdef double SHARE_OF_TRIALS = 0.01      # of the time, which trials may lose
 
 
@@ -25,6 +25,7 @@ cdef class Pace:
     cdef Py_ssize_t n_steps             # that went as they go now, the first included
     cdef double of_sample               # seconds; of late, on the way that is kept
     cdef double tried                   # seconds of a sample, summed over the steps of a trial that count
+    cdef double longest                 # of them, which is left out: something may have come between
     cdef double lost                    # seconds, by this trial
     cdef double until_trial             # seconds of training
 
@@ -45,32 +46,32 @@ cdef class Pace:
             self.see_trial(n_samples, seconds)
             return
         self.until_trial -= seconds
-        if self.n_steps > 1:
-            self.of_sample += (seconds / n_samples - self.of_sample) * (0.125 if self.of_sample > 0.0 else 1.0)
+        if self.n_steps > 1 and self.of_sample == 0.0:
+            self.of_sample = seconds / n_samples
+        elif self.n_steps > 1:      # a single step that takes long is no reason to change anything, some of them are
+            self.of_sample += 0.125 * (min(seconds / n_samples, 2.0 * self.of_sample) - self.of_sample)
         if self.until_trial <= 0.0 and self.n_steps > TRIED_STEPS:
-            self.is_trial, self.n_steps, self.tried, self.lost = True, 0, 0.0, 0.0
+            self.is_trial, self.n_steps, self.tried, self.longest, self.lost = True, 0, 0.0, 0.0, 0.0
 
     cdef void see_trial(self, Py_ssize_t n_samples, double seconds) noexcept:
         cdef double as_it_was = n_samples * self.of_sample
         self.lost += seconds - as_it_was
         if self.n_steps > 1:
             self.tried += seconds / n_samples
+            self.longest = max(self.longest, seconds / n_samples)
         if self.n_steps > TRIED_STEPS:
-            self.end_trial(n_samples, self.tried < TRIED_STEPS * self.of_sample)
+            self.end_trial(n_samples, (self.tried - self.longest) / (TRIED_STEPS - 1))
         elif self.lost > TRIED_STEPS * as_it_was + SECONDS_TO_WAKE:     # there is no hope
-            self.end_trial(n_samples, False)
+            self.end_trial(n_samples, self.of_sample)
 
-    cdef void end_trial(self, Py_ssize_t n_samples, bint is_faster) noexcept:
+    cdef void end_trial(self, Py_ssize_t n_samples, double tried) noexcept:
         """Keep the faster way. The more a trial costs, the longer it is until the next."""
-        cdef double pause = self.lost / SHARE_OF_TRIALS
-        cdef double tried
-        if is_faster:
-            tried = self.tried / TRIED_STEPS
-            # What it would cost to try the way that is left; it may be better again soon, though.
-            pause = min(SECONDS_TO_RETURN, TRIED_STEPS * n_samples * (self.of_sample - tried) / SHARE_OF_TRIALS)
+        cdef double lost = self.lost
+        if tried < self.of_sample:
+            lost = TRIED_STEPS * n_samples * (self.of_sample - tried)       # if the way that is left is tried again
             self.is_together, self.of_sample = not self.is_together, tried
         self.is_trial, self.n_steps = False, 0
-        self.until_trial = max(SECONDS_TOGETHER, pause)
+        self.until_trial = min(SECONDS_TO_RETURN, max(SECONDS_TOGETHER, lost / SHARE_OF_TRIALS))
 
 
 cdef bint choose_threads(Network* network, Pace pace, int n_threads) noexcept:

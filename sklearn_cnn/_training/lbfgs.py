@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
@@ -20,42 +21,61 @@ VECTORS_OF_OPTIMISER = 40
 class OneThreadOfBLAS:
     """Keeps BLAS on one thread while anybody is inside.
 
-    That is a setting of the whole process: so the first who comes in makes it, and the last who leaves takes it back.
+    That is a setting of the whole process: so the first who comes in makes it, and the last who leaves takes it back. Ctrl-C may
+    come between any two steps of that. Therefore what is to come back is written down before anything changes, and both can be
+    done twice.
     """
 
     def __init__(self):
-        self._limits: Any = None
+        self._before: Any = None
         self.forget_others()
 
     def forget_others(self):
         """Begin anew in a process that was forked: other threads, and whatever they held, are not in it."""
-        self._lock, self._n_inside = threading.Lock(), 0
+        self._lock, self._inside = threading.Lock(), set()
 
-    def __enter__(self):
+    @contextmanager
+    def held(self):
+        """Be inside for the block of a `with` statement."""
+        who = object()
+        try:
+            try:
+                self._come_in(who)
+                yield
+            finally:
+                self._go_out(who)
+        finally:
+            self._go_out(who)  # again: this may be where the first was interrupted
+
+    def _come_in(self, who):
         with self._lock:
-            if self._limits is None:
-                libraries = ThreadpoolController().select(user_api="blas")
-                let_anybody_set(libraries)
-                self._limits = libraries, libraries.limit(limits=1)
-            self._n_inside += 1
+            self._inside.add(who)
+            if self._before is None:
+                libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._before = [(library, library.num_threads) for library in libraries]
+            set_threads([(library, 1) for library, _ in self._before])
 
-    def __exit__(self, *error):
+    def _go_out(self, who):
         with self._lock:
-            self._n_inside = max(0, self._n_inside - 1)
-            if self._n_inside == 0 and self._limits is not None:
-                libraries, limits = self._limits
-                let_anybody_set(libraries)
-                limits.restore_original_limits()
-                let_anybody_set(libraries)
-                self._limits = None
+            self._inside.discard(who)
+            if not self._inside and self._before is not None:
+                set_threads(self._before)
+                self._before = None
 
 
-def let_anybody_set(libraries):
-    """Let this thread set what another one has set: newer threadpoolctl takes the word of one thread alone, and says nothing."""
-    for library in libraries.lib_controllers:
-        clear = getattr(library, "clear_controlling_thread", None)
-        if clear is not None:
-            clear(force=True)
+def set_threads(numbers):
+    """Set the threads of libraries, and let others do so: newer threadpoolctl takes one thread's word alone, and says nothing.
+
+    Parameters
+    ----------
+    numbers : list of (LibController, int)
+        Libraries and their numbers of threads.
+    """
+    for library, n_threads in numbers:
+        let_anybody_set = getattr(library, "clear_controlling_thread", lambda **_: None)
+        let_anybody_set(force=True)
+        library.set_num_threads(n_threads)
+        let_anybody_set(force=True)
 
 
 ONE_THREAD_OF_BLAS = OneThreadOfBLAS()
@@ -176,7 +196,7 @@ class FullBatch:
                 raise StopIteration
 
         start = self.trainer.parameters.copy()
-        with ONE_THREAD_OF_BLAS:  # or SciPy's sums would depend on the number of threads
+        with ONE_THREAD_OF_BLAS.held():  # or SciPy's sums would depend on the number of threads
             result = minimize(
                 self._loss_and_gradient, start, jac=True, method="L-BFGS-B", callback=iterated, options=self.options
             )

@@ -207,10 +207,12 @@ MISTAKES = [
     ("all samples drop the same units", "dropout.pxi", "draw_words(seed, «<uint64_t> place», step", "0", "dropout"),
     ("all layers drop the same units", "dropout.pxi", "DRAW_DROPOUT + («number» << 8), words)", "0", "dropout"),
     # how many threads
-    ("the slower way is kept", "pace.pxi", "self.end_trial(n_samples, «self.tried < TRIED_STEPS * self.of_sample»)",
-     "self.tried > TRIED_STEPS * self.of_sample", "threads"),
+    ("the slower way is kept", "pace.pxi", "        if «tried < self.of_sample»:", "tried > self.of_sample", "threads"),
+    ("one long step is reason enough to change", "pace.pxi", "(«min(seconds / n_samples, 2.0 * self.of_sample)» - self.of_sample)",
+     "seconds / n_samples", "threads"),
     ("the first step of a trial counts", "pace.pxi", "        if «self.n_steps > 1»:\n            self.tried", "True", "threads"),
-    ("one trial follows the other", "pace.pxi", "        self.until_trial = «max(SECONDS_TOGETHER, pause)»", "0.0", "threads"),
+    ("one trial follows the other", "pace.pxi", "        self.until_trial = «min(SECONDS_TO_RETURN, max(SECONDS_TOGETHER, lost / SHARE_OF_TRIALS))»",
+     "0.0", "threads"),
     # the boundary
     ("rows beyond X may be asked for", "session.pxi", "if order[i] < 0 or «order[i] >= n_rows»:", "order[i] > n_rows", "network"),
     ("a batch without weight is divided by zero", "training.pxi", "        if «network.weight_sum > 0.0»:", "network.weight_sum >= 0.0", "network training"),
