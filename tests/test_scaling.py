@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from images import bars, small_network
+from problems import bits
 
 from sklearn_cnn._training.scaling import channel_moments, channel_scaling
 
@@ -24,6 +25,24 @@ def test_moments(dtype, n_samples, n_pixels, n_channels):
         np.testing.assert_allclose(mean, expected, rtol=1e-10)
         expected_variance = np.average((flat - expected) ** 2, axis=0, weights=expected_weight)
         np.testing.assert_allclose(spread / mass, expected_variance, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 5, 6, 7, 12, 16, 24, 33])
+@pytest.mark.parametrize("n_pixels", [1, 3, 40])
+def test_moments_have_the_same_bits_in_every_number_type_and_memory(n_channels, n_pixels):
+    random_state = np.random.default_rng(0)
+    X = random_state.integers(0, 256, (9, n_pixels * n_channels)).astype(np.uint8)
+    rows, weight = np.array([7, 0, 3, 8]), random_state.random(9).astype(np.float32)
+    others = [X.astype(dtype) for dtype in (np.int64, np.float16, np.float32, np.float64, ">f8")]
+
+    def moments_of(X, sample_weight):
+        return [bits(part) for part in channel_moments(X, rows, sample_weight, n_channels)]
+
+    for sample_weight in (None, weight):
+        expected = moments_of(X, sample_weight)
+        for other in (*others, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
+            assert moments_of(other, sample_weight) == expected
+    assert moments_of(X, np.ones(9, dtype=np.float32)) == moments_of(X, None)
 
 
 def test_weight_zero_counts_nothing():

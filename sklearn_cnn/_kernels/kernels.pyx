@@ -242,3 +242,4 @@ def augment_images(Session session not None, const real[::1] parameters, const r
 
 
 include "copies.pxi"
+include "channels.pxi"

@@ -110,6 +110,39 @@ def converted_rows(X, rows, dtype):
     return np.require(X[rows], np.float64 if wide else dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
+def sum_channels(X, rows, weight=None, mean=None, n_channels=1):
+    """Return the sums of the numbers of each channel, or of their squared distances from its mean.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels * n_channels)
+        Channels last, of any real dtype.
+
+    rows : ndarray of shape (n_rows,), int64
+        The samples that count.
+
+    weight : ndarray of shape (n_rows,), float64, default=None
+        Their weights.
+
+    mean : ndarray of shape (n_channels,), float64, default=None
+
+    n_channels : int, default=1
+
+    Returns
+    -------
+    ndarray of shape (n_channels,), float64
+        Of a number type there are the same bits as of any other that holds the same numbers.
+    """
+    kernels = _kernels.kernels()
+    readable = kernels.rows_of(X)
+    if readable is None:
+        readable, rows = kernels.rows_of(np.require(X[rows], np.float64, ["C_CONTIGUOUS", "ALIGNED"])), np.arange(len(rows))
+    lanes, sums = np.empty(kernels.channel_lanes(n_channels)), np.empty(n_channels)
+    mean = None if mean is None else np.tile(mean, len(lanes) // n_channels)
+    kernels.sum_channels(readable, rows, weight, mean, lanes, sums)
+    return sums
+
+
 class Network:
     """A plan and its parameters, ready to run.
 

@@ -2,14 +2,16 @@
 
 import numpy as np
 
-# Values per chunk: small enough that a chunk in float64 stays in cache, and a constant, so that the sums have one order.
+from sklearn_cnn._network.network import sum_channels
+
+# Values per chunk: small enough that a chunk stays in cache, and a constant, so that the sums have one order.
 CHUNK_VALUES = 32_768
 
 
 def channel_moments(X, rows, sample_weight, n_channels):
     """Compute the weighted moments of each channel.
 
-    Chunks of rows are converted to float64 one at a time, and their moments merged.
+    They are sums in double precision over chunks of rows, whose moments are merged.
 
     Parameters
     ----------
@@ -40,16 +42,12 @@ def channel_moments(X, rows, sample_weight, n_channels):
     moments = None
     for start in range(0, len(rows), chunk):
         numbers = rows[start : start + chunk]
-        values = np.asarray(X[numbers], dtype=np.float64).reshape(len(numbers), -1, n_channels)
-        weight = np.ones(len(numbers)) if sample_weight is None else sample_weight[numbers].astype(np.float64)
-        mass = float(weight.sum()) * values.shape[1]
+        weight = None if sample_weight is None else sample_weight[numbers].astype(np.float64)
+        mass = float(len(numbers) if weight is None else weight.sum()) * (X.shape[1] // n_channels)
         if mass == 0.0:
             continue
-        weight = weight.reshape(-1, 1)
-        mean = (weight * values.sum(axis=1)).sum(axis=0) / mass
-        values -= mean
-        np.square(values, out=values)
-        moments = merged(moments, (mass, mean, (weight * values.sum(axis=1)).sum(axis=0)))
+        mean = sum_channels(X, numbers, weight, n_channels=n_channels) / mass
+        moments = merged(moments, (mass, mean, sum_channels(X, numbers, weight, mean, n_channels)))
     return moments
 
 

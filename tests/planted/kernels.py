@@ -206,6 +206,9 @@ MISTAKES = [
     ("maps beyond the 256th are dropped as the first ones", "dropout.pxi", "is_kept(«first + c», words", "c", "dropout"),
     ("all samples drop the same units", "dropout.pxi", "draw_words(seed, «<uint64_t> place», step", "0", "dropout"),
     ("all layers drop the same units", "dropout.pxi", "DRAW_DROPOUT + («number» << 8), words)", "0", "dropout"),
+    # what the scaling is learnt from
+    ("the last pixels of a row have no part in the scaling", "channels.pxi", "    for k in range(«n - at»):\n", "0", "scaling"),
+    ("weights have no part in the scaling", "channels.pxi", "sums[k] += lanes[k] * («weight[i]» if weight", "1.0", "scaling"),
     # how many threads
     ("the slower way is kept", "pace.pxi", "        if «tried < self.of_sample»:", "tried > self.of_sample", "threads"),
     ("one long step is reason enough to change", "pace.pxi", "(«min(seconds / n_samples, 2.0 * self.of_sample)» - self.of_sample)",
