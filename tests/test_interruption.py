@@ -10,7 +10,7 @@ import pytest
 from problems import bits, network_problem
 from test_determinism import control_word
 
-from sklearn_cnn import ConvNetClassifier
+from sklearn_cnn import ConvNetClassifier, _kernels
 from sklearn_cnn._network import network as network_module
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer
 from sklearn_cnn._network.network import Network
@@ -95,7 +95,11 @@ def interrupt_later(seconds):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_of_many_seconds_ends_in_a_moment(name, handler, whole_predictions):
+    modules = [_kernels.kernels(dtype) for dtype in (np.float32, np.float64)]
+
     def stop(*_):
+        for module in modules:
+            module.take_region_times()
         raise Stopped(name)
 
     call = CALLS[name]()
@@ -107,6 +111,8 @@ def test_a_call_of_many_seconds_ends_in_a_moment(name, handler, whole_prediction
         next(call, None)
     # of the processor, which a busy machine gives to others meanwhile
     assert time.process_time() - started < N_THREADS * (SECONDS_BEFORE + SECONDS_AFTER)
+    # No region has begun since: where threads wait for a processor, a thousand without work take seconds.
+    assert [module.take_region_times() for module in modules] == [{}, {}]
     assert error.traceback[-1].name == "stop"  # the exception is that of the handler, with where it comes from
 
 

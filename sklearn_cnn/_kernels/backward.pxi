@@ -26,7 +26,7 @@ cdef void dense_backward(const Network* network, const Layer* layer, real* gradi
     memset(gradient + layer.bias_at, 0, <size_t> layer.n_bias * sizeof(real))
     if layer.n_bias > 0:
         bias_gradient(d_outputs, network.n_samples, layer.filters, 1, layer.filters, gradient + layer.bias_at)
-    while first < network.n_samples:
+    while first < network.n_samples and not is_interrupted(network.interruption):
         n = min(dense_backward_samples(layer), network.n_samples - first)
         with parallel(num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
             mode = begin_region(DENSE_BACKWARD, n_blocks)
@@ -126,6 +126,8 @@ cdef void backward_stage(Network* network, Py_ssize_t first_layer, Py_ssize_t la
     cdef Factors factors
     cdef double weight
     for portion in range(n_portions(network)):
+        if is_interrupted(network.interruption):
+            return
         with parallel(num_threads=threads_for_stage(network, last_layer)):
             mode = begin_region(BACKWARD_CHUNKS, n_chunks)
             for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
@@ -211,8 +213,10 @@ cdef void backward(Network* network, real* gradient) noexcept nogil:
     cdef Py_ssize_t k = network.arena.n_layers, begin, row
     cdef const Layer* layer
     cdef uint64_t mode = 0
+    if is_interrupted(network.interruption):
+        return
     flip_all_weights(network)
-    while k > 0:
+    while k > 0 and not is_interrupted(network.interruption):
         if is_kind(network, k - 1, NORMALISATION) and (k == network.arena.n_layers or is_kind(network, k, DENSE)):
             backward_stage(network, k, k, gradient)     # nothing but its sums
         if is_kind(network, k - 1, DENSE):
@@ -222,6 +226,8 @@ cdef void backward(Network* network, real* gradient) noexcept nogil:
             begin = begin_of_stage(network, k)
             backward_stage(network, begin, k, gradient)
             k = begin
+    if is_interrupted(network.interruption):
+        return
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == CONVOLUTION:

@@ -126,6 +126,8 @@ cdef void forward_stage(Network* network, const Batch* batch, Py_ssize_t first_l
     cdef Factors factors
     cdef double rate
     for portion in range(n_portions(network)):
+        if is_interrupted(network.interruption):    # even regions without work take long where threads wait for a processor
+            return
         with parallel(num_threads=threads_for_stage(network, last_layer)):
             mode = begin_region(FORWARD_CHUNKS, n_chunks)
             for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
@@ -199,7 +201,7 @@ cdef void forward(Network* network, const Batch* batch) noexcept nogil:
     prepare(network)
     k = end_of_stage(network, 0)
     forward_stage(network, batch, 0, k)
-    while k < network.arena.n_layers:
+    while k < network.arena.n_layers and not is_interrupted(network.interruption):
         if is_kind(network, k, DENSE):
             dense_forward(network, &network.layers[k])
             k += 1
