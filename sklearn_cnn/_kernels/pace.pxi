@@ -11,7 +11,8 @@ cpdef enum:
 cdef double SECONDS_ALONE = 0.002       # after which all threads are tried for the first time
 cdef double SECONDS_TOGETHER = 0.1      # likewise one alone, of which there is less to hope for
 cdef double SECONDS_TO_WAKE = 0.001     # which the first step of a trial may take longer
-cdef double SECONDS_TO_RETURN = 1.0     # after which the other way is tried again at the latest
+cdef double SECONDS_TO_RETURN = 2.0     # after which the other way is tried again at the latest
+cdef double HOPELESS = 1.1              # times as long as on the way that is kept: if every step of a trial takes that, it ends
 cdef double SHARE_OF_TRIALS = 0.01      # of the time, which trials may lose
 
 
@@ -26,6 +27,7 @@ cdef class Pace:
     cdef double of_sample               # seconds; of late, on the way that is kept
     cdef double tried                   # seconds of a sample, summed over the steps of a trial that count
     cdef double longest                 # of them, which is left out: something may have come between
+    cdef double shortest
     cdef double lost                    # seconds, by this trial
     cdef double until_trial             # seconds of training
 
@@ -51,17 +53,25 @@ cdef class Pace:
         elif self.n_steps > 1:      # a single step that takes long is no reason to change anything, some of them are
             self.of_sample += 0.125 * (min(seconds / n_samples, 2.0 * self.of_sample) - self.of_sample)
         if self.until_trial <= 0.0 and self.n_steps > TRIED_STEPS:
-            self.is_trial, self.n_steps, self.tried, self.longest, self.lost = True, 0, 0.0, 0.0, 0.0
+            self.begin_trial()
+
+    cdef void begin_trial(self) noexcept:
+        self.is_trial, self.n_steps = True, 0
+        self.tried = self.longest = self.lost = 0.0
 
     cdef void see_trial(self, Py_ssize_t n_samples, double seconds) noexcept:
-        cdef double as_it_was = n_samples * self.of_sample
-        self.lost += seconds - as_it_was
+        cdef double of_sample = seconds / n_samples
+        self.lost += seconds - n_samples * self.of_sample
         if self.n_steps > 1:
-            self.tried += seconds / n_samples
-            self.longest = max(self.longest, seconds / n_samples)
+            self.shortest = of_sample if self.n_steps == 2 else min(self.shortest, of_sample)
+            self.longest = max(self.longest, of_sample)
+            self.tried += of_sample
         if self.n_steps > TRIED_STEPS:
             self.end_trial(n_samples, (self.tried - self.longest) / (TRIED_STEPS - 1))
-        elif self.lost > TRIED_STEPS * as_it_was + SECONDS_TO_WAKE:     # there is no hope
+        # A trial without hope ends before. It has taken as long as all of its steps together may, or every step takes too long.
+        elif self.lost > TRIED_STEPS * n_samples * self.of_sample + SECONDS_TO_WAKE:
+            self.end_trial(n_samples, self.of_sample)
+        elif self.n_steps > 2 and self.shortest > HOPELESS * self.of_sample:
             self.end_trial(n_samples, self.of_sample)
 
     cdef void end_trial(self, Py_ssize_t n_samples, double tried) noexcept:

@@ -213,7 +213,7 @@ MISTAKES = [
     ("the slower way is kept", "pace.pxi", "        if «tried < self.of_sample»:", "tried > self.of_sample", "threads"),
     ("one long step is reason enough to change", "pace.pxi", "(«min(seconds / n_samples, 2.0 * self.of_sample)» - self.of_sample)",
      "seconds / n_samples", "threads"),
-    ("the first step of a trial counts", "pace.pxi", "        if «self.n_steps > 1»:\n            self.tried", "True", "threads"),
+    ("the first step of a trial counts", "pace.pxi", "        if «self.n_steps > 1»:\n            self.shortest", "True", "threads"),
     ("one trial follows the other", "pace.pxi", "        self.until_trial = «min(SECONDS_TO_RETURN, max(SECONDS_TOGETHER, lost / SHARE_OF_TRIALS))»",
      "0.0", "threads"),
     # the boundary
