@@ -26,11 +26,11 @@ def _library():
 def round_trip_seconds():
     """Return how long a cache line takes from one processor to another and back, the median of five; None if nobody knows."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if processors < 2:
+        return None
     try:
         library = _library()
     except NoCompiler:
-        return None
-    if processors < 2:
         return None
     seconds = [library.round_trip(ROUND_TRIPS) for _ in range(5)]
     return median(seconds) if min(seconds) > 0 else None

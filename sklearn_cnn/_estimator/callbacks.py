@@ -47,9 +47,9 @@ OF_A_RUNNING_FIT = (*OF_ITS_FIT, "_parent_callback_ctx")
 def with_callbacks(method):
     """Let a fit tear its callbacks down at its end, and leave nothing else on the estimator, whenever Ctrl-C comes.
 
-    scikit-learn's own decorator does the first. It looks for the list of what is to be torn down as soon as there is a context,
-    and the context is there a moment earlier: an interrupt between the two would end in an AttributeError, and so would the next
-    fit that fails before it has a context of its own.
+    scikit-learn's own decorator does the first. Where it finds a context, it looks for the list of what is to be torn down, which
+    is made a moment later. An interrupt between the two would end in an AttributeError. So would the next fit that fails before
+    it has a context of its own.
 
     Parameters
     ----------

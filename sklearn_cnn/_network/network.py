@@ -136,7 +136,7 @@ def sum_channels(X, rows, weight=None, mean=None, n_channels=1):
     kernels = _kernels.kernels()
     readable = kernels.rows_of(X)
     if readable is None:
-        readable, rows = kernels.rows_of(np.require(X[rows], np.float64, ["C_CONTIGUOUS", "ALIGNED"])), np.arange(len(rows))
+        readable, rows = kernels.rows_of(converted_rows(X, rows, np.float64)), np.arange(len(rows))
     lanes, sums = np.empty(kernels.channel_lanes(n_channels)), np.empty(n_channels)
     mean = None if mean is None else np.tile(mean, len(lanes) // n_channels)
     kernels.sum_channels(readable, rows, weight, mean, lanes, sums)
