@@ -98,9 +98,10 @@ cdef void backward_chunk(const Network* network, Py_ssize_t first_layer, Py_ssiz
     cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
     cdef const Layer* layer
     cdef Py_ssize_t k
-    memset(group.scratch, 0, <size_t> network.arena.d_padded_at * sizeof(real))
+    clear_padding(network, first_layer, last_layer, group.scratch)
     for k in range(first_layer, last_layer):
         layer = &network.layers[k]
+        memset(group.scratch + network.arena.frames_at + layer.frame_at, 0, <size_t> layer.n_frame * sizeof(real))
         if layer.kind == CONVOLUTION and portion == 0:
             memset(gradient + layer.chunk_at, 0, <size_t> (layer.n_chunk_weights + layer.filters) * sizeof(real))
     # An interrupted pass forward has left places of maxima that are none: nothing may follow them.

@@ -97,7 +97,7 @@ cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t f
     """A stage, layers first_layer to last_layer - 1, of a portion of one chunk; without any, only the sums."""
     cdef Group group = first_group(network, chunk, portion)
     cdef Py_ssize_t i, k
-    memset(group.scratch, 0, <size_t> network.arena.band_at * sizeof(real))
+    clear_padding(network, first_layer, last_layer, group.scratch)
     while group.first < group.last:
         if first_layer == 0:
             for i in range(group.first, group.last):

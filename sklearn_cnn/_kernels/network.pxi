@@ -96,6 +96,16 @@ cdef inline real* scratch_of(const Network* network) noexcept nogil:
     return scratch_at(network, threadid())
 
 
+cdef inline void clear_padding(const Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer,
+                               real* scratch) noexcept nogil:
+    """Zeros for the borders of the padded images that these layers make in a thread's scratch."""
+    cdef const Layer* layer
+    cdef Py_ssize_t k
+    for k in range(first_layer, last_layer):
+        layer = &network.layers[k]
+        memset(scratch + layer.padded_at, 0, <size_t> layer.n_padded * sizeof(real))
+
+
 cdef inline void point_into_scratch(const Network* network, const Layer* layer, real* scratch, Areas* areas) noexcept nogil:
     areas.padded = scratch + layer.padded_at
     areas.band = scratch + network.arena.band_at

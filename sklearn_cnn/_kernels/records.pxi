@@ -88,8 +88,10 @@ ctypedef struct Layer:
     Planes gradient_planes      # of the input gradient, where pixels replace channels
     # one thread's scratch: `Areas` says what stands there
     int64_t padded_at           # among the padded images of all layers
+    int64_t n_padded
     int64_t n_band              # numbers of Winograd's algorithm or of planes at the beginning of the band; maps follow
     int64_t frame_at            # among the frames of all layers
+    int64_t n_frame
     int64_t n_entries           # of all lists made at once, with the room they leave
     int64_t chunk_at            # weights, then biases, in a chunk's gradient
     int64_t n_chunk_weights

@@ -40,7 +40,7 @@ ctypedef struct Corner:
 ctypedef struct Places:
     Py_ssize_t n
     real* gradients             # one vector of filters each
-    Py_ssize_t[SHALLOW_PLACES] patches  # counted from that of the first
+    Py_ssize_t[SHALLOW_PLACES + 1] patches  # counted from that of the first; one more may be read, but not followed
 
 
 # The filters that are no whole vector, and their gradients while a sample is taken up.
@@ -153,7 +153,7 @@ cdef void spread(vector* kind, Py_ssize_t n, const Layer* layer, const Box* box,
 cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, const Layer* layer, const Places* places,
                               const real* padded, real* d_weights, Py_ssize_t tap_size) noexcept nogil:
     # `rows` and `taps` are constants at every call, so the sums are registers. padded and d_weights begin at the slice's first
-    # row and tap.
+    # row and tap. Where the next patch begins is read one place ahead, as in `sum_tile`.
     cdef vector sums[3][6]
     cdef vector g
     cdef Py_ssize_t lanes = lanes_of[vector](kind)
@@ -161,15 +161,20 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
     cdef Py_ssize_t weights_row = kernel_row_size(layer) * tap_size
     cdef Py_ssize_t r, k, n
     cdef const real* patch
+    cdef const real* following = padded + places.patches[0]
     for r in range(rows):
         for k in range(taps):
             sums[r][k] = (<const vector*> (d_weights + r * weights_row + k * tap_size))[0]
     for n in range(places.n):
-        patch = padded + places.patches[n]
+        patch = following
+        following = padded + places.patches[n + 1]
+        OPAQUE(following)
         g = (<const vector*> (places.gradients + n * lanes))[0]
         for r in range(rows):
+            OPAQUE(patch)
             for k in range(taps):
-                MULTIPLY_ADD(sums[r][k], patch[r * padded_row + k], g)
+                MULTIPLY_ADD(sums[r][k], patch[k], g)
+            patch += padded_row
     for r in range(rows):
         for k in range(taps):
             (<vector*> (d_weights + r * weights_row + k * tap_size))[0] = sums[r][k]

@@ -71,20 +71,28 @@ ctypedef struct Lists:
 
 cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists,
                           const real* factors, Py_ssize_t factors_row, real* sums, Py_ssize_t sums_row) noexcept nogil:
-    # `rows` and `vectors` are constants at every call
+    # `rows` and `vectors` are constants at every call. Where the next entry's factors begin is read one entry ahead: else all
+    # loads of an entry wait for that one, which stands behind those of the entry before. Behind the last entry there is room,
+    # and nobody follows what stands there.
     cdef vector of_list[3][8]
     cdef Py_ssize_t i, k, r, v
     cdef const real* factor
+    cdef const real* following
     cdef real* target
     for k in range(lists.n):
         for r in range(rows):
             for v in range(vectors):
                 of_list[r][v] = (<const vector*> ZEROS)[0]
+        following = factors + lists.offsets[lists.begins[k]]
         for i in range(lists.begins[k], lists.ends[k]):
-            factor = factors + lists.offsets[i]
+            factor = following
+            following = factors + lists.offsets[i + 1]
+            OPAQUE(following)
             for r in range(rows):
+                OPAQUE(factor)
                 for v in range(vectors):
-                    MULTIPLY_ADD(of_list[r][v], lists.values[i], (<const vector*> (factor + r * factors_row + v * lanes))[0])
+                    MULTIPLY_ADD(of_list[r][v], lists.values[i], (<const vector*> (factor + v * lanes))[0])
+                factor += factors_row
         target = sums + lists.sums_at[k]
         for r in range(rows):
             for v in range(vectors):

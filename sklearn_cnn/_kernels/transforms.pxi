@@ -88,19 +88,27 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
     cdef vector d[MOST_SEEN]
     cdef vector columns[MOST_SEEN][MOST_PLACES]
     cdef vector t[MOST_PLACES]
+    cdef const real* at
     cdef Py_ssize_t n_places = places_of_row(side, taps)
     cdef Py_ssize_t n_seen = side + taps - 1
     cdef Py_ssize_t i, j
     for j in range(n_seen):
+        at = patch
         for i in range(n_seen):
-            d[i] = (<const vector*> (patch + i * row + j * channels))[0]
+            OPAQUE(at)
+            d[i] = (<const vector*> at)[0]
+            at += row
+        patch += channels
+        OPAQUE(patch)
         combine_rows[vector](kind, side, taps, d, columns[j])
     for i in range(n_places):
         for j in range(n_seen):
             d[j] = columns[j][i]
         combine_rows[vector](kind, side, taps, d, t)
         for j in range(n_places):
-            (<vector*> (target + (n_places * i + j) * place))[0] = t[j]
+            (<vector*> target)[0] = t[j]
+            target += place
+            OPAQUE(target)
 
 
 cdef inline void restore_four(vector* kind, const vector* m, vector* pixels) noexcept nogil:
@@ -145,11 +153,17 @@ cdef inline void restore_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, co
     cdef vector m[MOST_PLACES]
     cdef vector s[MOST_SIDE][MOST_PLACES]
     cdef vector restored[MOST_SIDE]
+    cdef const real* at
     cdef Py_ssize_t n_places = places_of_row(side, taps)
     cdef Py_ssize_t i, j
     for j in range(n_places):
+        at = products
         for i in range(n_places):
-            m[i] = (<const vector*> (products + (n_places * i + j) * place))[0]
+            OPAQUE(at)
+            m[i] = (<const vector*> at)[0]
+            at += n_places * place
+        products += place
+        OPAQUE(products)
         restore_row[vector](kind, side, taps, m, restored)
         for i in range(side):
             s[i][j] = restored[i]

@@ -294,6 +294,14 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define SCALE(value, factor) ((value) = (value) * (real)(factor))
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
+/* The compiler takes the address as it is and forgets how it came about. Otherwise it reckons every address of a tile beforehand,
+ * each from a distance of its own, and there are more of them than registers. */
+#if defined(__GNUC__) || defined(__clang__)
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define OPAQUE(pointer) ((void)(pointer))
+#endif
+
 /* A hint; the address need not be valid. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(address) __builtin_prefetch(address)

@@ -74,18 +74,20 @@ cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const 
     # One vector of filters. `pooling` is a constant at every call, for windows or, without it, the map itself; so is `whole`,
     # for some tiles of sixteen pixels hang over the end of the map.
     cdef Py_ssize_t map_row = map_row_size(layer)
+    cdef Py_ssize_t filters = layer.filters     # stores of vectors may alias a record, so it would be read again after each
+    cdef real* maps = tiling.maps
     cdef Py_ssize_t windows = side // 2     # of a tile's side
     cdef Py_ssize_t u, v, i, at, window
     cdef const vector_wide* of_window
     for u in range(windows):
         for v in range(windows):
             of_window = pixels + 4 * (windows * u + v)
-            at = target.map_at + 2 * u * map_row + 2 * v * layer.filters
-            window = target.window_at + u * output_row_size(layer) + v * layer.filters
+            at = target.map_at + 2 * u * map_row + 2 * v * filters
+            window = target.window_at + u * output_row_size(layer) + v * filters
             if pooling == NO_POOLING:
                 for i in range(4):
                     if whole or (2 * u + i // 2 < target.rows and 2 * v + i % 2 < target.columns):
-                        (<vector_wide*> (tiling.maps + at + i // 2 * map_row + i % 2 * layer.filters))[0] = of_window[i]
+                        (<vector_wide*> (maps + at + i // 2 * map_row + i % 2 * filters))[0] = of_window[i]
             elif whole or (2 * u + 1 < target.rows and 2 * v + 1 < target.columns):
                 pool_four[vector_wide](NULL, pooling, layer, of_window, 1, tiling.maps + at if tiling.maps != NULL else NULL,
                                        tiling.outputs + window, tiling.positions + window if tiling.positions != NULL else NULL)

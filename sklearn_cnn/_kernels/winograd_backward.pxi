@@ -37,7 +37,9 @@ cdef inline void spread_tile(vector* kind, Py_ssize_t taps, const real* d_map, P
             pair[j] = columns[j][i]
         spread_pair[vector](kind, taps, pair, m)
         for j in range(n_places):
-            (<vector*> (target + (n_places * i + j) * place))[0] = m[j]
+            (<vector*> target)[0] = m[j]
+            target += place
+            OPAQUE(target)
 
 
 cdef inline void gather_taps(vector* kind, Py_ssize_t taps, const vector* g, vector* w) noexcept nogil:

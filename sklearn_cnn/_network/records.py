@@ -241,11 +241,12 @@ class RecordBuilder:
         in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
         padded = padded_size(record) * (record["group"] if in_groups else 1)
         if not record["input_is_padded"]:
-            record["padded_at"] = self._take("padded", aligned(padded) + ALIGNMENT)  # a vector may read beyond the last patch
+            record["n_padded"] = aligned(padded) + ALIGNMENT  # a vector may read beyond the last patch
+            record["padded_at"] = self._take("padded", record["n_padded"])
         frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
         if record["backward"] == _kernel_names.WHOLE_MAP or side:
-            record["frame_at"] = self._take("frames", aligned(frame))
+            record.update(n_frame=aligned(frame), frame_at=self._take("frames", aligned(frame)))
         if side:
             self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
         else:
