@@ -64,6 +64,7 @@ NETWORKS = {
     "no normalisation": (ConvNetClassifier((4, 6), batch_norm=False), data),
     "Winograd": (ConvNetClassifier((16, 32)), lambda: data(channels=16)),
     "Winograd, 5 x 5": (ConvNetClassifier((16, 32), kernel_size=5, batch_norm=False), lambda: data(channels=24)),
+    "kernels of five short rows": (ConvNetClassifier((6, 16), kernel_size=5, batch_norm=False), data),
     "two convolutions in a row": (ConvNetClassifier((16, 32, 16), pooling=[None, None, "max"]), lambda: data(channels=16)),
     "large tiles": (ConvNetClassifier((16, 32), pooling=[None, "max"], winograd_tile=4), lambda: data(channels=16)),
     "odd kernels": (ConvNetClassifier((5, 3), [(5, 3), 2], stride=[1, 2], padding_mode="reflect", pooling=None), data),

@@ -52,7 +52,7 @@ cdef Slices slices_of(const Layer* layer, Py_ssize_t n_factors) noexcept nogil:
     where it need not."""
     cdef Slices slices
     slices.n_vectors = (kernel_row_size(layer) + LANES_WIDE - 1) // LANES_WIDE
-    slices.rows = evenly(layer.kernel.rows, 3)
+    slices.rows = evenly(layer.kernel.rows, 5 if 5 * slices.n_vectors <= SPARSE_VECTORS else 3)
     slices.vectors = evenly(slices.n_vectors, min(8, SPARSE_VECTORS // slices.rows))
     if n_factors * slices.rows * slices.vectors * VECTOR_BYTES > CACHED_BYTES:
         slices.rows = 1
@@ -74,7 +74,7 @@ cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
     # `rows` and `vectors` are constants at every call. Where the next entry's factors begin is read one entry ahead: else all
     # loads of an entry wait for that one, which stands behind those of the entry before. Behind the last entry there is room,
     # and nobody follows what stands there.
-    cdef vector of_list[3][8]
+    cdef vector of_list[5][8]
     cdef Py_ssize_t i, k, r, v
     cdef const real* factor
     cdef const real* following
@@ -106,9 +106,9 @@ cdef inline void sum_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
         sum_tile[vector](kind, lanes, rows, 1, lists, factors, factors_row, sums, sums_row)
     elif vectors == 2:
         sum_tile[vector](kind, lanes, rows, 2, lists, factors, factors_row, sums, sums_row)
-    elif vectors == 3:
+    elif SPARSE_VECTORS >= 3 * rows and vectors == 3:
         sum_tile[vector](kind, lanes, rows, 3, lists, factors, factors_row, sums, sums_row)
-    elif vectors == 4:
+    elif SPARSE_VECTORS >= 4 * rows and vectors == 4:
         sum_tile[vector](kind, lanes, rows, 4, lists, factors, factors_row, sums, sums_row)
     elif SPARSE_VECTORS >= 5 * rows and vectors == 5:
         sum_tile[vector](kind, lanes, rows, 5, lists, factors, factors_row, sums, sums_row)
@@ -138,8 +138,12 @@ cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors,
                 sum_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             elif rows == 2:
                 sum_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
-            else:
+            elif rows == 3:
                 sum_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
+            elif rows == 4:
+                sum_rows[vector_wide](NULL, LANES_WIDE, 4, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
+            else:
+                sum_rows[vector_wide](NULL, LANES_WIDE, 5, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             vector_at += vectors
         row += rows
 
