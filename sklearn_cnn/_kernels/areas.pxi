@@ -37,6 +37,11 @@ cdef inline Py_ssize_t output_size(const Layer* layer) noexcept nogil:
     return layer.out.rows * output_row_size(layer)
 
 
+cdef inline Py_ssize_t frame_size(const Layer* layer) noexcept nogil:
+    """The map's gradient in its frame, in whole lines."""
+    return whole_lines(layer.gradient.rows * layer.gradient.columns * layer.filters)
+
+
 cdef inline bint has_wide_positions(const Layer* layer) noexcept nogil:
     return layer.pool.rows * layer.pool.columns > 256
 

@@ -58,6 +58,11 @@ cdef void backward_layer(const Network* network, const Layer* layer, const Group
             areas = areas_of(network, layer, group, i, min(layer.group, group.last - i))
             sparse_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
             i += layer.group
+        i = group.first
+        while i < group.last and layer.gradient_side > 0:
+            areas = areas_of(network, layer, group, i, min(layer.gradient_group, group.last - i))
+            input_gradient_of_maxima(layer, network.runs, flipped, &areas)
+            i += layer.gradient_group
         return
     for i in range(group.first, group.last):
         areas = areas_of(network, layer, group, i, 1)

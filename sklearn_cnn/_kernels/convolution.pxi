@@ -297,12 +297,13 @@ cdef void phase_gradient(const Layer* layer, Py_ssize_t row_phase, Py_ssize_t co
 
 
 cdef void input_gradient(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
-    """frame -> d_images. Zero padding computes the crop that is the image; other modes fold the frame back."""
+    """frame -> d_images, of one sample or of those that share products (`gradient_group`). Zero padding computes the crop that is
+    the image; other modes fold the frame back."""
     cdef bint folds = copies_pixels(layer)
     cdef real* d_target = areas.d_padded if folds else areas.d_images
     cdef Py_ssize_t row_phase, column_phase
     if layer.gradient_side > 0:
-        winograd_input_gradient(layer, flipped, areas.frame, d_target, areas.entries)
+        winograd_input_gradient(layer, flipped, areas.frame, d_target, areas.n_samples, areas.entries)
     elif layer.gradient_planes.size > 0 and leaves_lanes_empty(layer.channels):
         if layer.gradient_planes.first > 0:
             phase_gradient(layer, 0, 0, layer.gradient_planes.first, flipped, areas.frame, d_target)

@@ -100,6 +100,7 @@ ctypedef struct Layer:
     # side in the input gradient, whose transformed weights follow the flipped ones (else 0)
     int64_t sums_places
     int64_t gradient_side
+    int64_t gradient_group      # samples whose input gradients share products: each has a frame of its own
     int64_t input_gradient_wanted
     int64_t group               # samples that Winograd's algorithm and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there

@@ -226,24 +226,24 @@ cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_
 cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas) noexcept nogil:
     """d_images <- gradient, from whole maps: Winograd's algorithm in large tiles takes as few products for all pixels."""
     cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
-    cdef real* d_map = areas.frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
+    cdef Py_ssize_t d_map_at = layer.lead.rows * frame_row + layer.lead.columns * layer.filters
     cdef const uint8_t* positions = <const uint8_t*> areas.positions
-    cdef Areas of_sample = areas[0]
+    cdef real* frame
     cdef Py_ssize_t i
     for i in range(areas.n_samples):
-        of_sample.d_images = areas.d_images + i * input_size(layer)
+        frame = areas.frame + i * frame_size(layer)
         if not writes_whole_map(layer):
-            memset(areas.frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
-        maximum_backward[uint8_t](layer, areas.d_outputs + i * output_size(layer), positions + i * output_size(layer), d_map,
-                                  frame_row)
-        input_gradient(layer, runs, flipped, &of_sample)
+            memset(frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
+        maximum_backward[uint8_t](layer, areas.d_outputs + i * output_size(layer), positions + i * output_size(layer),
+                                  frame + d_map_at, frame_row)
+    input_gradient(layer, runs, flipped, areas)
 
 
 cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, real* d_by_filter,
                           real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
-    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter; flipped weights where the input gradient is
-    computed from whole maps."""
+    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter. The input gradient is left out where
+    `input_gradient_of_maxima` computes it."""
     cdef int32_t[MOST_LISTS] offset_in_window
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef const uint8_t* positions = <const uint8_t*> areas.positions
@@ -268,10 +268,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
         sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
-    if areas.d_images == NULL:
-        return
-    if layer.gradient_side > 0:
-        input_gradient_of_maxima(layer, runs, by_filter, areas)
+    if areas.d_images == NULL or layer.gradient_side > 0:   # then all of it comes later
         return
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0

@@ -156,16 +156,16 @@ cdef void turn_weights(const Layer* layer, real* flipped) noexcept nogil:
 
 
 cdef void winograd_input_gradient(const Layer* layer, const real* flipped, const real* frame, real* d_target,
-                                  real* scratch) noexcept nogil:
-    """frame -> d_target, the crop whose gradient is wanted."""
+                                  Py_ssize_t n_samples, real* scratch) noexcept nogil:
+    """frame -> d_target, the crop whose gradient is wanted; for some samples, one after another."""
     cdef Layer turned = turned_round(layer)
     cdef Tiling tiling
     tiling.padded_row = layer.gradient.columns * layer.filters
     tiling.padded = frame + layer.crop.row * tiling.padded_row + layer.crop.column * layer.filters
     tiling.padded_rows = layer.gradient.rows - layer.crop.row
     tiling.padded_columns = layer.gradient.columns - layer.crop.column
-    tiling.padded_image = 0
+    tiling.padded_image = frame_size(layer)
     tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
     tiling.maps, tiling.outputs, tiling.positions = d_target, NULL, NULL
     tiling.scratch = scratch
-    winograd_maps(&turned, &tiling, 1)
+    winograd_maps(&turned, &tiling, n_samples)

@@ -100,6 +100,15 @@ def gradient_side(record, largest):
     return side if side == 4 or not is_listed else 0
 
 
+def gradient_group(record):
+    """Return how many samples' input gradients share products, where large tiles take the place of lists and are few."""
+    folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
+    if record["backward"] != _kernel_names.LISTED or record["gradient_side"] == 0 or folds:
+        return 1
+    n_tiles = record["crop_rows"] * record["crop_columns"] // record["gradient_side"] ** 2
+    return max(1, _kernel_names.WINOGRAD_TILES // n_tiles)
+
+
 def is_listed_in_full(record):
     """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows."""
     windows = record["pool_rows"] * record["pool_columns"]

@@ -243,10 +243,12 @@ class RecordBuilder:
         if not record["input_is_padded"]:
             record["n_padded"] = aligned(padded) + ALIGNMENT  # a vector may read beyond the last patch
             record["padded_at"] = self._take("padded", record["n_padded"])
-        frame = record["gradient_rows"] * record["gradient_columns"] * record["filters"]
         side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
+        record["gradient_group"] = algorithms.gradient_group(record)
         if record["backward"] == _kernel_names.WHOLE_MAP or side:
-            record.update(n_frame=aligned(frame), frame_at=self._take("frames", aligned(frame)))
+            frame = aligned(record["gradient_rows"] * record["gradient_columns"] * record["filters"])
+            record["n_frame"] = frame * record["gradient_group"]
+            record["frame_at"] = self._take("frames", record["n_frame"])
         if side:
             self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
         else:

@@ -81,6 +81,9 @@ MISTAKES = [
      "tiling.padded = frame + layer.crop.row * tiling.padded_row + «layer.crop.column * layer.filters»", "0", "winograd"),
     ("an input gradient has the sides of the map", "winograd_backward.pxi",
      "turned.map.rows, turned.map.columns = «layer.crop.rows», layer.crop.columns", "layer.map.rows", "winograd"),
+    ("samples that share products have one frame", "sparse.pxi", "frame = areas.frame + «i * frame_size(layer)»", "0", "normalisation winograd kernels"),
+    ("samples that share products see the frame of the first", "winograd_backward.pxi", "tiling.padded_image = «frame_size(layer)»", "0",
+     "normalisation winograd kernels"),
     # lists
     ("a list leaves out its last entry", "sparse.pxi", "for i in range(lists.begins[k], «lists.ends[k]»):", "lists.ends[k] - 1", "fuzz_geometry kernels"),
     ("an entry of a list meets the factors of the one before", "sparse.pxi",
