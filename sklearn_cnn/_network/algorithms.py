@@ -109,6 +109,11 @@ def gradient_group(record):
     return max(1, _kernel_names.WINOGRAD_TILES // n_tiles)
 
 
+def frame_numbers(record):
+    """Return the numbers of the frames that the gradients of a map stand in, one for each sample of a `gradient_group`."""
+    return record["gradient_group"] * aligned(record["gradient_rows"] * record["gradient_columns"] * record["filters"])
+
+
 def is_listed_in_full(record):
     """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows."""
     windows = record["pool_rows"] * record["pool_columns"]

@@ -246,8 +246,7 @@ class RecordBuilder:
         side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
         record["gradient_group"] = algorithms.gradient_group(record)
         if record["backward"] == _kernel_names.WHOLE_MAP or side:
-            frame = aligned(record["gradient_rows"] * record["gradient_columns"] * record["filters"])
-            record["n_frame"] = frame * record["gradient_group"]
+            record["n_frame"] = algorithms.frame_numbers(record)
             record["frame_at"] = self._take("frames", record["n_frame"])
         if side:
             self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
