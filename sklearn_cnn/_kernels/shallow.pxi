@@ -40,7 +40,7 @@ ctypedef struct Corner:
 ctypedef struct Places:
     Py_ssize_t n
     real* gradients             # one vector of filters each
-    Py_ssize_t[SHALLOW_PLACES + 1] patches  # counted from that of the first; one more may be read, but not followed
+    Py_ssize_t[SHALLOW_PLACES + 1] patches  # counted from that of the first; behind the last one a zero
 
 
 # The filters that are no whole vector, and their gradients while a sample is taken up.
@@ -74,6 +74,7 @@ cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns,
                     places.patches[n] = window + i * place_row + j * place_column
                     n += 1
     places.n = n
+    places.patches[n] = 0
 
 
 cdef inline void load_filters(vector* target, Py_ssize_t n, const real* source, const real* end) noexcept nogil:
