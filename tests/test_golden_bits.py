@@ -4,6 +4,7 @@ import platform
 
 import golden_bits
 import pytest
+from copies import ROOT
 
 from sklearn_cnn._kernels import available_levels
 
@@ -25,3 +26,4 @@ def test_every_network_is_written_down_at_every_level():
     for digests in levels.values():
         assert {*digests} == {*golden_bits.NETWORKS}
         assert len({*digests.values()}) == len(digests) >= 12
+    assert f"hashes of {len(golden_bits.NETWORKS)} networks " in (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The program that plants mistakes: it plants what its tables say, it sees who notices, and it sees who does not."""
 
 import pytest
-from copies import Change, Mistake, copy_with_compiled
+from copies import ROOT, Change, Mistake, copy_with_compiled
 from plant import Planted, check_texts, failing_without, in_floors, in_kernels, noticed_by
 
 INITIALIZERS = "_training/initializers.py"
@@ -10,6 +10,7 @@ INITIALIZERS = "_training/initializers.py"
 def test_there_are_mistakes_enough_with_tests_that_exist():
     mistakes = in_floors() + in_kernels()
     assert len(mistakes) >= 80
+    assert f"| {len(mistakes)} planted mistakes |" in (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")
     assert len({mistake.name for mistake in mistakes}) == len(mistakes)
     assert all(path.is_file() for mistake in mistakes for path in mistake.test_files())
 

@@ -268,7 +268,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
         sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
-    if areas.d_images == NULL or layer.gradient_side > 0:   # then all of it comes later
+    if areas.d_images == NULL or layer.gradient_side > 0:   # that comes later, for more samples at once
         return
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0

@@ -100,10 +100,14 @@ def gradient_side(record, largest):
     return side if side == 4 or not is_listed else 0
 
 
+def folds_back(record):
+    """Whether the input gradient is that of the whole padded image at first: padding has copied pixels."""
+    return record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
+
+
 def gradient_group(record):
     """Return how many samples' input gradients share products, where large tiles take the place of lists and are few."""
-    folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
-    if record["backward"] != _kernel_names.LISTED or record["gradient_side"] == 0 or folds:
+    if record["backward"] != _kernel_names.LISTED or record["gradient_side"] == 0 or folds_back(record):
         return 1
     n_tiles = record["crop_rows"] * record["crop_columns"] // record["gradient_side"] ** 2
     return max(1, _kernel_names.WINOGRAD_TILES // n_tiles)

@@ -110,16 +110,22 @@ def converted_rows(X, rows, dtype):
     return np.require(X[rows], np.float64 if wide else dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
-def sum_channels(X, rows, weight=None, mean=None, n_channels=1):
+def readable_rows(X, rows):
+    """Return what the kernels can read some rows of X from, X itself or a copy of them, and their places there."""
+    kernels = _kernels.kernels()
+    readable = kernels.rows_of(X)
+    if readable is not None:
+        return readable, rows
+    return kernels.rows_of(converted_rows(X, rows, np.float64)), np.arange(len(rows))
+
+
+def sum_channels(readable, places, weight=None, mean=None, n_channels=1):
     """Return the sums of the numbers of each channel, or of their squared distances from its mean.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_pixels * n_channels)
-        Channels last, of any real dtype.
-
-    rows : ndarray of shape (n_rows,), int64
-        The samples that count.
+    readable, places
+        Made by `readable_rows` of images with channels last, of any real dtype.
 
     weight : ndarray of shape (n_rows,), float64, default=None
         Their weights.
@@ -134,12 +140,9 @@ def sum_channels(X, rows, weight=None, mean=None, n_channels=1):
         Of a number type there are the same bits as of any other that holds the same numbers.
     """
     kernels = _kernels.kernels()
-    readable = kernels.rows_of(X)
-    if readable is None:
-        readable, rows = kernels.rows_of(converted_rows(X, rows, np.float64)), np.arange(len(rows))
     lanes, sums = np.empty(kernels.channel_lanes(n_channels)), np.empty(n_channels)
     mean = None if mean is None else np.tile(mean, len(lanes) // n_channels)
-    kernels.sum_channels(readable, rows, weight, mean, lanes, sums)
+    kernels.sum_channels(readable, places, weight, mean, lanes, sums)
     return sums
 
 

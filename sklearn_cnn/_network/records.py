@@ -252,8 +252,7 @@ class RecordBuilder:
             self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
         else:
             self._add_gradient_planes(record)
-        folds = record["crop_rows"] != record["rows"] or record["crop_columns"] != record["columns"]
-        if folds or record["backward"] == _kernel_names.LISTED:
+        if algorithms.folds_back(record) or record["backward"] == _kernel_names.LISTED:
             self._make_room("d_padded", aligned(padded) + ALIGNMENT)
 
     def _add_gradient_planes(self, record):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn._network.network import sum_channels
+from sklearn_cnn._network.network import readable_rows, sum_channels
 
 # Values per chunk: small enough that a chunk stays in cache, and a constant, so that the sums have one order.
 CHUNK_VALUES = 32_768
@@ -46,8 +46,9 @@ def channel_moments(X, rows, sample_weight, n_channels):
         mass = float(len(numbers) if weight is None else weight.sum()) * (X.shape[1] // n_channels)
         if mass == 0.0:
             continue
-        mean = sum_channels(X, numbers, weight, n_channels=n_channels) / mass
-        moments = merged(moments, (mass, mean, sum_channels(X, numbers, weight, mean, n_channels)))
+        readable, places = readable_rows(X, numbers)
+        mean = sum_channels(readable, places, weight, n_channels=n_channels) / mass
+        moments = merged(moments, (mass, mean, sum_channels(readable, places, weight, mean, n_channels)))
     return moments
 
 
