@@ -127,6 +127,44 @@ def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_
         assert_exact(problem, dtype, level)
 
 
+@lru_cache(maxsize=1)
+def problems_of_planes():
+    # Rows and columns without a window, planes that are taken up in several bands of an even and an odd number of rows, maps too
+    # narrow for it, and rows of maxima that end in the midst of a vector.
+    random_state = np.random.default_rng(8)
+    problems = []
+    shapes = (28, 28, 1), (9, 31, 2), (6, 7, 1), (8, 64, 3), (11, 301, 20), (13, 220, 20)
+    for shape, n_filters, kernel_size, activation in zip(
+        shapes, (6, 5, 6, 3, 6, 3), ((5, 5), (3, 3), (2, 2), (3, 2), (3, 1), (3, 1)), ("relu", "identity") * 3, strict=True
+    ):
+        layer = ConvolutionBlock(
+            n_filters, kernel_size, (1, 1), "same", "zeros", "max", (2, 2), (2, 2), True, activation
+        )
+        problems.append(make_problem([layer], shape, 2, lambda size: sparse_integers(random_state, size, 1)))
+    return problems
+
+
+@each_kernel
+def test_maxima_in_planes_are_exact_on_integers(level, dtype):
+    bands = set()
+    for problem in problems_of_planes():
+        record = problem.plan.records[0]
+        assert record["planes_size"] > 0
+        assert record["planes_first"] == 0
+        bands.add((record["planes_rows"] < record["map_rows"], int(record["planes_rows"] % 2)))
+        assert_exact(problem, dtype, level)
+    assert {(True, 0), (True, 1)} <= bands
+
+
+@each_kernel
+def test_activation_comes_behind_maxima_in_planes(level, dtype):
+    X = np.random.default_rng(9).standard_normal((2, 28, 28, 1))
+    blocks = [ConvolutionBlock(6, (5, 5), pooling="max", activation=activation) for activation in ("identity", "tanh")]
+    weights = np.random.default_rng(10).standard_normal((5, 5, 1, 6)), np.full(6, 0.25)
+    maxima, of_maxima = (run_layer(layer, X, weights, dtype=dtype, level=level) for layer in blocks)
+    np.testing.assert_allclose(of_maxima, np.tanh(maxima.astype(np.float64)), rtol=4 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize(("channels", "side", "n_filters", "way"), [
     (1, 5, 6, "LISTED"), (1, 5, 10, "LISTED"), (1, 5, 12, "LISTED"), (1, 5, 8, "SHALLOW"), (1, 5, 16, "SHALLOW"),
     (1, 5, 24, "SHALLOW"), (1, 3, 6, "LISTED"), (1, 3, 12, "SHALLOW"), (1, 3, 16, "SHALLOW"), (3, 3, 8, "LISTED"),

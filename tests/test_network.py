@@ -166,6 +166,25 @@ def test_gradients_of_random_networks_are_slopes(loss, batch_norm):
     assert kinks < 20
 
 
+@each_kernel
+@pytest.mark.parametrize("n_outputs", [2, 63, 64, 65, 200])
+def test_a_softmax_has_the_gradient_of_every_class(level, dtype, n_outputs):
+    # The exponentials of so many classes are kept from the sum to the gradient; those of more are computed twice.
+    random_state = np.random.default_rng(5)
+    plan = build_plan((DenseLayer(n_outputs),), (1, 3, 1))
+    parameters = gaussian_parameters(plan, random_state, dtype)
+    X = random_state.standard_normal((7, 3)).astype(dtype)
+    targets = random_targets("softmax", (7, n_outputs), random_state, soft=True).astype(dtype)
+    trainer = make_trainer(plan, parameters, level=level)
+    loss, gradient = trainer.loss_gradient(X, np.arange(7), targets, None)
+    expected = reference.network_loss(
+        plan, *(array.astype(np.float64) for array in (parameters, X, targets)), np.ones(7), "softmax", 0.0
+    )
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    assert loss == pytest.approx(expected[0], rel=tolerance)
+    np.testing.assert_allclose(gradient, expected[1], rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("row", reference.LAYERS, ids=lambda row: row.name)
 def test_gradient_of_every_layer_is_a_slope(row):
     random_state = np.random.default_rng(4)

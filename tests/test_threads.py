@@ -440,6 +440,8 @@ BANDS = {
     "planes of the last filter": ((block(33),), (60, 51, 20), record_of(planes_first=32)),
     "planes, maxima": ((block(6, pooling="max", pool_size=(3, 3), pool_stride=(2, 2)),), (130, 101, 24),
                        record_of(planes_first=0, filters=6)),
+    "planes, maxima of four": ((block(6, pooling="max", activation="tanh"),), (131, 101, 24),
+                               record_of(planes_first=0, filters=6)),
     "maxima in registers": ((block(24, pooling="max"),), (61, 50, 20), record_of(pooling=KERNELS.MAXIMUM, planes_size=0)),
     "averages in registers": ((block(24, pooling="average"),), (61, 50, 20), record_of(pooling=KERNELS.AVERAGE)),
     "overlapping maxima": ((block(24, pooling="max", pool_size=(4, 3), pool_stride=(1, 2), activation="tanh"),), (61, 50, 20),

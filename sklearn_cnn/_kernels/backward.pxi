@@ -25,7 +25,7 @@ cdef void dense_backward(const Network* network, const Layer* layer, real* gradi
                       network.n_samples * layer.filters)
     memset(gradient + layer.bias_at, 0, <size_t> layer.n_bias * sizeof(real))
     if layer.n_bias > 0:
-        bias_gradient(d_outputs, network.n_samples, layer.filters, 1, layer.filters, gradient + layer.bias_at)
+        bias_gradient_of_pixels(d_outputs, network.n_samples, layer.filters, gradient + layer.bias_at)
     while first < network.n_samples and not is_interrupted(network.interruption):
         n = min(dense_backward_samples(layer), network.n_samples - first)
         with parallel(num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):

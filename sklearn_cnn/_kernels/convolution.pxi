@@ -104,7 +104,9 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     """images -> outputs, and where they are wanted maps and positions; of one sample."""
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef real* map = whole_maps(layer, areas)
-    if layer.planes.size > 0 and leaves_lanes_empty(layer.filters):
+    if layer.planes.size > 0 and leaves_lanes_empty(layer.filters) and areas.maps == NULL and pools_in_planes(layer):
+        planar_maxima(layer, parameters, padded, areas.band, areas.outputs, <uint8_t*> areas.positions)
+    elif layer.planes.size > 0 and leaves_lanes_empty(layer.filters):
         if layer.planes.first > 0:
             convolve_filters(layer, 0, layer.map.rows, layer.map.columns, layer.planes.first, parameters, padded, map)
         planar_map(layer, parameters, padded, map, areas.band)
@@ -172,15 +174,6 @@ cdef void map_gradient(const Layer* layer, const real* kept_map, const real* out
     else:
         for r in range(layer.map.rows):
             activate_backward(layer.activation, output + r * n, d_output + r * n, d_map + r * d_map_row, n)
-
-
-cdef void bias_gradient(const real* d_map, Py_ssize_t n_rows, Py_ssize_t row_size, Py_ssize_t n_pixels, Py_ssize_t filters,
-                        real* d_bias) noexcept nogil:
-    cdef Py_ssize_t r, p, f
-    for r in range(n_rows):
-        for p in range(n_pixels):
-            for f in range(filters):
-                d_bias[f] += d_map[r * row_size + p * filters + f]
 
 
 cdef inline void exchange_factors(Product* shape, Py_ssize_t n_columns) noexcept nogil:
@@ -326,6 +319,7 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
     cdef real* frame = areas.frame
     cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
     cdef real* d_map = frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
+    cdef Pixels pixels
     if layer.pooling != NO_POOLING and not writes_whole_map(layer):
         memset(frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
     map_gradient(layer, areas.maps, areas.outputs, areas.positions, areas.d_outputs, d_map, frame_row)
@@ -334,8 +328,9 @@ cdef void convolution_backward(const Layer* layer, const Run* runs, const real* 
     else:
         weight_gradient(layer, padded, d_map, frame_row, d_weights)
     if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
-        bias_gradient(areas.d_outputs, 1, 0, layer.out.rows * layer.out.columns, layer.filters, d_bias)
+        bias_gradient_of_pixels(areas.d_outputs, layer.out.rows * layer.out.columns, layer.filters, d_bias)
     elif layer.n_bias > 0:
-        bias_gradient(d_map, layer.map.rows, frame_row, layer.map.columns, layer.filters, d_bias)
+        pixels.rows, pixels.columns, pixels.row_size, pixels.filters = layer.map.rows, layer.map.columns, frame_row, layer.filters
+        bias_gradient(&pixels, d_map, d_bias)
     if areas.d_images != NULL:
         input_gradient(layer, runs, flipped, areas)

@@ -38,7 +38,7 @@ static inline uint64_t enter_float_mode(void)
 static inline void leave_float_mode(uint64_t saved) { fesetround((int)saved); }
 #endif
 
-/* Seconds of a clock that never goes back. */
+/* Seconds of a clock that never goes back; `roughly`, to some milliseconds, is one that takes a fifth of the time to read. */
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
@@ -49,14 +49,21 @@ static inline double seconds_now(void)
     QueryPerformanceFrequency(&ticks_of_second);
     return (double)ticks.QuadPart / (double)ticks_of_second.QuadPart;
 }
+static inline double seconds_roughly(void) { return 1e-3 * (double)GetTickCount64(); }
 #else
 #include <time.h>
-static inline double seconds_now(void)
+static inline double seconds_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+static inline double seconds_now(void) { return seconds_of(CLOCK_MONOTONIC); }
+#ifdef CLOCK_MONOTONIC_COARSE
+static inline double seconds_roughly(void) { return seconds_of(CLOCK_MONOTONIC_COARSE); }
+#else
+static inline double seconds_roughly(void) { return seconds_now(); }
+#endif
 #endif
 
 #ifdef _OPENMP

@@ -22,7 +22,7 @@ cdef double SECONDS_BETWEEN_QUESTIONS = 0.1
 
 cdef void begin_call(Interruption* interruption) noexcept nogil:
     """From here on the calling thread computes; `leave_float_mode` ends it."""
-    interruption.next_question = seconds_now() + SECONDS_BETWEEN_QUESTIONS
+    interruption.next_question = seconds_roughly() + SECONDS_BETWEEN_QUESTIONS
     interruption.error = NULL
     interruption.has_come = False
     interruption.callers_mode = enter_float_mode()
@@ -39,11 +39,11 @@ cdef void run_handlers(Interruption* interruption) noexcept with gil:
 
 cdef bint is_interrupted(Interruption* interruption) noexcept nogil:
     """Whether to stop. The calling thread, which is the first of every team, asks; the others see what it has been told."""
-    if threadid() == 0 and not interruption.has_come and seconds_now() > interruption.next_question:
+    if threadid() == 0 and not interruption.has_come and seconds_roughly() > interruption.next_question:
         leave_float_mode(interruption.callers_mode)
         run_handlers(interruption)
         enter_float_mode()
-        interruption.next_question = seconds_now() + SECONDS_BETWEEN_QUESTIONS
+        interruption.next_question = seconds_roughly() + SECONDS_BETWEEN_QUESTIONS
     return interruption.has_come
 
 

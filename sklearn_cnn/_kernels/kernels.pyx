@@ -46,6 +46,7 @@ cdef extern from "vectors.h" nogil:
     float power_of_two_float(int32_t exponent)
     real square_root(real x)
     int is_not_zero(real value)
+    void even_and_odd(vector_wide* even, vector_wide* odd, const real* source)
     void transpose_square(const real* source, Py_ssize_t source_row, real* target, Py_ssize_t target_row)
     enum:
         SQUARE_SIDE
@@ -68,6 +69,7 @@ cdef extern from "environment.h" nogil:
     uint64_t enter_float_mode()
     void leave_float_mode(uint64_t saved)
     double seconds_now()
+    double seconds_roughly()
     int openmp_max_threads()
     int built_with_openmp()
 
@@ -108,6 +110,7 @@ include "transforms.pxi"
 include "winograd.pxi"
 include "winograd_backward.pxi"
 include "planar.pxi"
+include "bias.pxi"
 include "convolution.pxi"
 include "sparse.pxi"
 include "shallow.pxi"

@@ -60,10 +60,11 @@ static inline void transpose_lanes(__m512 *rows)
 }
 
 /* For each of at most 16 filters its numbers of all pixels, and where their patches begin. gradient, positions: of the first
- * pixel and filter; row: filters of a pixel; windows, in_window: where windows begin, and positions within one. */
-static inline void list_filters(real *values, int32_t *offsets, const int32_t *begins, int32_t *ends, const real *gradient,
-                                const uint8_t *positions, ptrdiff_t row, ptrdiff_t n_filters, const int32_t *windows,
-                                ptrdiff_t n_pixels, const int32_t *in_window, ptrdiff_t n_positions)
+ * pixel and filter; row: filters of a pixel; windows, in_window: where windows begin, and positions within one. Up to 8 filters
+ * leave half of a vector of numbers empty; there the places turn with them (`are_few`, a constant at every call). */
+static inline void list_filters_of(const int are_few, real *values, int32_t *offsets, const int32_t *begins, int32_t *ends,
+                                   const real *gradient, const uint8_t *positions, ptrdiff_t row, ptrdiff_t n_filters,
+                                   const int32_t *windows, ptrdiff_t n_pixels, const int32_t *in_window, ptrdiff_t n_positions)
 {
     const __mmask16 lanes = first_lanes(n_filters);
     const __m512i table = _mm512_maskz_loadu_epi32(first_lanes(n_positions), in_window);
@@ -78,16 +79,30 @@ static inline void list_filters(real *values, int32_t *offsets, const int32_t *b
             numbers[i] = _mm512_maskz_loadu_ps(read, gradient + pixel * row);
             places[i] = _mm512_castsi512_ps(
                 _mm512_add_epi32(_mm512_set1_epi32(windows[pixel]), _mm512_permutexvar_epi32(at, table)));
+            if (are_few)
+                numbers[i] = _mm512_shuffle_f32x4(numbers[i], places[i], 0x44);
         }
         transpose_lanes(numbers);
-        transpose_lanes(places);
-        for (ptrdiff_t f = 0; f < 16; f++) {
+        if (!are_few)
+            transpose_lanes(places);
+        for (ptrdiff_t f = 0; f < (are_few ? 8 : 16); f++) {
             if (f < n_filters)
                 ends[f] += (int32_t)pack(values + ends[f], offsets + ends[f],
                                          _mm512_cmp_ps_mask(numbers[f], _mm512_setzero_ps(), _CMP_NEQ_UQ), numbers[f],
-                                         _mm512_castps_si512(places[f]));
+                                         _mm512_castps_si512(are_few ? numbers[8 + f] : places[f]));
         }
     }
+}
+static inline void list_filters(real *values, int32_t *offsets, const int32_t *begins, int32_t *ends, const real *gradient,
+                                const uint8_t *positions, ptrdiff_t row, ptrdiff_t n_filters, const int32_t *windows,
+                                ptrdiff_t n_pixels, const int32_t *in_window, ptrdiff_t n_positions)
+{
+    if (n_filters <= 8)
+        list_filters_of(1, values, offsets, begins, ends, gradient, positions, row, n_filters, windows, n_pixels, in_window,
+                        n_positions);
+    else
+        list_filters_of(0, values, offsets, begins, ends, gradient, positions, row, n_filters, windows, n_pixels, in_window,
+                        n_positions);
 }
 
 #else

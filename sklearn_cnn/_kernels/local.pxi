@@ -94,6 +94,7 @@ cdef void local_weight_gradient(const Layer* layer, Py_ssize_t position, const r
     cdef Product shape
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
+    cdef Pixels pixels
     cdef Py_ssize_t u
     padded += (position // layer.map.columns) * layer.stride.rows * padded_row
     padded += (position % layer.map.columns) * layer.stride.columns * layer.channels
@@ -113,4 +114,5 @@ cdef void local_weight_gradient(const Layer* layer, Py_ssize_t position, const r
         product_from_zero(kernel_row, layer.filters, &shape, padded + u * padded_row, d_maps,
                           d_weights + u * kernel_row * layer.filters)
     memset(d_bias, 0, <size_t> layer.filters * sizeof(real))
-    bias_gradient(d_maps, n_samples, map_size(layer), 1, layer.filters, d_bias)
+    pixels.rows, pixels.columns, pixels.row_size, pixels.filters = n_samples, 1, map_size(layer), layer.filters
+    bias_gradient(&pixels, d_maps, d_bias)

@@ -6,22 +6,30 @@ cpdef enum:
     LOGISTIC_CROSS_ENTROPY = 1
     SQUARED_ERROR = 2
 
+cdef enum:
+    KEPT_EXPONENTIALS = 64      # of a sample: from the sum of all to their shares
+
 
 cdef double softmax_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n,
                                   double weight) noexcept nogil:
     """-sum_k t_k log softmax(s)_k; d_scores = weight * (softmax(s) * sum(t) - t)."""
-    cdef double largest = scores[0], total = 0.0, of_targets = 0.0, value = 0.0
+    cdef double largest = scores[0], total = 0.0, of_targets = 0.0, value = 0.0, exponential
+    cdef double kept[KEPT_EXPONENTIALS]
     cdef Py_ssize_t k
     for k in range(n):
         if not scores[k] <= largest:    # also a NaN, which then reaches the loss
             largest = scores[k]
     for k in range(n):
-        total += exp(scores[k] - largest)
+        exponential = exp(scores[k] - largest)
+        if k < KEPT_EXPONENTIALS:
+            kept[k] = exponential
+        total += exponential
         of_targets += targets[k]
         value -= targets[k] * (scores[k] - largest)
     if d_scores != NULL:
         for k in range(n):
-            d_scores[k] = <real> (weight * (exp(scores[k] - largest) / total * of_targets - targets[k]))
+            exponential = kept[k] if k < KEPT_EXPONENTIALS else exp(scores[k] - largest)
+            d_scores[k] = <real> (weight * (exponential / total * of_targets - targets[k]))
     return value + of_targets * log(total)
 
 

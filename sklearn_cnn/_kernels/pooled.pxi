@@ -13,8 +13,8 @@ cdef inline bint pools_in_registers(const Layer* layer) noexcept nogil:
                  or layer.pooling == AVERAGE and (layer.activation == RELU or layer.activation == IDENTITY)))
 
 
-cdef inline void maximum_of_four(vector* kind, int64_t activation, const vector* pixels, Py_ssize_t step, real* output,
-                                 uint8_t* positions) noexcept nogil:
+cdef inline void find_maximum(vector* kind, int64_t activation, const vector* pixels, Py_ssize_t step, vector* maximum,
+                              vector* place) noexcept nogil:
     cdef vector best = pixels[0]
     cdef vector position = (<const vector*> ZEROS)[0]
     cdef Py_ssize_t i
@@ -22,7 +22,13 @@ cdef inline void maximum_of_four(vector* kind, int64_t activation, const vector*
         KEEP_MAXIMUM(best, position, pixels[i * step], <real> i)
     if activation == RELU:
         RECTIFY(best)
-    (<vector*> output)[0] = best
+    maximum[0], place[0] = best, position
+
+
+cdef inline void maximum_of_four(vector* kind, int64_t activation, const vector* pixels, Py_ssize_t step, real* output,
+                                 uint8_t* positions) noexcept nogil:
+    cdef vector position
+    find_maximum[vector](kind, activation, pixels, step, <vector*> output, &position)
     if positions != NULL:
         STORE_POSITIONS(positions, position)
 

@@ -77,17 +77,6 @@ cdef inline void list_patches(Py_ssize_t window_rows, Py_ssize_t window_columns,
     places.patches[n] = 0
 
 
-cdef inline void load_filters(vector* target, Py_ssize_t n, const real* source, const real* end) noexcept nogil:
-    """n numbers, and in the other lanes what stands behind them, unless it is beyond the end."""
-    cdef Py_ssize_t lanes = lanes_of[vector](NULL)
-    cdef Py_ssize_t i
-    if n == lanes or end - source >= lanes:
-        target[0] = (<const vector*> source)[0]
-        return
-    for i in range(lanes):
-        (<real*> target)[i] = source[i] if i < n else <real> 0.0
-
-
 cdef inline void spread_box(vector* kind, int64_t pooling, Py_ssize_t window_rows, Py_ssize_t window_columns, Py_ssize_t n,
                             const Layer* layer, const Box* box, const Corner* corner, real* gradients,
                             real* d_bias) noexcept nogil:

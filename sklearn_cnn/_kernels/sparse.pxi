@@ -120,6 +120,35 @@ cdef inline void sum_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
         sum_tile[vector](kind, lanes, rows, 8, lists, factors, factors_row, sums, sums_row)
 
 
+cdef void sum_slice(Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists, const real* factors, Py_ssize_t factors_row,
+                    real* sums, Py_ssize_t sums_row) noexcept nogil:
+    if rows == 1:
+        sum_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, lists, factors, factors_row, sums, sums_row)
+    elif rows == 2:
+        sum_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, lists, factors, factors_row, sums, sums_row)
+    elif rows == 3:
+        sum_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, lists, factors, factors_row, sums, sums_row)
+    elif rows == 4:
+        sum_rows[vector_wide](NULL, LANES_WIDE, 4, vectors, lists, factors, factors_row, sums, sums_row)
+    else:
+        sum_rows[vector_wide](NULL, LANES_WIDE, 5, vectors, lists, factors, factors_row, sums, sums_row)
+
+
+cdef void sum_narrow_slice(Py_ssize_t rows, const Lists* lists, const real* factors, Py_ssize_t factors_row, real* sums,
+                           Py_ssize_t sums_row) noexcept nogil:
+    # Stretches of half a vector lie across fewer cache lines.
+    if rows == 1:
+        sum_tile[vector_half](NULL, LANES_HALF, 1, 1, lists, factors, factors_row, sums, sums_row)
+    elif rows == 2:
+        sum_tile[vector_half](NULL, LANES_HALF, 2, 1, lists, factors, factors_row, sums, sums_row)
+    elif rows == 3:
+        sum_tile[vector_half](NULL, LANES_HALF, 3, 1, lists, factors, factors_row, sums, sums_row)
+    elif rows == 4:
+        sum_tile[vector_half](NULL, LANES_HALF, 4, 1, lists, factors, factors_row, sums, sums_row)
+    else:
+        sum_tile[vector_half](NULL, LANES_HALF, 5, 1, lists, factors, factors_row, sums, sums_row)
+
+
 cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors, Py_ssize_t factors_row, Py_ssize_t n_factors,
                     real* sums, Py_ssize_t sums_row) noexcept nogil:
     """Each list's sums over a patch, slice by slice. n_factors: see `slices_of`."""
@@ -134,16 +163,10 @@ cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors,
             vectors = min(slices.vectors, slices.n_vectors - vector_at)
             factors_slice = factors + row * factors_row + vector_at * LANES_WIDE
             sums_slice = sums + row * sums_row + vector_at * LANES_WIDE
-            if rows == 1:
-                sum_rows[vector_wide](NULL, LANES_WIDE, 1, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
-            elif rows == 2:
-                sum_rows[vector_wide](NULL, LANES_WIDE, 2, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
-            elif rows == 3:
-                sum_rows[vector_wide](NULL, LANES_WIDE, 3, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
-            elif rows == 4:
-                sum_rows[vector_wide](NULL, LANES_WIDE, 4, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
+            if USES_HALF and kernel_row_size(layer) <= LANES_HALF:
+                sum_narrow_slice(rows, lists, factors_slice, factors_row, sums_slice, sums_row)
             else:
-                sum_rows[vector_wide](NULL, LANES_WIDE, 5, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
+                sum_slice(rows, vectors, lists, factors_slice, factors_row, sums_slice, sums_row)
             vector_at += vectors
         row += rows
 
@@ -262,7 +285,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     place_windows(layer, areas.n_samples, windows, offset_in_window)
     activate_backward(layer.activation, areas.outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     if layer.n_bias > 0:
-        bias_gradient(d_outputs, 1, 0, n_pixels, layer.filters, d_bias)
+        bias_gradient_of_pixels(d_outputs, n_pixels, layer.filters, d_bias)
     while first < layer.filters:
         last = min(first + MOST_LISTS, layer.filters)
         list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)

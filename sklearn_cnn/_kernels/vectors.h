@@ -338,6 +338,34 @@ static inline void transpose_square(const real *source, ptrdiff_t source_row, re
 }
 #endif
 
+/* even[i] <- source[2 i], odd[i] <- source[2 i + 1], for the widest vectors. */
+#if defined(SQUARE_SIDE) && SQUARE_SIDE > 1
+#if LANES_WIDE == 16
+#define EVEN_NUMBERS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_NUMBERS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES_WIDE == 8
+#define EVEN_NUMBERS 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_NUMBERS 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN_NUMBERS 0, 2, 4, 6
+#define ODD_NUMBERS 1, 3, 5, 7
+#endif
+static inline void even_and_odd(vector_wide *even, vector_wide *odd, const real *source)
+{
+    vector_wide first = *(const vector_wide *)source, second = *(const vector_wide *)(source + LANES_WIDE);
+    *even = __builtin_shufflevector(first, second, EVEN_NUMBERS);
+    *odd = __builtin_shufflevector(first, second, ODD_NUMBERS);
+}
+#else
+static inline void even_and_odd(vector_wide *even, vector_wide *odd, const real *source)
+{
+    for (int i = 0; i < LANES_WIDE; i++) {
+        ((real *)even)[i] = source[2 * i];
+        ((real *)odd)[i] = source[2 * i + 1];
+    }
+}
+#endif
+
 #include <math.h>
 #if REAL_IS_DOUBLE
 #define square_root sqrt
