@@ -219,10 +219,14 @@ def n_lines_of_docstrings(text):
 
 def test_every_parallel_region_is_recorded():
     """One that is not could run on a single thread in all tests of threads, and nobody would know."""
-    opening = re.compile(r" with .*\bparallel\(.*\):\n +\w+ = begin_region\((\w+), .*\)\n +for .* in prange\(")
-    texts = [path.read_text(encoding="utf-8") for path in SOURCE_FILES if path.suffix in {".pyx", ".pxi"}]
-    recorded = [region for text in texts for region in opening.findall(text)]
-    assert len(recorded) == len(set(recorded)) == sum(len(re.findall(r"\bprange\(", text)) for text in texts) > 0
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE_FILES if path.suffix in {".pyx", ".pxi"})
+    opening = re.compile(r" with parallel\(.*\):\n +mode = begin_region\(region, n_pieces\)\n +for .* in prange\(")
+    in_bands = re.compile(r" with parallel\(.*\):\n +mode = enter_float_mode\(\)\n +take_shares\(")
+    assert len(opening.findall(text)) == len(re.findall(r"\bprange\(", text)) == 2
+    assert len(in_bands.findall(text)) == len(re.findall(r"\bparallel\(num_threads", text)) - 2 == 1
+    names = re.search(r"REGION_NAMES = \((.*?\))\)\n", text, re.DOTALL)[1]
+    shared = re.findall(r"\b(?:take_in_turn|divide|share_copies|record_region)\(([A-Z_]+),", text)
+    assert sorted(shared) == sorted(re.findall(r"\", ([A-Z_]+)\)", names))
 
 
 def test_fit_stays_a_table_of_contents():

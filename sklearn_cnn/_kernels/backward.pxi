@@ -1,39 +1,37 @@
 # The walk back over the plan, in the stages and chunks of `forward.pxi`.
 
-cdef void dense_backward_block(const Network* network, const Layer* layer, real* gradient, Py_ssize_t first, Py_ssize_t n,
-                               Py_ssize_t block) noexcept nogil:
-    """A block of the gradients of weights, to which n samples from the first on add, or of their inputs."""
+cdef void dense_backward_block(const void* job, Py_ssize_t block) noexcept nogil:
+    """A block of the gradients of weights, to which some samples add, or of their inputs."""
+    cdef const WholeLayer* whole = <const WholeLayer*> job
+    cdef const Network* network = whole.network
+    cdef const Layer* layer = whole.layer
     cdef Py_ssize_t weight_blocks = dense_weight_blocks(layer)
-    cdef const real* d_outputs = gradients_of(network, layer.output_at, layer.filters, first)
+    cdef const real* d_outputs = gradients_of(network, layer.output_at, layer.filters, whole.first)
     if is_interrupted(network.interruption):
         return
     if block < weight_blocks:
-        dense_weight_gradient_block(layer, values_of(network, layer.input_at, input_size(layer), first), d_outputs,
-                                    gradient + layer.weights_at, n, block, first > 0)
+        dense_weight_gradient_block(layer, values_of(network, layer.input_at, input_size(layer), whole.first), d_outputs,
+                                    whole.gradient + layer.weights_at, whole.n_samples, block, whole.first > 0)
     else:
         dense_input_gradient_block(layer, network.parameters + layer.weights_at, d_outputs,
-                                   gradients_of(network, layer.input_at, input_size(layer), first), n, block - weight_blocks,
-                                   scratch_of(network))
+                                   gradients_of(network, layer.input_at, input_size(layer), whole.first), whole.n_samples,
+                                   block - weight_blocks, scratch_of(network))
 
 
 cdef void dense_backward(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
     cdef real* d_outputs = gradients_of(network, layer.output_at, 0, 0)
     cdef Py_ssize_t n_blocks = dense_weight_blocks(layer) + dense_input_blocks(layer)
-    cdef Py_ssize_t first = 0, n, block
-    cdef uint64_t mode = 0
+    cdef WholeLayer whole = whole_layer(network, layer, gradient)
     activate_backward(layer.activation, values_of(network, layer.output_at, 0, 0), d_outputs, d_outputs,
                       network.n_samples * layer.filters)
     memset(gradient + layer.bias_at, 0, <size_t> layer.n_bias * sizeof(real))
     if layer.n_bias > 0:
         bias_gradient_of_pixels(d_outputs, network.n_samples, layer.filters, gradient + layer.bias_at)
-    while first < network.n_samples and not is_interrupted(network.interruption):
-        n = min(dense_backward_samples(layer), network.n_samples - first)
-        with parallel(num_threads=threads_for(network, 2 * network.n_samples * layer.n_weights)):
-            mode = begin_region(DENSE_BACKWARD, n_blocks)
-            for block in prange(n_blocks, schedule="dynamic", chunksize=1):
-                dense_backward_block(network, layer, gradient, first, n, block)
-            end_region(mode)
-        first += n
+    while whole.first < network.n_samples and not is_interrupted(network.interruption):
+        whole.n_samples = min(dense_backward_samples(layer), network.n_samples - whole.first)
+        take_in_turn(DENSE_BACKWARD, threads_for(network, 2 * network.n_samples * layer.n_weights), n_blocks,
+                     dense_backward_block, &whole)
+        whole.first += whole.n_samples
 
 
 cdef void backward_layer(const Network* network, const Layer* layer, const Group* group, real* gradient) noexcept nogil:
@@ -96,10 +94,13 @@ cdef void sum_gradients_of(const Network* network, const Layer* layer, const Gro
         sum_gradients(layer, inputs_of(network, layer, i), areas.outputs, areas.d_outputs, &factors, &sums)
 
 
-cdef void backward_chunk(const Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer, Py_ssize_t chunk,
-                         Py_ssize_t portion) noexcept nogil:
-    """A stage, layers last_layer - 1 down to first_layer, of a portion of one chunk; without any, only the sums."""
-    cdef Group group = first_group(network, chunk, portion)
+cdef void backward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
+    """A portion of one chunk of a stage, the last layer first."""
+    cdef const Stage* stage = <const Stage*> job
+    cdef const Network* network = stage.network
+    cdef Py_ssize_t first_layer = stage.first_layer, last_layer = stage.last_layer
+    cdef Py_ssize_t chunk = chunk_of(stage, piece)
+    cdef Group group = first_group(network, chunk, stage.portion)
     cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
     cdef const Layer* layer
     cdef Py_ssize_t k
@@ -107,7 +108,7 @@ cdef void backward_chunk(const Network* network, Py_ssize_t first_layer, Py_ssiz
     for k in range(first_layer, last_layer):
         layer = &network.layers[k]
         memset(group.scratch + network.arena.frames_at + layer.frame_at, 0, <size_t> layer.n_frame * sizeof(real))
-        if layer.kind == CONVOLUTION and portion == 0:
+        if layer.kind == CONVOLUTION and stage.portion == 0:
             memset(gradient + layer.chunk_at, 0, <size_t> (layer.n_chunk_weights + layer.filters) * sizeof(real))
     # An interrupted pass forward has left places of maxima that are none: nothing may follow them.
     while group.first < group.last and not is_interrupted(network.interruption):
@@ -124,40 +125,50 @@ cdef void backward_chunk(const Network* network, Py_ssize_t first_layer, Py_ssiz
 
 cdef void backward_stage(Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer, real* gradient) noexcept nogil:
     """Layers last_layer - 1 down to first_layer of all chunks, and the sums for the normalisation in front of them."""
-    cdef Py_ssize_t n_chunks = network.n_chunks
-    cdef Py_ssize_t direction = next_direction(network)
-    cdef Py_ssize_t chunk, portion
+    cdef Stage stage = next_stage(network, first_layer, last_layer)
+    cdef Py_ssize_t portion
     cdef const Layer* layer
-    cdef uint64_t mode = 0
     cdef Factors factors
     cdef double weight
     for portion in range(n_portions(network)):
         if is_interrupted(network.interruption):
             return
-        with parallel(num_threads=threads_for_stage(network, last_layer)):
-            mode = begin_region(BACKWARD_CHUNKS, n_chunks)
-            for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
-                backward_chunk(network, first_layer, last_layer, chunk if direction > 0 else n_chunks - 1 - chunk, portion)
-            end_region(mode)
+        stage.portion = portion
+        take_in_turn(BACKWARD_CHUNKS, threads_for_stage(network, last_layer), network.n_chunks, backward_chunk, &stage)
     if is_kind(network, first_layer - 1, NORMALISATION):
         layer = &network.layers[first_layer - 1]
         factors = factors_of(network, layer)
         weight = network.weight_sum * layer.rows * layer.columns if network.is_training else 0.0
-        gradients_of_batch(layer, chunk_sums_of(network, 0), network.arena.n_sums, n_chunks, weight, gradient, &factors)
+        gradients_of_batch(layer, chunk_sums_of(network, 0), network.arena.n_sums, network.n_chunks, weight, gradient,
+                           &factors)
 
 
-cdef void local_weights_chunk(const Network* network, const Layer* layer, real* gradient, Py_ssize_t map_row) noexcept nogil:
+cdef void local_weights_row(const void* job, Py_ssize_t map_row) noexcept nogil:
+    cdef const WholeLayer* whole = <const WholeLayer*> job
+    cdef const Network* network = whole.network
+    cdef const Layer* layer = whole.layer
     cdef Py_ssize_t c
     for c in range(layer.map.columns):
         if is_interrupted(network.interruption):
             return
         local_weight_gradient(layer, map_row * layer.map.columns + c, local_inputs_of(network, layer, 0),
-                              kept_gradients_of(network, layer.kept.gradient_at, 0, 0), gradient + layer.weights_at,
-                              gradient + layer.bias_at, network.n_samples)
+                              kept_gradients_of(network, layer.kept.gradient_at, 0, 0), whole.gradient + layer.weights_at,
+                              whole.gradient + layer.bias_at, network.n_samples)
 
 
-cdef void sum_chunks(const Network* network, real* total, Py_ssize_t n) noexcept nogil:
-    """n numbers of the gradients of all chunks, added up in their order in the first chunk's place."""
+# Gradients of all chunks, whose sum threads share; it takes the place of the first.
+ctypedef struct Gradients:
+    const Network* network
+    real* first
+    Py_ssize_t n
+
+
+cdef void sum_chunks(const void* job, Py_ssize_t piece) noexcept nogil:
+    """SUMMED_NUMBERS of the gradients, added up in the order of the chunks."""
+    cdef const Gradients* gradients = <const Gradients*> job
+    cdef const Network* network = gradients.network
+    cdef real* total = gradients.first + piece * SUMMED_NUMBERS
+    cdef Py_ssize_t n = min(<Py_ssize_t> SUMMED_NUMBERS, gradients.n - piece * SUMMED_NUMBERS)
     cdef const real* of_chunk = total
     cdef Py_ssize_t chunk, i
     for chunk in range(1, network.n_chunks):
@@ -172,15 +183,13 @@ cdef void gradient_of_chunks(const Network* network, const Layer* layer, real* g
     cdef Py_ssize_t n = layer.n_chunk_weights + layer.n_bias
     cdef Py_ssize_t n_pieces = n_blocks(n, SUMMED_NUMBERS)
     cdef Py_ssize_t piece
-    cdef uint64_t mode = 0
+    cdef Gradients gradients
+    gradients.network, gradients.first, gradients.n = network, total, n
     if 16 * network.n_chunks * n < SERIAL_WORK:
-        sum_chunks(network, total, n)
+        for piece in range(n_pieces):
+            sum_chunks(&gradients, piece)
     else:
-        with parallel(num_threads=network.n_threads):
-            mode = begin_region(CHUNK_SUMS, n_pieces)
-            for piece in prange(n_pieces, schedule="static"):
-                sum_chunks(network, total + piece * SUMMED_NUMBERS, min(<Py_ssize_t> SUMMED_NUMBERS, n - piece * SUMMED_NUMBERS))
-            end_region(mode)
+        divide(CHUNK_SUMS, network.n_threads, n_pieces, sum_chunks, &gradients)
     if layer.backward == LISTED:
         gradient_from_filters(layer, total, gradient + layer.weights_at)
     elif layer.sums_places:
@@ -216,9 +225,9 @@ cdef inline Py_ssize_t begin_of_stage(const Network* network, Py_ssize_t last_la
 
 cdef void backward(Network* network, real* gradient) noexcept nogil:
     """From the gradients of the scores to that of all parameters."""
-    cdef Py_ssize_t k = network.arena.n_layers, begin, row
+    cdef Py_ssize_t k = network.arena.n_layers, begin
     cdef const Layer* layer
-    cdef uint64_t mode = 0
+    cdef WholeLayer whole
     if is_interrupted(network.interruption):
         return
     flip_all_weights(network)
@@ -239,8 +248,5 @@ cdef void backward(Network* network, real* gradient) noexcept nogil:
         if layer.kind == CONVOLUTION:
             gradient_of_chunks(network, layer, gradient)
         elif layer.kind == LOCAL:
-            with parallel(num_threads=network.n_threads):
-                mode = begin_region(LOCAL_WEIGHTS, layer.map.rows)
-                for row in prange(layer.map.rows, schedule="dynamic", chunksize=1):
-                    local_weights_chunk(network, layer, gradient, row)
-                end_region(mode)
+            whole = whole_layer(network, layer, gradient)
+            take_in_turn(LOCAL_WEIGHTS, network.n_threads, layer.map.rows, local_weights_row, &whole)

@@ -33,49 +33,70 @@ cdef inline int threads_for_images(const real[:, ::1] numbers, int n_threads) no
     return team_of(<int> min(n_threads, numbers.shape[0]))
 
 
+# Rows of numbers that become others, image by image.
+ctypedef struct Copies:
+    const Layer* layer
+    const Run* runs             # of a padding
+    const real* sources
+    Py_ssize_t source_size
+    real* targets
+    Py_ssize_t target_size
+
+
+cdef int share_copies(int region, Work copy, const Layer* layer, const Run* runs, const real[:, ::1] sources,
+                      real[:, ::1] targets, int n_threads) except -1:
+    cdef Copies copies
+    if sources.shape[0] == 0:
+        return 0
+    copies.layer, copies.runs = layer, runs
+    copies.sources, copies.source_size = &sources[0, 0], sources.shape[1]
+    copies.targets, copies.target_size = &targets[0, 0], targets.shape[1]
+    with nogil:
+        divide(region, n_threads, sources.shape[0], copy, &copies)
+    return 0
+
+
+cdef void pad_image(const void* job, Py_ssize_t i) noexcept nogil:
+    cdef const Copies* copies = <const Copies*> job
+    pad(copies.runs + copies.layer.first_run, copies.layer.n_runs, copies.sources + i * copies.source_size,
+        copies.targets + i * copies.target_size)
+
+
+cdef void unpad_image(const void* job, Py_ssize_t i) noexcept nogil:
+    cdef const Copies* copies = <const Copies*> job
+    pad_backward(copies.runs + copies.layer.first_run, copies.layer.n_runs, copies.sources + i * copies.source_size,
+                 copies.targets + i * copies.target_size)
+
+
+cdef void patches_of_image(const void* job, Py_ssize_t i) noexcept nogil:
+    cdef const Copies* copies = <const Copies*> job
+    copy_patches(copies.layer, copies.sources + i * copies.source_size, copies.targets + i * copies.target_size)
+
+
+cdef void image_of_patches(const void* job, Py_ssize_t i) noexcept nogil:
+    cdef const Copies* copies = <const Copies*> job
+    add_patches(copies.layer, copies.sources + i * copies.source_size, copies.targets + i * copies.target_size)
+
+
 def pad_images(Table layers, Table runs, const real[:, ::1] images, real[:, ::1] padded, int n_threads):
     """Copy images into padded frames; what padding does not copy keeps the number it had."""
-    cdef Py_ssize_t i
-    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        mode = begin_region(PADDED_IMAGES, images.shape[0])
-        for i in prange(images.shape[0]):
-            pad(runs_in(runs) + layer.first_run, layer.n_runs, &images[i, 0], &padded[i, 0])
-        end_region(mode)
+    share_copies(PADDED_IMAGES, pad_image, layer, runs_in(runs), images, padded, threads_for_images(padded, n_threads))
 
 
 def unpad_images(Table layers, Table runs, const real[:, ::1] padded, real[:, ::1] images, int n_threads):
     """The adjoint of `pad_images`: add the pixels of padded frames to those of the images they were copied from."""
-    cdef Py_ssize_t i
-    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_images(layers, runs, images, padded, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(padded, n_threads)):
-        mode = begin_region(UNPADDED_IMAGES, images.shape[0])
-        for i in prange(images.shape[0]):
-            pad_backward(runs_in(runs) + layer.first_run, layer.n_runs, &padded[i, 0], &images[i, 0])
-        end_region(mode)
+    share_copies(UNPADDED_IMAGES, unpad_image, layer, runs_in(runs), padded, images, threads_for_images(padded, n_threads))
 
 
 def patches_of_images(Table layers, const real[:, ::1] padded, real[:, ::1] columns, int n_threads):
     """Copy the patches of padded images."""
-    cdef Py_ssize_t i
-    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        mode = begin_region(PATCHES_OF_IMAGES, padded.shape[0])
-        for i in prange(padded.shape[0]):
-            copy_patches(layer, &padded[i, 0], &columns[i, 0])
-        end_region(mode)
+    share_copies(PATCHES_OF_IMAGES, patches_of_image, layer, NULL, padded, columns, threads_for_images(columns, n_threads))
 
 
 def images_of_patches(Table layers, const real[:, ::1] columns, real[:, ::1] padded, int n_threads):
     """The adjoint of `patches_of_images`: add patches to padded images."""
-    cdef Py_ssize_t i
-    cdef uint64_t mode = 0
     cdef const Layer* layer = layer_of_patches(layers, padded, columns, n_threads)
-    with nogil, parallel(num_threads=threads_for_images(columns, n_threads)):
-        mode = begin_region(IMAGES_OF_PATCHES, padded.shape[0])
-        for i in prange(padded.shape[0]):
-            add_patches(layer, &columns[i, 0], &padded[i, 0])
-        end_region(mode)
+    share_copies(IMAGES_OF_PATCHES, image_of_patches, layer, NULL, columns, padded, threads_for_images(columns, n_threads))

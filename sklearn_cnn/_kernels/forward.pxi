@@ -92,65 +92,97 @@ cdef inline void gather_sample(const Network* network, const Batch* batch, Py_ss
         gather_augmented(batch, network.layers, network.runs, sample, image, scratch + network.arena.band_at)
 
 
-cdef void forward_chunk(const Network* network, const Batch* batch, Py_ssize_t first_layer, Py_ssize_t last_layer,
-                        Py_ssize_t chunk, Py_ssize_t portion) noexcept nogil:
-    """A stage, layers first_layer to last_layer - 1, of a portion of one chunk; without any, only the sums."""
-    cdef Group group = first_group(network, chunk, portion)
+# A portion of a stage, which threads share chunk by chunk: layers first_layer to last_layer - 1. Without any there are only sums.
+ctypedef struct Stage:
+    const Network* network
+    const Batch* batch          # of a pass forward
+    real* gradient              # of a pass backward
+    Py_ssize_t first_layer
+    Py_ssize_t last_layer
+    Py_ssize_t portion
+    Py_ssize_t direction        # through the chunks, 1 or -1
+
+
+cdef inline Stage next_stage(Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer) noexcept nogil:
+    # Stages take the chunks forwards and backwards in turn: each begins with what the one before has left in the cache.
+    cdef Stage stage
+    network.direction = -network.direction
+    stage.network, stage.batch, stage.gradient = network, NULL, NULL
+    stage.first_layer, stage.last_layer, stage.portion, stage.direction = first_layer, last_layer, 0, network.direction
+    return stage
+
+
+cdef inline Py_ssize_t chunk_of(const Stage* stage, Py_ssize_t piece) noexcept nogil:
+    return piece if stage.direction > 0 else stage.network.n_chunks - 1 - piece
+
+
+cdef void forward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
+    """A portion of one chunk of a stage."""
+    cdef const Stage* stage = <const Stage*> job
+    cdef const Network* network = stage.network
+    cdef Py_ssize_t chunk = chunk_of(stage, piece)
+    cdef Group group = first_group(network, chunk, stage.portion)
     cdef Py_ssize_t i, k
-    clear_padding(network, first_layer, last_layer, group.scratch)
+    clear_padding(network, stage.first_layer, stage.last_layer, group.scratch)
     while group.first < group.last:
-        if first_layer == 0:
+        if stage.first_layer == 0:
             for i in range(group.first, group.last):
-                gather_sample(network, batch, i, group.scratch)
-        for k in range(first_layer, last_layer):
+                gather_sample(network, stage.batch, i, group.scratch)
+        for k in range(stage.first_layer, stage.last_layer):
             if is_interrupted(network.interruption):
                 return
             forward_layer(network, &network.layers[k], &group)
-        if wants_moments(network, last_layer):
-            sum_values_of(network, &network.layers[last_layer], &group, chunk)
+        if wants_moments(network, stage.last_layer):
+            sum_values_of(network, &network.layers[stage.last_layer], &group, chunk)
         next_group(network, &group)
-
-
-cdef inline Py_ssize_t next_direction(Network* network) noexcept nogil:
-    # Stages take the chunks forwards and backwards in turn: each begins with what the one before has left in the cache.
-    network.direction = -network.direction
-    return network.direction
 
 
 cdef void forward_stage(Network* network, const Batch* batch, Py_ssize_t first_layer, Py_ssize_t last_layer) noexcept nogil:
     """Layers first_layer to last_layer - 1 of all chunks, and the moments for the normalisation after them."""
-    cdef Py_ssize_t n_chunks = network.n_chunks
-    cdef Py_ssize_t direction = next_direction(network)
-    cdef Py_ssize_t chunk, portion
-    cdef uint64_t mode = 0
+    cdef Stage stage = next_stage(network, first_layer, last_layer)
+    cdef Py_ssize_t portion
     cdef Factors factors
     cdef double rate
+    stage.batch = batch
     for portion in range(n_portions(network)):
         if is_interrupted(network.interruption):    # even regions without work take long where threads wait for a processor
             return
-        with parallel(num_threads=threads_for_stage(network, last_layer)):
-            mode = begin_region(FORWARD_CHUNKS, n_chunks)
-            for chunk in prange(n_chunks, schedule="dynamic", chunksize=1):
-                forward_chunk(network, batch, first_layer, last_layer, chunk if direction > 0 else n_chunks - 1 - chunk, portion)
-            end_region(mode)
+        stage.portion = portion
+        take_in_turn(FORWARD_CHUNKS, threads_for_stage(network, last_layer), network.n_chunks, forward_chunk, &stage)
     if wants_moments(network, last_layer) and not is_interrupted(network.interruption):
         factors = factors_of(network, &network.layers[last_layer])
         rate = 1.0 / network.statistics_steps if network.statistics_steps > 0 else 0.0
         factors_of_batch(&network.layers[last_layer], network.parameters, chunk_sums_of(network, 0), network.arena.n_sums,
-                         n_chunks, network.statistics, rate, &factors)
+                         network.n_chunks, network.statistics, rate, &factors)
+
+
+# A layer of all samples, or of some, that threads share.
+ctypedef struct WholeLayer:
+    const Network* network
+    const Layer* layer
+    real* gradient              # of all parameters, in a pass backward
+    Py_ssize_t first            # sample
+    Py_ssize_t n_samples
+
+
+cdef inline WholeLayer whole_layer(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
+    cdef WholeLayer whole
+    whole.network, whole.layer, whole.gradient, whole.first, whole.n_samples = network, layer, gradient, 0, network.n_samples
+    return whole
+
+
+cdef void dense_forward_piece(const void* job, Py_ssize_t block) noexcept nogil:
+    cdef const WholeLayer* whole = <const WholeLayer*> job
+    cdef const Network* network = whole.network
+    if not is_interrupted(network.interruption):
+        dense_forward_block(whole.layer, network.parameters, values_of(network, whole.layer.input_at, 0, 0),
+                            values_of(network, whole.layer.output_at, 0, 0), network.n_samples, block)
 
 
 cdef void dense_forward(const Network* network, const Layer* layer) noexcept nogil:
-    cdef Py_ssize_t n = dense_forward_blocks(layer, network.n_samples, forward_columns(network.n_samples))
-    cdef Py_ssize_t block
-    cdef uint64_t mode = 0
-    with parallel(num_threads=threads_for(network, network.n_samples * layer.n_weights)):
-        mode = begin_region(DENSE_FORWARD, n)
-        for block in prange(n, schedule="dynamic", chunksize=1):
-            if not is_interrupted(network.interruption):
-                dense_forward_block(layer, network.parameters, values_of(network, layer.input_at, 0, 0),
-                                    values_of(network, layer.output_at, 0, 0), network.n_samples, block)
-        end_region(mode)
+    cdef WholeLayer whole = whole_layer(network, layer, NULL)
+    take_in_turn(DENSE_FORWARD, threads_for(network, network.n_samples * layer.n_weights),
+                 dense_forward_blocks(layer, network.n_samples, forward_columns(network.n_samples)), dense_forward_piece, &whole)
 
 
 cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_shares) noexcept nogil:
@@ -168,22 +200,21 @@ cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_
             factors_of_prediction(layer, network.parameters, network.statistics, &factors)
 
 
+cdef void prepare_piece(const void* job, Py_ssize_t share) noexcept nogil:
+    prepare_layers(<const Network*> job, share, PREPARED_SHARES)
+
+
 cdef void prepare(const Network* network) noexcept nogil:
     """The same as a whole, by all threads where there is much of it."""
     cdef Py_ssize_t n_numbers = 0
-    cdef Py_ssize_t k, share
-    cdef uint64_t mode = 0
+    cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
             n_numbers += network.layers[k].n_weights
     if 64 * n_numbers < SERIAL_WORK:
         prepare_layers(network, 0, 1)
         return
-    with parallel(num_threads=network.n_threads):
-        mode = begin_region(PREPARED_LAYERS, PREPARED_SHARES)
-        for share in prange(PREPARED_SHARES, schedule="static"):
-            prepare_layers(network, share, PREPARED_SHARES)
-        end_region(mode)
+    divide(PREPARED_LAYERS, network.n_threads, PREPARED_SHARES, prepare_piece, network)
 
 
 cdef inline Py_ssize_t end_of_stage(const Network* network, Py_ssize_t first_layer) noexcept nogil:

@@ -31,30 +31,46 @@ cdef double penalise_piece(const real* parameters, real* gradient, Py_ssize_t at
     return squares
 
 
+# The weights of a layer, whose update threads share.
+ctypedef struct Update:
+    const real* parameters
+    real* gradient
+    const Layer* layer
+    Py_ssize_t piece_size
+    real strength               # of the penalty
+    Solver* solver              # or NULL
+    double* squares             # of the weights of each piece
+
+
+cdef void penalise_weights(const void* job, Py_ssize_t piece) noexcept nogil:
+    cdef const Update* update = <const Update*> job
+    cdef Py_ssize_t begin = piece * update.piece_size
+    cdef Py_ssize_t n = min(update.piece_size, update.layer.n_weights - begin)
+    update.squares[piece] = penalise_piece(update.parameters, update.gradient, update.layer.weights_at + begin, n, True,
+                                           update.strength, update.solver)
+
+
 cdef double finish_step(const Network* network, double loss, real* gradient, double alpha, Solver* solver) noexcept nogil:
     """Add the penalty's gradient and, with a solver, update the parameters; returns the loss with the penalty."""
     cdef double squares[MAXIMUM_PIECES]
     cdef double total = 0.0
     cdef real strength = <real> (alpha / network.weight_sum)
-    cdef Py_ssize_t k, piece, size, n_pieces
-    cdef uint64_t mode = 0
+    cdef Py_ssize_t k, piece, n_pieces
     cdef const Layer* layer
+    cdef Update update
     if is_interrupted(network.interruption):
         return loss
     if solver != NULL:
         set_rates(solver)
+    update.parameters, update.gradient, update.strength = network.parameters, gradient, strength
+    update.solver, update.squares = solver, squares
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
         if layer.kind == POOLING:
             continue
-        size = update_size(layer)
-        n_pieces = n_blocks(layer.n_weights, size)
-        with parallel(num_threads=threads_for(network, 16 * layer.n_weights)):
-            mode = begin_region(UPDATE_PIECES, n_pieces)
-            for piece in prange(n_pieces, schedule="static"):
-                squares[piece] = penalise_piece(network.parameters, gradient, layer.weights_at + piece * size,
-                                                min(size, layer.n_weights - piece * size), True, strength, solver)
-            end_region(mode)
+        update.layer, update.piece_size = layer, update_size(layer)
+        n_pieces = n_blocks(layer.n_weights, update.piece_size)
+        divide(UPDATE_PIECES, threads_for(network, 16 * layer.n_weights), n_pieces, penalise_weights, &update)
         for piece in range(n_pieces):
             total += squares[piece]
         penalise_piece(network.parameters, gradient, layer.bias_at, layer.n_bias, False, 0.0, solver)
