@@ -126,6 +126,7 @@ cdef void forward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
     clear_padding(network, stage.first_layer, stage.last_layer, group.scratch)
     while group.first < group.last:
         if stage.first_layer == 0:
+            fetch_rows(stage.batch, group.first, group.last)
             for i in range(group.first, group.last):
                 gather_sample(network, stage.batch, i, group.scratch)
         for k in range(stage.first_layer, stage.last_layer):

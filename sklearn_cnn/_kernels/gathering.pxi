@@ -7,6 +7,8 @@ cdef enum:
     DOUBLES = 2
     LARGEST_VECTOR = 16         # numbers
     FEW_CHANNELS = 64           # more of them fill vectors pixel by pixel
+    CACHE_LINE = 64             # bytes
+    FETCHED_BYTES = 4096
 
 cdef struct Augmentation        # see augmentation.pxi
 
@@ -37,6 +39,20 @@ cdef void set_scaling(Batch* batch, const real* shift, const real* factor, Py_ss
 
 cdef inline const char* row_of(const Batch* batch, Py_ssize_t sample) noexcept nogil:
     return batch.rows + (sample if batch.order == NULL else batch.order[sample]) * batch.row_bytes
+
+
+cdef inline void fetch_rows(const Batch* batch, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Ask for the beginnings of rows in any order, so that several are on their way at once; of what follows, and of rows side by
+    side, processors think themselves."""
+    cdef Py_ssize_t i, at
+    cdef const char* row
+    if batch.order == NULL:
+        return
+    for i in range(first, last):
+        row, at = row_of(batch, i), 0
+        while at < min(batch.row_bytes, <int64_t> FETCHED_BYTES):
+            PREFETCH(row + at)
+            at += CACHE_LINE
 
 
 cdef inline void skip_samples(Batch* batch, Py_ssize_t n_samples) noexcept nogil:

@@ -16,7 +16,6 @@ cpdef enum:
 
 cdef enum:
     SHALLOW_PLACES = 256        # spread at once; no window of maximum pooling has more
-    CACHE_LINE = 64             # bytes
 
 # Some rows and columns of windows, and some rows and columns of the places of each: all, unless one window is too large.
 ctypedef struct Box:
