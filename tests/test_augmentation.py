@@ -336,6 +336,7 @@ def test_settings_that_do_not_fit_are_refused():
     one_row = {**augmentation_settings(0, 0), "rows": np.arange(1)}
     with pytest.raises(ValueError, match="2 samples are to be augmented"):
         trainer._workspace.kernels.augment_images(
-            *trainer._fixed_arguments, trainer._workspace.kernels.rows_of(X), np.arange(2),
+            trainer._workspace.session, trainer.parameters, trainer.statistics,
+            trainer._workspace.kernels.rows_of(X), np.arange(2),
             *scaling_arrays(None, None, np.dtype(np.float32)), one_row,
         )  # fmt: skip

@@ -559,31 +559,38 @@ class Call:
             "factor": np.ones(2, dtype), "targets": np.zeros((5, 3), dtype), "codes": None, "results": None,
             "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "losses": np.zeros(2), "weight_sum": 4.0,
             "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
-            "second_moment": np.zeros(size, dtype), "statistics_steps": 10, "seed": 0, "step": 0, "n_threads": 1,
+            "second_moment": np.zeros(size, dtype), "gradient_of_slice": None, "first_place": 0,
+            "learning_rate": 0.1, "statistics_steps": 10, "seed": 0, "t": 0, "n_threads": 1,
             "solver_settings": {
-                "kind": 1, "learning_rate": 0.1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8,
-                "weight_decay": 0.0, "nesterov": 0, "t": 1,
+                "kind": 1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "weight_decay": 0.0, "nesterov": 0,
             },
             "augmentation_settings": {**augmentation_settings(0, 1, **AUGMENTED), "rows": np.arange(4)},
         }  # fmt: skip
 
     #: Function -> its arguments, in order.
     orders = {  # noqa: RUF012
-        "train": "session parameters statistics rows order shift factor targets codes sample_weight loss alpha gradient "
-        "first_moment second_moment solver_settings augmentation_settings statistics_steps seed step n_threads",
+        "Session": "layers arena runs numbers positions",
+        "Optimizer": "parameters statistics gradient gradient_of_slice first_moment second_moment loss alpha solver_settings",
+        "Examples": "rows shift factor targets codes sample_weight",
+        "train": "session optimizer examples order learning_rate statistics_steps seed t augmentation_settings n_threads",
+        "train_slice": "session optimizer examples order seed t augmentation_settings n_threads weight_sum first_place",
         "augment_images": "session parameters statistics rows order shift factor augmentation_settings",
         "predict": "session parameters statistics rows order shift factor results n_threads",
         "backpropagate": "session parameters statistics n_samples gradient n_threads",
-        "update": "session parameters statistics losses weight_sum alpha gradient first_moment second_moment solver_settings "
-        "n_threads",
+        "update": "session optimizer losses weight_sum learning_rate t n_threads",
     }
 
-    def make(self, name, module, by_name=(), **changes):
+    def make(self, name, module, **changes):
         arguments = {**self.arguments, **changes}
-        arguments["session"] = module.Session(*(arguments[key] for key in ("layers", "arena", "runs", "numbers", "positions")))
+
+        def made(name):
+            return getattr(module, name)(*(arguments[key] for key in self.orders[name].split()))
+
         arguments["rows"] = module.rows_of(arguments["X"])
-        named = {key: arguments[key] for key in by_name}
-        return getattr(module, name)(*(arguments[key] for key in self.orders[name].split()), **named)
+        for kind in ("Session", "Optimizer", "Examples"):
+            if kind.lower() in self.orders[name].split():
+                arguments[kind.lower()] = made(kind)
+        return made(name)
 
 
 def spoilt(call, dtype):
@@ -638,12 +645,14 @@ def spoilt(call, dtype):
         {"codes": np.zeros(4, np.int32)}, {"codes": np.full(5, 5, np.int32)}, {"codes": np.full(5, -1, np.int32)},
         {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
         {"first_moment": np.zeros(size + 1, dtype)}, {"second_moment": np.zeros(size - 1, dtype)},
-        {"positions": None}, {"arena": table(call.prediction)},
+        {"positions": None}, {"arena": table(call.prediction)}, {"solver_settings": None},
+        {"gradient_of_slice": np.zeros(size + 1, dtype)}, {"gradient_of_slice": np.zeros(0, dtype)},
     ):  # fmt: skip
         yield "train", changes
     for changes in (
         {"gradient": np.zeros(size - 1, dtype)}, {"first_moment": np.zeros(size + 1, dtype)},
         {"second_moment": np.zeros(size - 1, dtype)}, {"weight_sum": 0.0}, {"weight_sum": -1.0}, {"weight_sum": math.nan},
+        {"solver_settings": None},
     ):  # fmt: skip
         yield "update", changes
     for changes in ({"n_samples": 5}, {"n_samples": -1}, {"gradient": np.zeros(3, dtype)}, {"positions": None}):
@@ -660,7 +669,7 @@ def test_boundary_refuses_wrong_sizes(level, dtype):
     call.make("augment_images", module)
     call.make("backpropagate", module, n_samples=4)
     call.make("update", module)
-    call.make("update", module, solver_settings=None)
+    call.make("update", module, solver_settings=None, learning_rate=None)
     for name, changes in spoilt(call, dtype):
         with pytest.raises(ValueError):
             call.make(name, module, **changes)
@@ -673,23 +682,23 @@ def test_boundary_of_slices(level, dtype):
     right = {
         "layers": table(plan.records), "arena": table(arena), "runs": table(plan.runs), "parameters": np.zeros(size, dtype),
         "statistics": np.zeros(0, dtype), "numbers": np.zeros(int(arena["n_numbers"][0]), dtype), "positions": None,
-        "targets": np.ones((5, 3), dtype), "gradient": np.zeros(size, dtype), "solver_settings": None,
-        "augmentation_settings": None,
+        "targets": np.ones((5, 3), dtype), "gradient": np.ones(size, dtype), "gradient_of_slice": np.zeros(size, dtype),
+        "solver_settings": None, "augmentation_settings": None, "weight_sum": 8.0, "first_place": 4,
     }  # fmt: skip
-    of_slice = {"total": np.zeros(size, dtype), "weight_sum": 8.0, "first_place": 4}
 
     def run(**changes):
-        return Call(dtype).make("train", module, of_slice, **right | changes)
+        return Call(dtype).make("train_slice", module, **right | changes)
 
-    assert run(**of_slice) > 0
+    assert run() > 0
+    assert bits(right["gradient"]) == bits(right["gradient_of_slice"] + 1)
     for changes in (
-        {"total": np.zeros(size - 1, dtype)}, {"total": np.zeros(0, dtype)}, {"weight_sum": 0.0}, {"weight_sum": math.nan},
-        {"first_place": -1}, {"solver_settings": normalised.arguments["solver_settings"]},
+        {"gradient": np.zeros(size - 1, dtype)}, {"gradient_of_slice": np.zeros(size - 1, dtype)}, {"gradient_of_slice": None},
+        {"weight_sum": 0.0}, {"weight_sum": math.nan}, {"first_place": -1},
         {name: normalised.arguments[name] for name in ("layers", "arena", "runs", "statistics", "numbers", "positions")}
-        | {name: np.zeros(normalised.plan.parameter_size, dtype) for name in ("parameters", "gradient", "total")},
+        | {name: np.zeros(normalised.plan.parameter_size, dtype) for name in ("parameters", "gradient", "gradient_of_slice")},
     ):  # fmt: skip
         with pytest.raises(ValueError):
-            run(**of_slice | changes)
+            run(**changes)
     weight = np.array([0.5, 1.5, 2.0], dtype)
     assert module.sum_of_weights(weight, np.array([2, 0, 2])) == 4.5
     assert module.sum_of_weights(weight, np.array([], dtype=int)) == 0

@@ -31,6 +31,31 @@ class Pace:
 class Rows:
     n_rows: int
 
+class Optimizer:
+    def __init__(
+        self,
+        parameters: _Reals,
+        statistics: _Reals,
+        gradient: _Reals,
+        gradient_of_slice: _Reals | None,
+        first_moment: _Reals,
+        second_moment: _Reals | None,
+        loss: int,
+        alpha: float,
+        settings: dict[str, float] | None,
+    ) -> None: ...
+
+class Examples:
+    def __init__(
+        self,
+        X: Rows,
+        shift: _Reals,
+        factor: _Reals,
+        targets: _Reals,
+        codes: NDArray[np.int32] | None,
+        sample_weight: _Reals | None,
+    ) -> None: ...
+
 def describe() -> dict[str, int | bool]: ...
 def max_threads() -> int: ...
 def take_region_records() -> dict[str, tuple[int, int]]: ...
@@ -71,41 +96,35 @@ def backpropagate(
 ) -> None: ...
 def train(
     session: Session,
-    parameters: _Reals,
-    statistics: _Reals,
-    X: Rows,
+    optimizer: Optimizer,
+    examples: Examples,
     order: _Order,
-    shift: _Reals,
-    factor: _Reals,
-    targets: _Reals,
-    codes: NDArray[np.int32] | None,
-    sample_weight: _Reals | None,
-    loss: int,
-    alpha: float,
-    gradient: _Reals,
-    first_moment: _Reals,
-    second_moment: _Reals | None,
-    solver_settings: dict[str, float] | None,
-    augmentation_settings: dict[str, Any] | None,
+    learning_rate: float | None,
     statistics_steps: int,
     seed: int,
-    step: int,
+    t: int,
+    augmentation_settings: dict[str, Any] | None,
     n_threads: int,
-    total: _Reals | None = None,
-    weight_sum: float = 0.0,
-    first_place: int = 0,
 ) -> float | None: ...
+def train_slice(
+    session: Session,
+    optimizer: Optimizer,
+    examples: Examples,
+    order: _Order,
+    seed: int,
+    t: int,
+    augmentation_settings: dict[str, Any] | None,
+    n_threads: int,
+    weight_sum: float,
+    first_place: int,
+) -> float: ...
 def update(
     session: Session,
-    parameters: _Reals,
-    statistics: _Reals,
+    optimizer: Optimizer,
     losses: NDArray[np.float64],
     weight_sum: float,
-    alpha: float,
-    gradient: _Reals,
-    first_moment: _Reals,
-    second_moment: _Reals | None,
-    solver_settings: dict[str, float] | None,
+    learning_rate: float | None,
+    t: int,
     n_threads: int,
 ) -> float: ...
 def sum_of_weights(sample_weight: _Reals, order: _Order) -> float: ...

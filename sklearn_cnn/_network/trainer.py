@@ -3,6 +3,8 @@
 Nothing here is pickled: a `Trainer` can be rebuilt from the layers, the input shape and the arrays it exposes.
 """
 
+from typing import Any
+
 import numpy as np
 
 from sklearn_cnn._network.arena import training_capacity
@@ -87,23 +89,25 @@ class Trainer:
         self.statistics = aligned_copy(initial_statistics(plan, self.dtype) if statistics is None else np.asarray(statistics))
         self.t, self.n_batches_tracked, self.seed = 0, 0 if statistics is None else STATISTICS_STEPS, seed
         self.n_threads, self.solver = n_threads, solver
-        self.alpha = 0.0 if solver == "adamw" else alpha
         capacity = training_capacity(plan, batch_size)
         self._workspace = Workspace(plan, capacity, n_threads, True, self.dtype, level)
-        self._gradient_of_slice = None if capacity == batch_size else aligned_copy(self.gradient)
+        self._is_cut = capacity < batch_size
         kernels = self._workspace.kernels
-        self._loss = getattr(kernels, LOSSES[loss])
-        self._settings = {
-            "kind": None if solver in FULL_BATCH_SOLVERS else getattr(kernels, SOLVERS[solver]),
-            "learning_rate": 0.0,
-            "momentum": momentum if solver == "sgd" else beta_1,
-            "beta_2": beta_2,
-            "epsilon": epsilon,
-            "weight_decay": alpha if solver == "adamw" else 0.0,
-            "nesterov": int(nesterov),
-            "t": 0,
-        }
-        self._readable = (None, None)
+        settings = None
+        if solver not in FULL_BATCH_SOLVERS:
+            settings = {
+                "kind": getattr(kernels, SOLVERS[solver]),
+                "momentum": momentum if solver == "sgd" else beta_1,
+                "beta_2": beta_2,
+                "epsilon": epsilon,
+                "weight_decay": alpha if solver == "adamw" else 0.0,
+                "nesterov": int(nesterov),
+            }
+        self._optimizer = kernels.Optimizer(
+            self.parameters, self.statistics, self.gradient, aligned_copy(self.gradient) if self._is_cut else None,
+            self.first_moment, self.second_moment, getattr(kernels, LOSSES[loss]), 0.0 if solver == "adamw" else alpha, settings,
+        )  # fmt: skip
+        self._held: tuple[Any, Any, Any] = (None, None, None)  # what `_examples_of` has found last
 
     def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
         """Train on one mini-batch.
@@ -136,12 +140,10 @@ class Trainer:
         float
             Weighted mean loss plus ``0.5 * alpha * |weights|**2 / sum of sample weights``, before the update.
         """
-        settings = self._settings
-        settings["learning_rate"], settings["t"] = learning_rate, self.t + 1
         # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
         statistics_steps = min(STATISTICS_STEPS, self.n_batches_tracked + 1)
-        scaling = scaling_arrays(shift, factor, self.dtype)
-        loss = self._run(X, rows, targets, codes, sample_weight, scaling, settings, augmentation, statistics_steps)
+        arrays = X, targets, codes, sample_weight, shift, factor
+        loss = self._run(arrays, rows, learning_rate, statistics_steps, augmentation)
         if loss is None:
             return 0.0
         self.t += 1
@@ -158,56 +160,48 @@ class Trainer:
         gradient : ndarray of shape (plan.parameter_size,)
             The trainer's own array: the next call overwrites it.
         """
-        loss = self._run(X, rows, targets, codes, sample_weight, scaling_arrays(shift, factor, self.dtype), None, None, 0)
-        return loss or 0.0, self.gradient
+        return self._run((X, targets, codes, sample_weight, shift, factor), rows, None, 0, None) or 0.0, self.gradient
 
-    def _run(self, X, rows, targets, codes, sample_weight, scaling, settings, augmentation, statistics_steps):
-        capacity, n_samples = self._workspace.capacity, len(rows)
-        if self._gradient_of_slice is None or n_samples <= capacity:
-            return self._call(
-                X, rows, targets, codes, sample_weight, scaling, self.gradient, settings, augmentation, statistics_steps
+    def _run(self, arrays, rows, learning_rate, statistics_steps, augmentation):
+        kernels, capacity, n_samples = self._workspace.kernels, self._workspace.capacity, len(rows)
+        fixed = self._workspace.session, self._optimizer
+        if n_samples <= capacity or not self._is_cut:
+            examples, places, augmentation = self._examples_of(arrays, rows, augmentation)
+            return kernels.train(
+                *fixed, examples, places, learning_rate, statistics_steps, self.seed, self.t, augmentation, self.n_threads
             )
-        kernels = self._workspace.kernels
+        sample_weight, losses = arrays[3], []
         weight_sum = float(n_samples) if sample_weight is None else kernels.sum_of_weights(sample_weight, rows)
         self.gradient[:] = 0
         if not weight_sum > 0:
             return None
-        losses = [
-            self._call(
-                X, rows[start : start + capacity], targets, codes, sample_weight, scaling, self._gradient_of_slice, None,
-                augmentation, 0, self.gradient, weight_sum, start,
+        for start in range(0, n_samples, capacity):
+            examples, places, of_slice = self._examples_of(arrays, rows[start : start + capacity], augmentation)
+            loss = kernels.train_slice(
+                *fixed, examples, places, self.seed, self.t, of_slice, self.n_threads, weight_sum, start
             )
-            for start in range(0, n_samples, capacity)
-        ]  # fmt: skip
-        return kernels.update(
-            *self._fixed_arguments, np.array(losses), weight_sum, self.alpha, self.gradient, self.first_moment,
-            self.second_moment, settings, self.n_threads,
-        )  # fmt: skip
+            losses.append(loss)
+        return kernels.update(*fixed, np.array(losses), weight_sum, learning_rate, self.t, self.n_threads)
 
-    def _call(
-        self, X, rows, targets, codes, sample_weight, scaling, gradient, settings, augmentation, statistics_steps, *of_slice
-    ):
-        readable = self._readable_rows(X)
+    def _examples_of(self, arrays, rows, augmentation):
+        """Return what the kernels read some rows from, their places there, and their augmentation."""
         if augmentation is not None:
             augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
+        numbers = tuple(map(id, arrays))
+        if self._held[0] != numbers:  # the same arrays come in every step of an epoch
+            self._held = numbers, arrays, self._examples_in_place(*arrays)
+        if self._held[2] is not None:
+            return self._held[2], rows, augmentation
+        X, targets, codes, sample_weight, *scaling = arrays
+        targets, codes = targets_of_rows(targets, codes, rows)
+        sample_weight = None if sample_weight is None else sample_weight[rows]
+        X = converted_rows(X, rows, self.dtype)
+        return self._examples_in_place(X, targets, codes, sample_weight, *scaling), np.arange(len(rows)), augmentation
+
+    def _examples_in_place(self, X, targets, codes, sample_weight, shift, factor):
+        """Return what the kernels read examples from, or None if they can't read X where it is."""
+        kernels = self._workspace.kernels
+        readable = kernels.rows_of(X)
         if readable is None:
-            X = converted_rows(X, rows, self.dtype)
-            targets, codes = targets_of_rows(targets, codes, rows)
-            sample_weight = None if sample_weight is None else sample_weight[rows]
-            readable, rows = self._workspace.kernels.rows_of(X), np.arange(len(rows))
-        return self._workspace.kernels.train(
-            *self._fixed_arguments, readable, rows, *scaling, targets, codes, sample_weight, self._loss, self.alpha, gradient,
-            self.first_moment, self.second_moment, settings, augmentation, statistics_steps, self.seed, self.t % 2**32,
-            self.n_threads, *of_slice,
-        )  # fmt: skip
-
-    @property
-    def _fixed_arguments(self):
-        """What every call of the kernels begins with."""
-        return self._workspace.session, self.parameters, self.statistics
-
-    def _readable_rows(self, X):
-        # The same array comes in every step of an epoch.
-        if self._readable[0] is not X:
-            self._readable = (X, self._workspace.kernels.rows_of(X))
-        return self._readable[1]
+            return None
+        return kernels.Examples(readable, *scaling_arrays(shift, factor, self.dtype), targets, codes, sample_weight)

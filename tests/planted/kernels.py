@@ -245,7 +245,9 @@ MISTAKES = [
      "0.0", "threads"),
     # the boundary
     ("rows beyond X may be asked for", "session.pxi", "if order[i] < 0 or «order[i] >= n_rows»:", "order[i] > n_rows", "network"),
-    ("a batch without weight is divided by zero", "training.pxi", "        if «network.weight_sum > 0.0»:", "network.weight_sum >= 0.0", "network training"),
+    ("a batch without weight is divided by zero", "training.pxi", "        if «call.network.weight_sum > 0.0»:", "call.network.weight_sum >= 0.0",
+     "network training"),
+    ("the corrections of Adam are those of the next step", "training.pxi", "self.solver.t = learning_rate, «t + 1»", "t + 2", "network mlp"),
     ("more samples are taken than there is room for", "session.pxi", "if «n_samples > arena.capacity» or n_samples < 0:", "False", "network"),
     ("a workspace that is too small is taken", "session.pxi", "if «workspace.shape[0] < self.arena.n_numbers»:", "False", "network"),
     ("rows of another size are taken", "session.pxi", "if not X.is_held or «X.row_bytes != n_inputs * X.buffer.itemsize»:", "False", "network"),
