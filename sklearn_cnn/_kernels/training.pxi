@@ -126,8 +126,8 @@ def train(Session session not None, Optimizer optimizer not None, Examples examp
           learning_rate, int64_t statistics_steps, uint64_t seed, int64_t t, dict augmentation_settings, int n_threads):
     """One mini-batch: forward, loss, backward and (unless learning_rate is None) update.
 
-    It is augmented unless those settings are None. t updates have been made before. Masks of dropout are those of this step, t, that the seed gives. Statistics go the part
-    1 / statistics_steps of the way to the mini-batch's moments, or stay where that is 0.
+    It is augmented unless those settings are None. t updates have been made before. Masks of dropout are those of this step, t,
+    that the seed gives. Statistics go 1 / statistics_steps of the way to the mini-batch's moments, or stay where it is 0.
     Returns the loss, or None where the sample weights sum to zero and nothing was done."""
     cdef Call call
     cdef Solver* solver = NULL if learning_rate is None else optimizer.begin_update(learning_rate, t)
