@@ -14,12 +14,11 @@ ctypedef struct Pixels:
 cdef inline void load_filters(vector* target, Py_ssize_t n, const real* source, const real* end) noexcept nogil:
     """n numbers, and in the other lanes what stands behind them, unless it is beyond the end."""
     cdef Py_ssize_t lanes = lanes_of[vector](NULL)
-    cdef Py_ssize_t i
     if n == lanes or end - source >= lanes:
         target[0] = (<const vector*> source)[0]
         return
-    for i in range(lanes):
-        (<real*> target)[i] = source[i] if i < n else <real> 0.0
+    target[0] = (<const vector*> ZEROS)[0]
+    memcpy(target, source, <size_t> n * sizeof(real))
 
 
 cdef inline void sum_pixels(vector* kind, Py_ssize_t vectors, Py_ssize_t n, const Pixels* pixels, const real* gradient,
@@ -30,7 +29,7 @@ cdef inline void sum_pixels(vector* kind, Py_ssize_t vectors, Py_ssize_t n, cons
     cdef Py_ssize_t lanes = lanes_of[vector](kind)
     cdef Py_ssize_t last_at = (vectors - 1) * lanes
     cdef const real* pixel
-    cdef Py_ssize_t row, column, i, v
+    cdef Py_ssize_t row, column, v
     for v in range(vectors - 1):
         sums[v] = (<const vector*> (d_bias + v * lanes))[0]
     load_filters[vector](&sums[vectors - 1], n, d_bias + last_at, d_bias + last_at + n)
@@ -44,8 +43,7 @@ cdef inline void sum_pixels(vector* kind, Py_ssize_t vectors, Py_ssize_t n, cons
             pixel += pixels.filters
     for v in range(vectors - 1):
         (<vector*> (d_bias + v * lanes))[0] = sums[v]
-    for i in range(n):
-        d_bias[last_at + i] = (<real*> &sums[vectors - 1])[i]
+    memcpy(d_bias + last_at, &sums[vectors - 1], <size_t> n * sizeof(real))
 
 
 cdef void bias_gradient(const Pixels* pixels, const real* gradient, real* d_bias) noexcept nogil:

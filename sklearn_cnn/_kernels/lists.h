@@ -8,6 +8,17 @@
 
 #include "vectors.h"
 
+/* The gradients of pooled pixels, and where the patches of their maxima begin. */
+typedef struct {
+    ptrdiff_t n_pixels;
+    ptrdiff_t n_filters;
+    const real *gradient;     /* [pixels, filters] */
+    const uint8_t *positions; /* likewise: of each maximum in its window */
+    const int32_t *windows;   /* where each pixel's window begins */
+    const int32_t *in_window; /* and each position in it */
+    ptrdiff_t n_positions;
+} Maxima;
+
 #if defined(__AVX512F__) && VECTOR_BYTES == 64 && !REAL_IS_DOUBLE
 #define LISTS_IN_VECTORS 1
 /* Positions of a window that fit a table of one vector, and those for which as many passes over a pixel's filters pay. */
@@ -25,9 +36,12 @@ static inline ptrdiff_t pack(real *values, int32_t *offsets, __mmask16 wanted, _
 static inline __mmask16 first_lanes(ptrdiff_t n) { return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff; }
 
 /* Append to the list of each position the numbers of one pixel that stand there, and where their filters' weights begin. */
-static inline void list_positions(real *values, int32_t *offsets, int32_t *ends, const real *gradient, const uint8_t *positions,
-                                  ptrdiff_t n_positions, ptrdiff_t n_filters, int32_t filter_size)
+static inline void list_positions(real *values, int32_t *offsets, int32_t *ends, const Maxima *maxima, ptrdiff_t pixel,
+                                  int32_t filter_size)
 {
+    const real *gradient = maxima->gradient + pixel * maxima->n_filters;
+    const uint8_t *positions = maxima->positions + pixel * maxima->n_filters;
+    const ptrdiff_t n_filters = maxima->n_filters, n_positions = maxima->n_positions;
     const __m512i steps = _mm512_mullo_epi32(_mm512_set1_epi32(filter_size),
                                              _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
     for (ptrdiff_t f = 0; f < n_filters; f += 16) {
@@ -59,15 +73,17 @@ static inline void transpose_lanes(__m512 *rows)
     }
 }
 
-/* For each of at most 16 filters its numbers of all pixels, and where their patches begin. gradient, positions: of the first
- * pixel and filter; row: filters of a pixel; windows, in_window: where windows begin, and positions within one. Up to 8 filters
- * leave half of a vector of numbers empty; there the places turn with them (`are_few`, a constant at every call). */
+/* For each of n filters, 16 at most, its numbers of all pixels, and where their patches begin. Up to 8 filters leave half of a
+ * vector of numbers empty; there the places turn with them (`are_few`, a constant at every call). */
 static inline void list_filters_of(const int are_few, real *values, int32_t *offsets, const int32_t *begins, int32_t *ends,
-                                   const real *gradient, const uint8_t *positions, ptrdiff_t row, ptrdiff_t n_filters,
-                                   const int32_t *windows, ptrdiff_t n_pixels, const int32_t *in_window, ptrdiff_t n_positions)
+                                   const Maxima *maxima, ptrdiff_t first_filter, ptrdiff_t n_filters)
 {
+    const real *gradient = maxima->gradient + first_filter;
+    const uint8_t *positions = maxima->positions + first_filter;
+    const int32_t *windows = maxima->windows;
+    const ptrdiff_t row = maxima->n_filters, n_pixels = maxima->n_pixels;
     const __mmask16 lanes = first_lanes(n_filters);
-    const __m512i table = _mm512_maskz_loadu_epi32(first_lanes(n_positions), in_window);
+    const __m512i table = _mm512_maskz_loadu_epi32(first_lanes(maxima->n_positions), maxima->in_window);
     for (ptrdiff_t f = 0; f < n_filters; f++)
         ends[f] = begins[f];
     for (ptrdiff_t first = 0; first < n_pixels; first += 16) {
@@ -93,16 +109,13 @@ static inline void list_filters_of(const int are_few, real *values, int32_t *off
         }
     }
 }
-static inline void list_filters(real *values, int32_t *offsets, const int32_t *begins, int32_t *ends, const real *gradient,
-                                const uint8_t *positions, ptrdiff_t row, ptrdiff_t n_filters, const int32_t *windows,
-                                ptrdiff_t n_pixels, const int32_t *in_window, ptrdiff_t n_positions)
+static inline void list_filters(real *values, int32_t *offsets, const int32_t *begins, int32_t *ends, const Maxima *maxima,
+                                ptrdiff_t first_filter, ptrdiff_t n_filters)
 {
     if (n_filters <= 8)
-        list_filters_of(1, values, offsets, begins, ends, gradient, positions, row, n_filters, windows, n_pixels, in_window,
-                        n_positions);
+        list_filters_of(1, values, offsets, begins, ends, maxima, first_filter, n_filters);
     else
-        list_filters_of(0, values, offsets, begins, ends, gradient, positions, row, n_filters, windows, n_pixels, in_window,
-                        n_positions);
+        list_filters_of(0, values, offsets, begins, ends, maxima, first_filter, n_filters);
 }
 
 #else

@@ -20,11 +20,18 @@ cdef extern from "lists.h" nogil:
         LISTS_IN_VECTORS
         MOST_POSITIONS_OF_FILTERS
         MOST_POSITIONS_OF_PIXELS
-    void list_positions(real* values, int32_t* offsets, int32_t* ends, const real* gradient, const uint8_t* positions,
-                        Py_ssize_t n_positions, Py_ssize_t n_filters, int32_t filter_size)
-    void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const real* gradient,
-                      const uint8_t* positions, Py_ssize_t row, Py_ssize_t n_filters, const int32_t* windows,
-                      Py_ssize_t n_pixels, const int32_t* in_window, Py_ssize_t n_positions)
+    ctypedef struct Maxima:
+        Py_ssize_t n_pixels
+        Py_ssize_t n_filters
+        const real* gradient
+        const uint8_t* positions
+        const int32_t* windows
+        const int32_t* in_window
+        Py_ssize_t n_positions
+    void list_positions(real* values, int32_t* offsets, int32_t* ends, const Maxima* maxima, Py_ssize_t pixel,
+                        int32_t filter_size)
+    void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const Maxima* maxima,
+                      Py_ssize_t first_filter, Py_ssize_t n_filters)
 
 cdef enum:
     CACHED_BYTES = 40000        # of factors that stay in the first-level cache, with a list and its sums
@@ -171,14 +178,14 @@ cdef void sum_lists(const Layer* layer, const Lists* lists, const real* factors,
         row += rows
 
 
-cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windows, int32_t* offset_in_window) noexcept nogil:
+cdef void place_windows(const Layer* layer, Py_ssize_t n_samples, int32_t* windows, int32_t* in_window) noexcept nogil:
     """Where in the padded images each pooled pixel's window begins, and each position within a window."""
     cdef Py_ssize_t i, r, c, n = 0
     cdef Py_ssize_t column = layer.stride.columns * layer.channels
     cdef Py_ssize_t row = layer.stride.rows * padded_row_size(layer)
     for r in range(layer.pool.rows):
         for c in range(layer.pool.columns):
-            offset_in_window[r * layer.pool.columns + c] = <int32_t> (r * row + c * column)
+            in_window[r * layer.pool.columns + c] = <int32_t> (r * row + c * column)
     for i in range(n_samples):
         for r in range(layer.out.rows):
             for c in range(layer.out.columns):
@@ -191,39 +198,36 @@ cdef inline Py_ssize_t room_of(Py_ssize_t n) noexcept nogil:
     return (n + LIST_MULTIPLE - 1) // LIST_MULTIPLE * LIST_MULTIPLE
 
 
-cdef void list_by_filter(const Layer* layer, const int32_t* windows, const int32_t* offset_in_window, const uint8_t* positions,
-                         const real* d_outputs, Py_ssize_t n_pixels, Py_ssize_t first, Py_ssize_t last,
+cdef void list_by_filter(const Layer* layer, const Maxima* maxima, Py_ssize_t first, Py_ssize_t last,
                          Lists* lists) noexcept nogil:
-    """Lists of filters first to last - 1, in the order of n_pixels pooled pixels."""
-    cdef Py_ssize_t n_positions = layer.pool.rows * layer.pool.columns
+    """Lists of filters first to last - 1, in the order of the pooled pixels."""
     cdef Py_ssize_t f, i, k
     cdef int32_t n
     lists.n = last - first
     for f in range(lists.n):
-        lists.begins[f] = <int32_t> (f * room_of(n_pixels))
+        lists.begins[f] = <int32_t> (f * room_of(maxima.n_pixels))
         lists.sums_at[f] = <int32_t> ((first + f) * layer.kernel.rows * stretch_of(layer))
-    if LISTS_IN_VECTORS and n_positions <= MOST_POSITIONS_OF_FILTERS:
+    if LISTS_IN_VECTORS and maxima.n_positions <= MOST_POSITIONS_OF_FILTERS:
         f = 0
         while f < lists.n:
-            list_filters(lists.values, lists.offsets, lists.begins + f, lists.ends + f, d_outputs + first + f,
-                         positions + first + f, layer.filters, min(<Py_ssize_t> LIST_MULTIPLE, lists.n - f), windows, n_pixels,
-                         offset_in_window, n_positions)
+            list_filters(lists.values, lists.offsets, lists.begins + f, lists.ends + f, maxima, first + f,
+                         min(<Py_ssize_t> LIST_MULTIPLE, lists.n - f))
             f += LIST_MULTIPLE
         return
     for f in range(lists.n):
         n = lists.begins[f]
-        for i in range(n_pixels):
+        for i in range(maxima.n_pixels):
             k = i * layer.filters + first + f
-            lists.offsets[n] = windows[i] + offset_in_window[positions[k]]
-            lists.values[n] = d_outputs[k]
-            n += is_not_zero(d_outputs[k])  # without a branch
+            lists.offsets[n] = maxima.windows[i] + maxima.in_window[maxima.positions[k]]
+            lists.values[n] = maxima.gradient[k]
+            n += is_not_zero(maxima.gradient[k])    # without a branch
         lists.ends[f] = n
 
 
-cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_t* offset_in_window, const uint8_t* positions,
-                        const real* d_outputs, Py_ssize_t first, Py_ssize_t last, Lists* lists) noexcept nogil:
+cdef void list_by_pixel(const Layer* layer, const Maxima* maxima, Py_ssize_t first, Py_ssize_t last,
+                        Lists* lists) noexcept nogil:
     """Lists of each position in the windows of the pooled pixels first to last - 1, in the order of the filters."""
-    cdef Py_ssize_t n_positions = layer.pool.rows * layer.pool.columns
+    cdef Py_ssize_t n_positions = maxima.n_positions
     cdef int32_t filter_size = <int32_t> (layer.kernel.rows * stretch_of(layer))
     cdef Py_ssize_t i, k, q, at = 0
     cdef int32_t f, n
@@ -231,18 +235,17 @@ cdef void list_by_pixel(const Layer* layer, const int32_t* windows, const int32_
     for i in range(first, last):
         for q in range(n_positions):
             lists.begins[at + q] = lists.ends[at + q] = <int32_t> ((at + q) * room_of(layer.filters))
-            lists.sums_at[at + q] = windows[i] + offset_in_window[q]
-        k = i * layer.filters
+            lists.sums_at[at + q] = maxima.windows[i] + maxima.in_window[q]
         if LISTS_IN_VECTORS and n_positions <= MOST_POSITIONS_OF_PIXELS:
-            list_positions(lists.values, lists.offsets, lists.ends + at, d_outputs + k, positions + k, n_positions,
-                           layer.filters, filter_size)
+            list_positions(lists.values, lists.offsets, lists.ends + at, maxima, i, filter_size)
         else:
+            k = i * layer.filters
             for f in range(<int32_t> layer.filters):
-                q = at + positions[k + f]
+                q = at + maxima.positions[k + f]
                 n = lists.ends[q]
                 lists.offsets[n] = f * filter_size
-                lists.values[n] = d_outputs[k + f]
-                lists.ends[q] = n + is_not_zero(d_outputs[k + f])
+                lists.values[n] = maxima.gradient[k + f]
+                lists.ends[q] = n + is_not_zero(maxima.gradient[k + f])
         at += n_positions
 
 
@@ -267,28 +270,30 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
     is shared. by_filter, d_by_filter: weights and their gradients, filter by filter. The input gradient is left out where
     `input_gradient_of_maxima` computes it."""
-    cdef int32_t[MOST_LISTS] offset_in_window
+    cdef int32_t[MOST_LISTS] in_window
     cdef const real* padded = padded_images(layer, runs, areas)
-    cdef const uint8_t* positions = <const uint8_t*> areas.positions
     cdef real* d_outputs = areas.d_outputs
     cdef Py_ssize_t n_pixels = areas.n_samples * layer.out.rows * layer.out.columns
     cdef Py_ssize_t padded_row = padded_row_size(layer)
-    cdef Py_ssize_t at_once = MOST_LISTS // (layer.pool.rows * layer.pool.columns)
     # Slices of rows change the order in which patches that overlap are added: layers without normalisation keep theirs.
     cdef Py_ssize_t n_factors = layer.filters if layer.n_bias == 0 else 0
     cdef Py_ssize_t first = 0, last, i
     cdef Lists lists
+    cdef Maxima maxima
     cdef int32_t* windows
     lists.values = areas.entries
     lists.offsets = <int32_t*> (lists.values + layer.n_entries)
     windows = lists.offsets + layer.n_entries
-    place_windows(layer, areas.n_samples, windows, offset_in_window)
+    place_windows(layer, areas.n_samples, windows, in_window)
+    maxima.n_pixels, maxima.n_filters, maxima.n_positions = n_pixels, layer.filters, layer.pool.rows * layer.pool.columns
+    maxima.gradient, maxima.positions = d_outputs, <const uint8_t*> areas.positions
+    maxima.windows, maxima.in_window = windows, in_window
     activate_backward(layer.activation, areas.outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     if layer.n_bias > 0:
         bias_gradient_of_pixels(d_outputs, n_pixels, layer.filters, d_bias)
     while first < layer.filters:
         last = min(first + MOST_LISTS, layer.filters)
-        list_by_filter(layer, windows, offset_in_window, positions, d_outputs, n_pixels, first, last, &lists)
+        list_by_filter(layer, &maxima, first, last, &lists)
         sum_lists(layer, &lists, padded, padded_row, 0, d_by_filter, stretch_of(layer))
         first = last
     if areas.d_images == NULL or layer.gradient_side > 0:   # that comes later, for more samples at once
@@ -296,8 +301,8 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0
     while first < n_pixels:
-        last = min(first + at_once, n_pixels)
-        list_by_pixel(layer, windows, offset_in_window, positions, d_outputs, first, last, &lists)
+        last = min(first + MOST_LISTS // maxima.n_positions, n_pixels)
+        list_by_pixel(layer, &maxima, first, last, &lists)
         sum_lists(layer, &lists, by_filter, stretch_of(layer), n_factors, areas.d_padded, padded_row)
         first = last
     for i in range(areas.n_samples):
