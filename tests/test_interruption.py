@@ -57,6 +57,18 @@ def step(layers, shape, n_samples, dtype, solver="adam"):
         assert (bits(trainer.parameters), trainer.t) == (before, 0)
 
 
+def many_steps():
+    """Each of them takes microseconds."""
+    plan, parameters, X = network_problem((DenseLayer(3),), (1, 4, 1), 1, np.float32)
+    order, rates = np.zeros(8_000_000, dtype=np.int64), np.full(2_000_000, 1e-3)
+    trainer = Trainer(plan, parameters, loss="softmax", solver="sgd", batch_size=4, n_threads=N_THREADS)
+    yield
+    try:
+        trainer.steps(X, order, 4, np.eye(1, 3, dtype=np.float32), None, rates)
+    finally:
+        assert 0 < trainer.t < len(rates)
+
+
 def prediction(layers, shape, n_samples):
     plan, parameters, _ = network_problem(layers, shape, 1, np.float32)
     X = np.zeros((n_samples, plan.n_inputs), np.uint8)
@@ -68,6 +80,7 @@ CALLS = {
     "a step, normalised": lambda: step(*blocks(True), np.float32),
     "a step in slices": lambda: step(*blocks(False), np.float32),
     "wide dense layers": lambda: step(*dense(True), np.float32),
+    "many steps": many_steps,
     "a full batch": lambda: step(*blocks(False), np.float64, "lbfgs"),
     "a prediction": lambda: prediction(*blocks(True)),
 }

@@ -560,7 +560,8 @@ class Call:
             "sample_weight": np.ones(5, dtype), "loss": 0, "alpha": 0.0, "losses": np.zeros(2), "weight_sum": 4.0,
             "gradient": np.zeros(size, dtype), "first_moment": np.zeros(size, dtype),
             "second_moment": np.zeros(size, dtype), "gradient_of_slice": None, "first_place": 0,
-            "learning_rate": 0.1, "statistics_steps": 10, "seed": 0, "t": 0, "n_threads": 1,
+            "learning_rate": 0.1, "seed": 0, "n_threads": 1,
+            "batch_size": 4, "rates": np.full(1, 0.1), "room": np.zeros(1),
             "solver_settings": {
                 "kind": 1, "momentum": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "weight_decay": 0.0, "nesterov": 0,
             },
@@ -570,14 +571,16 @@ class Call:
     #: Function -> its arguments, in order.
     orders = {  # noqa: RUF012
         "Session": "layers arena runs numbers positions",
-        "Optimizer": "parameters statistics gradient gradient_of_slice first_moment second_moment loss alpha solver_settings",
+        "Optimizer": "parameters statistics gradient gradient_of_slice first_moment second_moment loss alpha solver_settings "
+        "seed",
         "Examples": "rows shift factor targets codes sample_weight",
-        "train": "session optimizer examples order learning_rate statistics_steps seed t augmentation_settings n_threads",
-        "train_slice": "session optimizer examples order seed t augmentation_settings n_threads weight_sum first_place",
+        "train": "session optimizer examples order batch_size rates augmentation_settings n_threads room",
+        "loss_gradient": "session optimizer examples order n_threads",
+        "train_slice": "session optimizer examples order augmentation_settings n_threads weight_sum first_place",
         "augment_images": "session parameters statistics rows order shift factor augmentation_settings",
         "predict": "session parameters statistics rows order shift factor results n_threads",
         "backpropagate": "session parameters statistics n_samples gradient n_threads",
-        "update": "session optimizer losses weight_sum learning_rate t n_threads",
+        "update": "session optimizer losses weight_sum learning_rate n_threads",
     }
 
     def make(self, name, module, **changes):
@@ -616,6 +619,7 @@ def spoilt(call, dtype):
     ]
     for changes in everywhere:
         yield "train", changes
+        yield "loss_gradient", changes
         yield "predict", changes
         yield "backpropagate", changes | {"n_samples": 4}
         yield "update", changes
@@ -645,7 +649,8 @@ def spoilt(call, dtype):
         {"codes": np.zeros(4, np.int32)}, {"codes": np.full(5, 5, np.int32)}, {"codes": np.full(5, -1, np.int32)},
         {"sample_weight": np.ones(4, dtype)}, {"gradient": np.zeros(size - 1, dtype)},
         {"first_moment": np.zeros(size + 1, dtype)}, {"second_moment": np.zeros(size - 1, dtype)},
-        {"positions": None}, {"arena": table(call.prediction)}, {"solver_settings": None},
+        {"positions": None}, {"arena": table(call.prediction)}, {"solver_settings": None}, {"batch_size": 0}, {"batch_size": -4},
+        {"batch_size": 3}, {"rates": np.zeros(2)}, {"room": np.zeros(0)}, {"room": np.zeros(2), "rates": np.zeros(2)},
         {"gradient_of_slice": np.zeros(size + 1, dtype)}, {"gradient_of_slice": np.zeros(0, dtype)},
     ):  # fmt: skip
         yield "train", changes
@@ -665,6 +670,7 @@ def test_boundary_refuses_wrong_sizes(level, dtype):
     module, call = _kernels.kernels(dtype, level), Call(dtype)
     call.make("train", module)
     call.make("train", module, augmentation_settings=None)
+    call.make("loss_gradient", module)
     call.make("predict", module)
     call.make("augment_images", module)
     call.make("backpropagate", module, n_samples=4)

@@ -14,7 +14,7 @@ from sklearn_cnn._network.arena import build_arena
 from sklearn_cnn._network.layers import ConvolutionBlock, DenseLayer, NormalisationLayer, PoolingLayer, parts_of
 from sklearn_cnn._network.network import Network
 from sklearn_cnn._network.plan import build_plan, initial_statistics
-from sklearn_cnn._network.trainer import STATISTICS_STEPS, Trainer
+from sklearn_cnn._network.trainer import Trainer
 
 STACK = (
     ConvolutionBlock(6, (3, 3), padding="same", pooling="max", activation="relu", batch_norm=True),
@@ -116,7 +116,7 @@ def test_running_moments_follow_those_of_the_batches(level, dtype, weighted):
         trainer.step(X, rows, targets, weight, 0.0)  # a rate of zero: the parameters stay as they are
         row_weights = None if weight is None else weight[rows].astype(np.float64)
         _, trace = reference.network_forward(plan, parameters, X[rows].astype(np.float64), None, row_weights)
-        rate = max(1 / STATISTICS_STEPS, 1 / (t + 1))  # of ten batches a plain mean
+        rate = max(1 / _kernels.kernels().STATISTICS_STEPS, 1 / (t + 1))  # of ten batches a plain mean
         for (mean, variance), (_, kept) in zip(moments_of(plan, expected), trace, strict=False):
             for running, batch in zip((mean, variance), reference.moments(kept[0], row_weights), strict=True):
                 running += rate * (batch - running)

@@ -1,6 +1,7 @@
 """Mini-batches of any size: large ones are taken up in slices, whose gradients add up to that of the whole."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,54 @@ def test_steps_in_slices_are_steps(level, dtype, solver, small_slices, monkeypat
     np.testing.assert_allclose(losses, expected_losses, **tolerance)
     np.testing.assert_allclose(learnt, expected, **tolerance)
     assert np.abs(learnt - parameters).max() > 1e-3
+
+
+SEVERAL = {
+    "plain": {}, "weights": {"weights": True}, "dropout": {"dropout": 0.3}, "normalised": {"batch_norm": True},
+    "augmentation": {"augmented": True}, "converted": {"number_type": np.int64}, "slices": {"batch_size": 40},
+    "slices, converted, augmentation": {"batch_size": 40, "number_type": np.int64, "augmented": True},
+}  # fmt: skip
+
+
+@each_kernel
+@pytest.mark.parametrize("name", SEVERAL)
+def test_steps_of_one_call_are_steps(level, dtype, name, small_slices):
+    """The same bits as one by one, also where the last mini-batch is smaller, and where one has no weight."""
+    options = SEVERAL[name]
+    first, *others = with_dropout(LAYERS, options.get("dropout", 0.0))
+    plan, parameters, X = network_problem((replace(first, batch_norm="batch_norm" in options), *others), SHAPE, 50, dtype)
+    X = (10 * X).astype(options.get("number_type", dtype))
+    targets, codes = np.eye(4, dtype=dtype), (np.arange(50) % 4).astype(np.int32)
+    weight = np.random.default_rng(2).random(50).astype(dtype) if "weights" in options else None
+    order, size, rates = np.random.default_rng(4).permutation(50), options.get("batch_size", 8), []
+    parts = [order[start : start + size] for start in range(0, 50, size)]
+    rates = [0.01 / (1 + number) for number in range(len(parts))]
+    if weight is not None:
+        weight[parts[2]] = 0
+    augmentation = augmentation_settings(5, 1, shift=(2, 2), flip="both") if "augmented" in options else None
+
+    def everything(losses, trainer):
+        arrays = trainer.parameters, trainer.first_moment, trainer.second_moment, trainer.statistics
+        return losses, *map(bits, arrays), trainer.t, trainer.n_batches_tracked
+
+    def new():
+        return make_trainer(plan, parameters, size, level=level)
+
+    together, one_by_one = new(), new()
+    settings = {"codes": codes, "augmentation": augmentation}
+    losses = [one_by_one.step(X, part, targets, weight, rate, **settings) for part, rate in zip(parts, rates, strict=True)]
+    of_call = together.steps(X, order, size, targets, weight, rates, **settings).tolist()
+    assert everything(of_call, together) == everything(losses, one_by_one)
+    assert together.t == len(parts) - (weight is not None)
+    assert losses[2:3] == ([0.0] if weight is not None else losses[2:3])
+
+
+def test_steps_need_a_rate_for_each(small_slices):
+    plan, parameters, X = network_problem(LAYERS, SHAPE, 50, np.float32)
+    targets = np.eye(4, dtype=np.float32)[np.arange(50) % 4]
+    for rates in ([], [0.1] * 6, [0.1] * 8):
+        with pytest.raises(ValueError, match=f"50 rows in mini-batches of 8 need a rate for each.*not {len(rates)} rates"):
+            make_trainer(plan, parameters, 8).steps(X, np.arange(50), 8, targets, None, rates)
 
 
 def test_the_loss_and_gradient_of_slices(small_slices, monkeypatch):

@@ -155,13 +155,13 @@ def test_a_regressor_counts_weights_in_its_scaling_and_its_loss():
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_every_epoch_takes_all_rows_in_a_new_order_or_in_theirs(monkeypatch, shuffle):
     X, y = bars(40)
-    step, taken = Trainer.step, []
+    steps, taken = Trainer.steps, []
 
     def watched(self, X, rows, *arguments, **options):
         taken.extend(rows.tolist())
-        return step(self, X, rows, *arguments, **options)
+        return steps(self, X, rows, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "step", watched)
+    monkeypatch.setattr(Trainer, "steps", watched)
     small_network(shuffle=shuffle, batch_size=7, max_iter=2).fit(X, y)
     first, second, in_order = taken[:40], taken[40:], list(range(40))
     assert sorted(first) == sorted(second) == in_order

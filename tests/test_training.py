@@ -400,14 +400,16 @@ def test_schedules_with_an_end_change_with_every_step(schedule):
 
 def steps_of(network, *data):
     """The rates and the targets that every step of a fit got."""
-    seen, step = [], Trainer.step
+    seen, steps = [], Trainer.steps
 
-    def noted(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, **others):
-        seen.append((learning_rate, targets[rows if codes is None else codes[rows]].copy(), rows.copy()))
-        return step(self, X, rows, targets, sample_weight, learning_rate, codes=codes, **others)
+    def noted(self, X, rows, batch_size, targets, sample_weight, rates, *, codes=None, **others):
+        for number, rate in enumerate(rates):
+            part = rows[number * batch_size : (number + 1) * batch_size]
+            seen.append((rate, targets[part if codes is None else codes[part]].copy(), part.copy()))
+        return steps(self, X, rows, batch_size, targets, sample_weight, rates, codes=codes, **others)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", noted)
+        patch.setattr(Trainer, "steps", noted)
         network.fit(*data)
     return seen
 

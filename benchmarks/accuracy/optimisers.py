@@ -24,8 +24,8 @@ from benchmarks.accuracy.data import DATA
 from benchmarks.results import append
 from sklearn_cnn import ConvNetClassifier
 from sklearn_cnn._estimator import fitting
-from sklearn_cnn._network.network import Network, scaling_arrays
-from sklearn_cnn._network.trainer import STATISTICS_STEPS, Trainer
+from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.trainer import Trainer
 
 NETWORK = {
     "n_filters": (32, 64), "hidden_layer_sizes": 128, "dropout": 0.3, "batch_norm": True, "batch_size": 64,
@@ -45,21 +45,28 @@ def way(name, rates, **parameters):
     return register
 
 
-class OfOurOwn(Trainer):
+class StepByStep(Trainer):
+    """A trainer that has something to do behind every step."""
+
+    def steps(self, X, rows, batch_size, targets, sample_weight, rates, **settings):
+        """Train on mini-batches one by one."""
+        parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        return np.array(
+            [self.step(X, part, targets, sample_weight, rate, **settings) for part, rate in zip(parts, rates, strict=True)]
+        )
+
+
+class OfOurOwn(StepByStep):
     """A trainer that updates its parameters here."""
 
-    def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
-        """Compute the gradient of a mini-batch, compiled, and update."""
-        scaling, n_steps = scaling_arrays(shift, factor, self.dtype), min(STATISTICS_STEPS, self.t + 1)
-        loss = self._run(X, rows, targets, codes, sample_weight, scaling, None, augmentation, n_steps)
-        self.t += 1
+    def step(self, X, rows, targets, sample_weight, learning_rate, **settings):
+        """Compute the gradient of a mini-batch and the moments of Adam, compiled, and update."""
+        loss = super().step(X, rows, targets, sample_weight, 0.0, **settings)
         self.update(self.gradient, learning_rate)
         return loss
 
-    def adam(self, gradient, learning_rate):
-        """Return the step of Adam, and keep its moments."""
-        self.first_moment += 0.1 * (gradient - self.first_moment)
-        self.second_moment += 0.001 * (gradient**2 - self.second_moment)
+    def adam(self, learning_rate):
+        """Return the step of Adam."""
         first, second = self.first_moment / (1 - 0.9**self.t), self.second_moment / (1 - 0.999**self.t)
         return learning_rate * first / (np.sqrt(second) + 1e-8)
 
@@ -87,7 +94,7 @@ class Muon(OfOurOwn):
         *blocks, _ = [block for block in self.plan.blocks if block.kind == "weights"]
         if self.t == 1:
             self.velocities = [np.zeros(block.shape, self.dtype) for block in blocks]
-        step = self.adam(gradient, self.OF_ADAM * learning_rate)
+        step = self.adam(self.OF_ADAM * learning_rate)
         of_adam = Network(self.plan, step)
         for block, velocity in zip(blocks, self.velocities, strict=True):
             parameters, of_block = (view.weights(block.layer) for view in views)
@@ -101,7 +108,7 @@ class Muon(OfOurOwn):
 
 
 @way("Adam, constant rate, average", (5e-4, 1e-3, 2e-3, 4e-3), learning_rate="constant")
-class Average(Trainer):
+class Average(StepByStep):
     """Adam, and an average of the weights beside it."""
 
     def step(self, *arguments, **settings):

@@ -43,7 +43,11 @@ class Optimizer:
         loss: int,
         alpha: float,
         settings: dict[str, float] | None,
+        seed: int,
     ) -> None: ...
+    t: int
+    n_batches_tracked: int
+    seed: int
 
 class Examples:
     def __init__(
@@ -99,20 +103,18 @@ def train(
     optimizer: Optimizer,
     examples: Examples,
     order: _Order,
-    learning_rate: float | None,
-    statistics_steps: int,
-    seed: int,
-    t: int,
+    batch_size: int,
+    rates: NDArray[np.float64],
     augmentation_settings: dict[str, Any] | None,
     n_threads: int,
-) -> float | None: ...
+    losses: NDArray[np.float64],
+) -> None: ...
+def loss_gradient(session: Session, optimizer: Optimizer, examples: Examples, order: _Order, n_threads: int) -> float: ...
 def train_slice(
     session: Session,
     optimizer: Optimizer,
     examples: Examples,
     order: _Order,
-    seed: int,
-    t: int,
     augmentation_settings: dict[str, Any] | None,
     n_threads: int,
     weight_sum: float,
@@ -124,7 +126,6 @@ def update(
     losses: NDArray[np.float64],
     weight_sum: float,
     learning_rate: float | None,
-    t: int,
     n_threads: int,
 ) -> float: ...
 def sum_of_weights(sample_weight: _Reals, order: _Order) -> float: ...

@@ -1,4 +1,9 @@
-# The boundary of training: one mini-batch, whole or in slices.
+# The boundary of training: mini-batches one after another, or slices of one.
+
+cpdef enum:
+    # Running means and variances go a tenth of the way to those of each mini-batch, which is 0.1 to PyTorch (Keras: a hundredth).
+    STATISTICS_STEPS = 10
+
 
 @cython.final
 cdef class Optimizer:
@@ -6,7 +11,10 @@ cdef class Optimizer:
 
     loss and alpha are what is minimised. `gradient` is that of the last mini-batch; slices of one have `gradient_of_slice`, or
     None. `settings` are those of the solver, or None where there are only losses and gradients to be asked for; Adam alone has a
-    second moment."""
+    second moment. `t` updates have been made. The running statistics come from `n_batches_tracked` mini-batches. Masks of dropout
+    are a function of `seed` and `t`."""
+    cdef public int64_t t, n_batches_tracked
+    cdef public uint64_t seed
     cdef real[::1] parameters, statistics, gradient, gradient_of_slice, first_moment, second_moment
     cdef int64_t loss
     cdef double alpha
@@ -14,8 +22,10 @@ cdef class Optimizer:
     cdef bint has_solver
 
     def __cinit__(self, real[::1] parameters, real[::1] statistics, real[::1] gradient, real[::1] gradient_of_slice,
-                  real[::1] first_moment, real[::1] second_moment, int64_t loss, double alpha, dict settings):
+                  real[::1] first_moment, real[::1] second_moment, int64_t loss, double alpha, dict settings, uint64_t seed):
         cdef Py_ssize_t n = parameters.shape[0]
+        self.t = self.n_batches_tracked = 0
+        self.seed = seed
         if gradient.shape[0] != n or gradient_of_slice is not None and gradient_of_slice.shape[0] != n:
             raise ValueError(f"gradients need {n} numbers, as many as there are parameters")
         self.parameters, self.statistics, self.gradient = parameters, statistics, gradient
@@ -35,12 +45,18 @@ cdef class Optimizer:
         self.solver.first_moment = &first_moment[0] if n > 0 else NULL
         self.solver.second_moment = &second_moment[0] if n > 0 and self.solver.kind == ADAM else NULL
 
-    cdef Solver* begin_update(self, double learning_rate, int64_t t) except NULL:
-        """The solver, for update number t + 1."""
+    cdef int require_solver(self) except -1:
         if not self.has_solver:
             raise ValueError("without a solver there are no updates")
-        self.solver.learning_rate, self.solver.t = learning_rate, t + 1
+        return 0
+
+    cdef Solver* begin_update(self, double learning_rate) noexcept:
+        self.solver.learning_rate, self.solver.t = learning_rate, self.t + 1
         return &self.solver
+
+    cdef void end_update(self) noexcept:
+        self.t += 1
+        self.n_batches_tracked += 1
 
 
 @cython.final
@@ -63,7 +79,7 @@ cdef class Examples:
         self.targets, self.codes, self.sample_weight = targets, codes, sample_weight
 
 
-# A mini-batch, or a slice of one, as its kernels see it.
+# Mini-batches, or a slice of one, as their kernels see them.
 ctypedef struct Call:
     Network network
     Batch batch
@@ -75,15 +91,15 @@ ctypedef struct Call:
 
 
 cdef int describe_call(Call* call, Session session, Optimizer optimizer, Examples examples, const int64_t[::1] order,
-                       uint64_t seed, int64_t t, dict augmentation_settings, int n_threads) except -1:
+                       Py_ssize_t batch_size, dict augmentation_settings, int n_threads) except -1:
     """Check what a call brings against the plan, and take the addresses."""
     cdef const int32_t[::1] codes = examples.codes
     cdef Py_ssize_t i
-    connect(&call.network, &call.interruption, session, optimizer.parameters, optimizer.statistics, order.shape[0], n_threads)
+    connect(&call.network, &call.interruption, session, optimizer.parameters, optimizer.statistics, batch_size, n_threads)
     describe_batch(&call.batch, &call.network, examples.X, order, examples.shift, examples.factor)
     require_training(&call.network)
     if augmentation_settings is not None:
-        describe_augmentation(&call.augmentation, call.network.layers, call.network.n_samples, augmentation_settings)
+        describe_augmentation(&call.augmentation, call.network.layers, order.shape[0], augmentation_settings)
         call.batch.augmentation = &call.augmentation
     if examples.targets.shape[1] != call.network.arena.n_outputs:
         raise ValueError(f"targets have {examples.targets.shape[1]} numbers, the network has {call.network.arena.n_outputs}")
@@ -95,10 +111,24 @@ cdef int describe_call(Call* call, Session session, Optimizer optimizer, Example
         call.codes = &codes[0]
     if examples.sample_weight is not None:
         call.network.sample_weight = &examples.sample_weight[0]
-    if order.shape[0] > 0:
-        call.network.order = &order[0]
-    call.network.seed, call.network.step, call.network.is_training = seed, <uint32_t> t, True
+    call.network.order = call.batch.order
+    call.network.seed, call.network.is_training = optimizer.seed, True
     return 0
+
+
+cdef void take_samples(Call* call, Py_ssize_t n_samples) noexcept:
+    """A mini-batch of so many samples comes next."""
+    call.network.n_samples = n_samples
+    call.network.n_chunks = cut_into_chunks(&call.network)
+    call.network.direction = -1
+
+
+cdef void skip_mini_batch(Call* call) noexcept:
+    """What follows the samples of this mini-batch is the next."""
+    skip_samples(&call.batch, call.network.n_samples)
+    call.network.order = call.batch.order
+    if call.batch.augmentation != NULL:
+        call.augmentation.rows += call.network.n_samples
 
 
 cdef double loss_and_gradient(Call* call, real* gradient) noexcept nogil:
@@ -122,51 +152,80 @@ def sum_of_weights(const real[::1] sample_weight, const int64_t[::1] order):
     return total
 
 
-def train(Session session not None, Optimizer optimizer not None, Examples examples not None, const int64_t[::1] order not None,
-          learning_rate, int64_t statistics_steps, uint64_t seed, int64_t t, dict augmentation_settings, int n_threads):
-    """One mini-batch: forward, loss, backward and (unless learning_rate is None) update.
-
-    It is augmented unless those settings are None. t updates have been made before. Masks of dropout are those of this step, t,
-    that the seed gives. Statistics go 1 / statistics_steps of the way to the mini-batch's moments, or stay where it is 0.
-    Returns the loss, or None where the sample weights sum to zero and nothing was done."""
-    cdef Call call
-    cdef Solver* solver = NULL if learning_rate is None else optimizer.begin_update(learning_rate, t)
-    cdef double value = 0.0, began, seconds
-    cdef bint could_share
-    describe_call(&call, session, optimizer, examples, order, seed, t, augmentation_settings, n_threads)
-    could_share = choose_threads(&call.network, session.pace, n_threads)
-    call.network.statistics_steps = statistics_steps
+cdef int train_mini_batch(Call* call, Pace pace, Optimizer optimizer, Solver* solver, int n_threads, double* loss) except -1:
+    """Loss and gradient and, with a solver, an update; a loss of 0 and no more where the sample weights sum to zero."""
+    cdef double began, seconds
+    cdef bint could_share = choose_threads(&call.network, pace, n_threads)
+    loss[0] = 0.0
     with nogil:
         began = seconds_now()
         begin_call(&call.interruption)
         call.network.weight_sum = sum_weights(call.network.sample_weight, call.network.order, call.network.n_samples)
         if call.network.weight_sum > 0.0:
-            value = loss_and_gradient(&call, &optimizer.gradient[0])
-            value = finish_step(&call.network, value, &optimizer.gradient[0], optimizer.alpha, solver)
+            loss[0] = loss_and_gradient(call, &optimizer.gradient[0])
+            loss[0] = finish_step(&call.network, loss[0], &optimizer.gradient[0], optimizer.alpha, solver)
         leave_float_mode(call.interruption.callers_mode)
         seconds = seconds_now() - began
     end_call(&call.interruption)
     if not call.network.weight_sum > 0.0:
         optimizer.gradient[:] = 0
-        return None
+        return 0
     if could_share:
-        session.pace.see(call.network.n_samples, step_work(&call.network), seconds)
-    return value
+        pace.see(call.network.n_samples, step_work(&call.network), seconds)
+    if solver != NULL:
+        optimizer.end_update()
+    return 0
+
+
+def train(Session session not None, Optimizer optimizer not None, Examples examples not None, const int64_t[::1] order not None,
+          Py_ssize_t batch_size, const double[::1] rates not None, dict augmentation_settings, int n_threads,
+          double[::1] losses not None):
+    """Mini-batches of batch_size rows, one after another, the last perhaps smaller: forward, loss, backward and update.
+
+    Each has a learning rate, and leaves its loss. Images are augmented unless those settings are None. Statistics go a part of
+    the way to each mini-batch's moments: of the first ones they are a plain mean, or the zeros and ones of the beginning would be
+    in them for long. Where the sample weights of a mini-batch sum to zero, its loss is 0 and nothing else happens."""
+    cdef Call call
+    cdef Py_ssize_t n_rows = order.shape[0], k
+    if batch_size < 1 or rates.shape[0] != losses.shape[0] or rates.shape[0] != max(1, (n_rows + batch_size - 1) // batch_size):
+        raise ValueError(f"{n_rows} rows in mini-batches of {batch_size} need a rate for each and room for its loss, not "
+                         f"{rates.shape[0]} rates and room for {losses.shape[0]}")
+    optimizer.require_solver()
+    describe_call(&call, session, optimizer, examples, order, min(batch_size, n_rows), augmentation_settings, n_threads)
+    for k in range(rates.shape[0]):
+        take_samples(&call, min(batch_size, n_rows - k * batch_size))
+        call.network.step = <uint32_t> optimizer.t
+        call.network.statistics_steps = min(<int64_t> STATISTICS_STEPS, optimizer.n_batches_tracked + 1)
+        train_mini_batch(&call, session.pace, optimizer, optimizer.begin_update(rates[k]), n_threads, &losses[k])
+        skip_mini_batch(&call)
+        PyErr_CheckSignals()    # a mini-batch may take less time than there is between two questions of the kernels
+
+
+def loss_gradient(Session session not None, Optimizer optimizer not None, Examples examples not None,
+                  const int64_t[::1] order not None, int n_threads):
+    """The loss of one mini-batch, and its gradient in the optimizer's; nothing else changes."""
+    cdef Call call
+    cdef double loss
+    describe_call(&call, session, optimizer, examples, order, order.shape[0], None, n_threads)
+    call.network.step = <uint32_t> optimizer.t
+    train_mini_batch(&call, session.pace, optimizer, NULL, n_threads, &loss)
+    return loss
 
 
 def train_slice(Session session not None, Optimizer optimizer not None, Examples examples not None,
-                const int64_t[::1] order not None, uint64_t seed, int64_t t, dict augmentation_settings, int n_threads,
-                double weight_sum, Py_ssize_t first_place):
+                const int64_t[::1] order not None, dict augmentation_settings, int n_threads, double weight_sum,
+                Py_ssize_t first_place):
     """A part, which begins at first_place, of a mini-batch of this sum of weights.
 
     Its gradient is added, and the rest left to `update`. Returns its share of the loss, without any penalty."""
     cdef Call call
     cdef double value, began, seconds
     cdef bint could_share
-    describe_call(&call, session, optimizer, examples, order, seed, t, augmentation_settings, n_threads)
+    describe_call(&call, session, optimizer, examples, order, order.shape[0], augmentation_settings, n_threads)
     could_share = choose_threads(&call.network, session.pace, n_threads)
     if (optimizer.gradient_of_slice is None or call.network.arena.n_statistics > 0 or first_place < 0 or not weight_sum > 0.0):
         raise ValueError("a slice has a gradient of its own, a place and a weight, and its network no normalisation")
+    call.network.step = <uint32_t> optimizer.t
     call.network.weight_sum, call.network.first_place = weight_sum, first_place
     with nogil:
         began = seconds_now()
@@ -181,16 +240,19 @@ def train_slice(Session session not None, Optimizer optimizer not None, Examples
     return value
 
 
-def update(Session session not None, Optimizer optimizer not None, const double[::1] losses, double weight_sum, learning_rate,
-           int64_t t, int n_threads):
+def update(Session session not None, Optimizer optimizer not None, const double[::1] losses not None, double weight_sum,
+           learning_rate, int n_threads):
     """What ends a mini-batch that came in slices: penalty and (unless learning_rate is None) update.
 
     Returns the loss: the sum of those of all slices, and the penalty."""
     cdef Network network
     cdef Interruption interruption
-    cdef Solver* solver = NULL if learning_rate is None else optimizer.begin_update(learning_rate, t)
+    cdef Solver* solver = NULL
     cdef double value = 0.0
     cdef Py_ssize_t i
+    if learning_rate is not None:
+        optimizer.require_solver()
+        solver = optimizer.begin_update(learning_rate)
     connect(&network, &interruption, session, optimizer.parameters, optimizer.statistics, <Py_ssize_t> session.arena.capacity,
             n_threads)
     if not weight_sum > 0.0:
@@ -203,4 +265,6 @@ def update(Session session not None, Optimizer optimizer not None, const double[
         value = finish_step(&network, value, &optimizer.gradient[0], optimizer.alpha, solver)
         leave_float_mode(interruption.callers_mode)
     end_call(&interruption)
+    if solver != NULL:
+        optimizer.end_update()
     return value

@@ -11,9 +11,6 @@ from sklearn_cnn._network.arena import training_capacity
 from sklearn_cnn._network.network import Workspace, aligned_copy, converted_rows, scaling_arrays
 from sklearn_cnn._network.plan import initial_statistics
 
-# Running means and variances go a tenth of the way to those of each mini-batch, which is 0.1 to PyTorch (Keras: a hundredth).
-STATISTICS_STEPS = 10
-
 #: Names of the losses and solvers -> what the kernels call them.
 LOSSES = {"softmax": "SOFTMAX_CROSS_ENTROPY", "logistic": "LOGISTIC_CROSS_ENTROPY", "squared": "SQUARED_ERROR"}
 SOLVERS = {"sgd": "SGD", "adam": "ADAM", "adamw": "ADAM"}
@@ -87,7 +84,6 @@ class Trainer:
             aligned_copy(np.zeros(plan.parameter_size, dtype=self.dtype)) for _ in range(3)
         )
         self.statistics = aligned_copy(initial_statistics(plan, self.dtype) if statistics is None else np.asarray(statistics))
-        self.t, self.n_batches_tracked, self.seed = 0, 0 if statistics is None else STATISTICS_STEPS, seed
         self.n_threads, self.solver = n_threads, solver
         capacity = training_capacity(plan, batch_size)
         self._workspace = Workspace(plan, capacity, n_threads, True, self.dtype, level)
@@ -106,8 +102,10 @@ class Trainer:
         self._optimizer = kernels.Optimizer(
             self.parameters, self.statistics, self.gradient, aligned_copy(self.gradient) if self._is_cut else None,
             self.first_moment, self.second_moment, getattr(kernels, LOSSES[loss]), 0.0 if solver == "adamw" else alpha, settings,
+            seed,
         )  # fmt: skip
-        self._held: tuple[Any, Any, Any] = (None, None, None)  # what `_examples_of` has found last
+        self.n_batches_tracked = 0 if statistics is None else kernels.STATISTICS_STEPS
+        self._held: tuple[Any, Any, Any] = (None, None, None)  # what `_kept_examples` has found last
 
     def step(self, X, rows, targets, sample_weight, learning_rate, *, codes=None, shift=None, factor=None, augmentation=None):
         """Train on one mini-batch.
@@ -140,15 +138,34 @@ class Trainer:
         float
             Weighted mean loss plus ``0.5 * alpha * |weights|**2 / sum of sample weights``, before the update.
         """
-        # of the first mini-batches a plain mean, or the zeros and ones of the beginning would be in it for long
-        statistics_steps = min(STATISTICS_STEPS, self.n_batches_tracked + 1)
+        return float(self._run((X, targets, codes, sample_weight, shift, factor), rows, learning_rate, augmentation))
+
+    def steps(self, X, rows, batch_size, targets, sample_weight, rates, *, codes=None, shift=None, factor=None,
+              augmentation=None):  # fmt: skip
+        """Train on mini-batches one after another; small ones take less time so than one by one.
+
+        Parameters
+        ----------
+        batch_size : int
+            Rows of a mini-batch; the last one may be smaller.
+
+        rates : sequence of float
+            The learning rate of each.
+
+        X, rows, targets, sample_weight, codes, shift, factor, augmentation
+            As for `step`.
+
+        Returns
+        -------
+        ndarray of shape (len(rates),)
+            The loss of each, as `step` returns it.
+        """
         arrays = X, targets, codes, sample_weight, shift, factor
-        loss = self._run(arrays, rows, learning_rate, statistics_steps, augmentation)
-        if loss is None:
-            return 0.0
-        self.t += 1
-        self.n_batches_tracked += 1
-        return loss
+        if self._kept_examples(arrays) is None or batch_size > self._workspace.capacity:
+            parts = [rows[start : start + batch_size] for start in range(0, max(1, len(rows)), batch_size)]
+            losses = [self._run(arrays, part, rate, augmentation) for part, rate in zip(parts, rates, strict=True)]
+            return np.array(losses)
+        return self._train(arrays, rows, batch_size, rates, augmentation)
 
     def loss_gradient(self, X, rows, targets, sample_weight, *, codes=None, shift=None, factor=None):
         """Return the loss of one mini-batch, as `step` does, and its gradient; neither parameters nor statistics change.
@@ -160,43 +177,78 @@ class Trainer:
         gradient : ndarray of shape (plan.parameter_size,)
             The trainer's own array: the next call overwrites it.
         """
-        return self._run((X, targets, codes, sample_weight, shift, factor), rows, None, 0, None) or 0.0, self.gradient
+        return self._run((X, targets, codes, sample_weight, shift, factor), rows, None, None), self.gradient
 
-    def _run(self, arrays, rows, learning_rate, statistics_steps, augmentation):
+    @property
+    def t(self):
+        return self._optimizer.t
+
+    @t.setter
+    def t(self, value):
+        self._optimizer.t = value
+
+    @property
+    def n_batches_tracked(self):
+        return self._optimizer.n_batches_tracked
+
+    @n_batches_tracked.setter
+    def n_batches_tracked(self, value):
+        self._optimizer.n_batches_tracked = value
+
+    @property
+    def seed(self):
+        return self._optimizer.seed
+
+    @property
+    def _fixed(self):
+        """What every call of the kernels begins with."""
+        return self._workspace.session, self._optimizer
+
+    def _train(self, arrays, rows, batch_size, rates, augmentation):
+        examples, places, augmentation = self._examples_of(arrays, rows, augmentation)
+        losses = np.empty(len(rates))
+        self._workspace.kernels.train(
+            *self._fixed, examples, places, batch_size, np.asarray(rates, np.float64), augmentation, self.n_threads, losses
+        )
+        return losses
+
+    def _run(self, arrays, rows, learning_rate, augmentation):
+        """Return the loss of one mini-batch, in slices where that is too large; without a rate nothing is updated."""
         kernels, capacity, n_samples = self._workspace.kernels, self._workspace.capacity, len(rows)
-        fixed = self._workspace.session, self._optimizer
         if n_samples <= capacity or not self._is_cut:
-            examples, places, augmentation = self._examples_of(arrays, rows, augmentation)
-            return kernels.train(
-                *fixed, examples, places, learning_rate, statistics_steps, self.seed, self.t, augmentation, self.n_threads
-            )
+            if learning_rate is not None:
+                return self._train(arrays, rows, max(1, n_samples), [learning_rate], augmentation)[0]
+            examples, places, _ = self._examples_of(arrays, rows, None)
+            return kernels.loss_gradient(*self._fixed, examples, places, self.n_threads)
         sample_weight, losses = arrays[3], []
         weight_sum = float(n_samples) if sample_weight is None else kernels.sum_of_weights(sample_weight, rows)
         self.gradient[:] = 0
         if not weight_sum > 0:
-            return None
+            return 0.0
         for start in range(0, n_samples, capacity):
             examples, places, of_slice = self._examples_of(arrays, rows[start : start + capacity], augmentation)
-            loss = kernels.train_slice(
-                *fixed, examples, places, self.seed, self.t, of_slice, self.n_threads, weight_sum, start
-            )
-            losses.append(loss)
-        return kernels.update(*fixed, np.array(losses), weight_sum, learning_rate, self.t, self.n_threads)
+            losses.append(kernels.train_slice(*self._fixed, examples, places, of_slice, self.n_threads, weight_sum, start))
+        return kernels.update(*self._fixed, np.array(losses), weight_sum, learning_rate, self.n_threads)
 
     def _examples_of(self, arrays, rows, augmentation):
         """Return what the kernels read some rows from, their places there, and their augmentation."""
         if augmentation is not None:
             augmentation = {**augmentation, "rows": rows}  # the draws are for rows of X, wherever these are copied to
-        numbers = tuple(map(id, arrays))
-        if self._held[0] != numbers:  # the same arrays come in every step of an epoch
-            self._held = numbers, arrays, self._examples_in_place(*arrays)
-        if self._held[2] is not None:
-            return self._held[2], rows, augmentation
+        kept = self._kept_examples(arrays)
+        if kept is not None:
+            return kept, rows, augmentation
         X, targets, codes, sample_weight, *scaling = arrays
         targets, codes = targets_of_rows(targets, codes, rows)
         sample_weight = None if sample_weight is None else sample_weight[rows]
         X = converted_rows(X, rows, self.dtype)
         return self._examples_in_place(X, targets, codes, sample_weight, *scaling), np.arange(len(rows)), augmentation
+
+    def _kept_examples(self, arrays):
+        """Return what the kernels read from these arrays, or None; the same ones come in every call of an epoch."""
+        numbers = tuple(map(id, arrays))
+        if self._held[0] != numbers:
+            self._held = numbers, arrays, self._examples_in_place(*arrays)
+        return self._held[2]
 
     def _examples_in_place(self, X, targets, codes, sample_weight, shift, factor):
         """Return what the kernels read examples from, or None if they can't read X where it is."""

@@ -18,6 +18,8 @@ from sklearn_cnn._training.state import solver_state
 ABSURD_GROWTH = 1e6
 # Beyond this one, float32 has no numbers left for the squares in between, however large the first loss was.
 LARGEST_LOSS = 1e30
+# Mini-batches of a call: what it takes to call is nothing beside so many, and a divergence is still seen soon.
+STEPS_OF_A_CALL = 16
 
 
 @dataclass(frozen=True)
@@ -223,24 +225,26 @@ def run_epoch(trainer, examples, order, batch_size, rates, epoch, total_number, 
     options = {"shift": examples.shift, "factor": examples.factor}
     if isinstance(augmentation, CompiledAugmentation):
         options["augmentation"] = augmentation.settings(total_number)
-    function = augmentation if isinstance(augmentation, FunctionAugmentation) else None
-    step, total = trainer.step, 0.0
-    for number, (start, mass, rate) in enumerate(zip(starts, masses, rates, strict=True), 1):
-        rows = order[start : start + batch_size]
-        mini_batch, codes = (X, rows, targets, weight), examples.codes
-        if function is not None:
-            mini_batch, codes = made_by_function(function, examples, rows, total_number, number)
-        loss = step(*mini_batch, rate, codes=codes, **options)
+    is_function, total = isinstance(augmentation, FunctionAugmentation), 0.0
+    at_once = 1 if is_function else STEPS_OF_A_CALL
+    for first in range(0, len(starts), at_once):
+        of_call = slice(first, first + at_once)
+        rows = order[first * batch_size : (first + at_once) * batch_size]
+        mini_batches, codes = (X, rows, batch_size, targets, weight), examples.codes
+        if is_function:
+            mini_batches, codes = made_by_function(augmentation, examples, rows, total_number, first + 1)
+        losses = trainer.steps(*mini_batches, rates[of_call], codes=codes, **options).tolist()
         if largest is None:
-            largest = largest_loss(loss)
-        if not loss <= largest:  # also NaN
-            raise diverged(epoch, loss, rate)
-        total += mass * loss
+            largest = largest_loss(losses[0])
+        for mass, rate, loss in zip(masses[of_call], rates[of_call], losses, strict=True):
+            if not loss <= largest:  # also NaN
+                raise diverged(epoch, loss, rate)
+            total += mass * loss
     return total / math.fsum(masses), largest
 
 
 def made_by_function(function, examples, rows, epoch, number):
-    """Return what ``Trainer.step`` takes where a function augments: what it has made of a copy of a mini-batch.
+    """Return what ``Trainer.steps`` takes where a function augments: what it has made of a copy of a mini-batch.
 
     Parameters
     ----------
@@ -255,14 +259,14 @@ def made_by_function(function, examples, rows, epoch, number):
 
     Returns
     -------
-    mini_batch : tuple of X, rows, targets and sample_weight
+    mini_batch : tuple of X, rows, their number, targets and sample_weight
         Of the mini-batch alone.
     codes : ndarray or None
         Likewise.
     """
     weight = None if examples.sample_weight is None else examples.sample_weight[rows]
     targets, codes = targets_of_rows(examples.targets, examples.codes, rows)
-    return (function.mini_batch(examples.X, rows, epoch, number), np.arange(len(rows)), targets, weight), codes
+    return (function.mini_batch(examples.X, rows, epoch, number), np.arange(len(rows)), len(rows), targets, weight), codes
 
 
 def largest_loss(first_loss):

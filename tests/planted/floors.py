@@ -91,10 +91,8 @@ MISTAKES = [
      "wide = (X.dtype.kind in \"iu\" and X.dtype.itemsize > «2») or", "8", "survivors"),
     ("the examples of the first step are kept for all", "_network/trainer.py", "if «self._held[0] != numbers»:",
      "self._held[0] is None", "network slices"),
-    ("running statistics forget that they have only begun", "_network/trainer.py",
-     "statistics_steps = «min(STATISTICS_STEPS, self.n_batches_tracked + 1)»", "STATISTICS_STEPS", "normalised_networks normalisation"),
-    ("a mini-batch without weight counts as a step", "_network/trainer.py",
-     "        if loss is None:\n            «return 0.0\n»", "self.t += 1\n            return 0.0\n", "survivors"),
+    ("a function changes the images of many mini-batches at once", "_training/epochs.py",
+     "at_once = «1 if is_function else STEPS_OF_A_CALL»", "STEPS_OF_A_CALL", "image_augmentation"),
     # from users to arrays and back
     ("a failed fit moves the caller's random state", "_estimator/fitting.py",
      "    «if isinstance(random_state, np.random.RandomState):\n        source = copy.deepcopy(source)  # the caller's own moves on only after "
