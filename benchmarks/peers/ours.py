@@ -126,8 +126,8 @@ def prepare_trainer(job):
     targets = np.eye(job.network.n_outputs, dtype=np.float32)[job.labels]
 
     def epoch():
-        losses = [trainer.step(images, rows, targets, None, networks.LEARNING_RATE) for rows in job.batches()]
-        return sum(losses) / len(losses)
+        rows, rates = job.order()[: job.n_steps * job.batch_size], [networks.LEARNING_RATE] * job.n_steps
+        return float(trainer.steps(images, rows, job.batch_size, targets, None, rates).mean())
 
     return epoch
 
