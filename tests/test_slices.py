@@ -149,6 +149,21 @@ def test_steps_of_one_call_are_steps(level, dtype, name, small_slices):
     assert losses[2:3] == ([0.0] if weight is not None else losses[2:3])
 
 
+@each_kernel
+def test_every_mini_batch_of_a_call_is_cut_by_its_own_size(level, dtype):
+    plan, parameters, X = network_problem((ConvolutionBlock(24, **BLOCK), DenseLayer(3)), (18, 18, 1), 71, dtype)
+    targets, module = np.eye(3, dtype=dtype)[np.arange(71) % 3], _kernels.kernels(dtype, level)
+    rows, together, one_by_one = np.arange(71), *(make_trainer(plan, parameters, 64, level=level) for _ in range(2))
+    pieces = []
+    for part in (rows[:64], rows[64:]):
+        _, records = regions_of(module, lambda: one_by_one.step(X, part, targets, None, 0.01))  # noqa: B023
+        pieces.append(records["forward_chunks"][0])
+    assert pieces[0] > pieces[1]
+    _, records = regions_of(module, lambda: together.steps(X, rows, 64, targets, None, [0.01, 0.01]))
+    assert records["forward_chunks"][0] == sum(pieces)
+    assert bits(together.parameters) == bits(one_by_one.parameters)
+
+
 def test_steps_need_a_rate_for_each(small_slices):
     plan, parameters, X = network_problem(LAYERS, SHAPE, 50, np.float32)
     targets = np.eye(4, dtype=np.float32)[np.arange(50) % 4]
