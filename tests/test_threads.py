@@ -14,6 +14,7 @@ import pytest
 from problems import (
     bits,
     each_kernel,
+    each_level,
     gaussian_parameters,
     network_problem,
     random_block,
@@ -491,6 +492,19 @@ def test_a_few_images_do_not_depend_on_threads(level, dtype, name):
         n_shares, threads = records["forward_bands"]
         assert threads == (workers if WITH_OPENMP else 1)
         assert n_shares >= len(kinds) + 2 * workers - 1  # one layer at least is cut for all threads, and what comes before
+
+
+@each_level
+def test_two_threads_share_a_map_of_one_group_of_tiles(level):
+    """One had it alone, and the other waited."""
+    plan, parameters, X = network_problem((block(128), DenseLayer(5)), (8, 8, 64), 1, np.float32)
+    assert plan.records["tile_side"][0] == 2
+    network, module = Network(plan, parameters, level=level), _kernels.kernels(np.float32, level)
+    expected = bits(network.scores(X))
+    scores, records = regions_of(module, lambda: network.scores(X, n_threads=2))
+    assert bits(scores) == expected
+    # two shares of what comes before, two of the map, one of the dense layer
+    assert records == {"forward_bands": (5, 2 if WITH_OPENMP else 1)}
 
 
 @each_kernel

@@ -26,15 +26,17 @@ cdef inline bint runs_in_bands(const Network* network) noexcept nogil:
 
 
 cdef inline Py_ssize_t rows_together(const Layer* layer) noexcept nogil:
-    """Rows of the output that one thread has to compute: those of an image, or of a group of tile rows.
+    """Rows of the output that one thread has to compute: those of an image, or of half a group of tile rows.
 
-    Winograd's weights are read once for a group; tiles begin at multiples of their side."""
-    cdef Py_ssize_t rows
+    Winograd's weights are read once for a group, and half of one keeps a thread from waiting for the other. Tiles begin at
+    multiples of their side."""
+    cdef Py_ssize_t rows, tile_rows
     if layer.kind == LOCAL or layer.kind == DROPOUT:
         return layer.out.rows
     if not is_winograd(layer):
         return 1
-    rows = n_blocks(layer.tile_side * tile_rows_together(layer), layer.pool.stride_rows)
+    tile_rows = (tile_rows_together(layer) + 1) // 2
+    rows = n_blocks(layer.tile_side * tile_rows, layer.pool.stride_rows)
     while rows * layer.pool.stride_rows % layer.tile_side != 0:
         rows += 1
     return rows
