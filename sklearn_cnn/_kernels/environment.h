@@ -38,7 +38,7 @@ static inline uint64_t enter_float_mode(void)
 static inline void leave_float_mode(uint64_t saved) { fesetround((int)saved); }
 #endif
 
-/* Seconds of a clock that never goes back; `roughly`, to some milliseconds, is one that takes a fifth of the time to read. */
+/* Seconds of a clock that never goes back. `seconds_roughly` is right to some milliseconds, and read in a fifth of the time. */
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
