@@ -26,7 +26,7 @@ cdef extern from "vectors.h" nogil:
     ctypedef struct vector_one:
         pass
     void MULTIPLY_ADD(...)
-    void OPAQUE(...)
+    void FORGET_ORIGIN(...)
     void PREFETCH(...)
     void ADD(...)
     void ADD_SQUARE(...)

@@ -157,10 +157,10 @@ cdef inline void shallow_tile(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
     for n in range(places.n):
         patch = following
         following = padded + places.patches[n + 1]
-        OPAQUE(following)
+        FORGET_ORIGIN(following)
         g = (<const vector*> (places.gradients + n * lanes))[0]
         for r in range(rows):
-            OPAQUE(patch)
+            FORGET_ORIGIN(patch)
             for k in range(taps):
                 MULTIPLY_ADD(sums[r][k], patch[k], g)
             patch += padded_row

@@ -94,9 +94,9 @@ cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
         for i in range(lists.begins[k], lists.ends[k]):
             factor = following
             following = factors + lists.offsets[i + 1]
-            OPAQUE(following)
+            FORGET_ORIGIN(following)
             for r in range(rows):
-                OPAQUE(factor)
+                FORGET_ORIGIN(factor)
                 for v in range(vectors):
                     MULTIPLY_ADD(of_list[r][v], lists.values[i], (<const vector*> (factor + v * lanes))[0])
                 factor += factors_row

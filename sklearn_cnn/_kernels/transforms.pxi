@@ -95,11 +95,11 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
     for j in range(n_seen):
         at = patch
         for i in range(n_seen):
-            OPAQUE(at)
+            FORGET_ORIGIN(at)
             d[i] = (<const vector*> at)[0]
             at += row
         patch += channels
-        OPAQUE(patch)
+        FORGET_ORIGIN(patch)
         combine_rows[vector](kind, side, taps, d, columns[j])
     for i in range(n_places):
         for j in range(n_seen):
@@ -108,7 +108,7 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
         for j in range(n_places):
             (<vector*> target)[0] = t[j]
             target += place
-            OPAQUE(target)
+            FORGET_ORIGIN(target)
 
 
 cdef inline void restore_four(vector* kind, const vector* m, vector* pixels) noexcept nogil:
@@ -159,11 +159,11 @@ cdef inline void restore_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, co
     for j in range(n_places):
         at = products
         for i in range(n_places):
-            OPAQUE(at)
+            FORGET_ORIGIN(at)
             m[i] = (<const vector*> at)[0]
             at += n_places * place
         products += place
-        OPAQUE(products)
+        FORGET_ORIGIN(products)
         restore_row[vector](kind, side, taps, m, restored)
         for i in range(side):
             s[i][j] = restored[i]

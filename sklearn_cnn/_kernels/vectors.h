@@ -295,11 +295,11 @@ static inline void multiply_add_one(void *sum, real number, const void *factor)
 #define DIVIDE(value, divisor) ((value) = (value) / (real)(divisor))
 
 /* The compiler takes the address as it is and forgets how it came about. Otherwise it reckons every address of a tile beforehand,
- * each from a distance of its own, and there are more of them than registers. */
+ * each from a distance of its own, and there are more of them than registers. (OPAQUE is a number to Windows's headers.) */
 #if defined(__GNUC__) || defined(__clang__)
-#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#define FORGET_ORIGIN(pointer) __asm__("" : "+r"(pointer))
 #else
-#define OPAQUE(pointer) ((void)(pointer))
+#define FORGET_ORIGIN(pointer) ((void)(pointer))
 #endif
 
 /* A hint; the address need not be valid. */

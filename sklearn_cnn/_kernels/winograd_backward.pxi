@@ -39,7 +39,7 @@ cdef inline void spread_tile(vector* kind, Py_ssize_t taps, const real* d_map, P
         for j in range(n_places):
             (<vector*> target)[0] = m[j]
             target += place
-            OPAQUE(target)
+            FORGET_ORIGIN(target)
 
 
 cdef inline void gather_taps(vector* kind, Py_ssize_t taps, const vector* g, vector* w) noexcept nogil:
