@@ -104,9 +104,10 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
     """images -> outputs, and where they are wanted maps and positions; of one sample."""
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef real* map = whole_maps(layer, areas)
-    if layer.planes.size > 0 and leaves_lanes_empty(layer.filters) and areas.maps == NULL and pools_in_planes(layer):
+    cdef bint is_planar = layer.planes.size > 0 and leaves_lanes_empty(layer.filters)
+    if is_planar and areas.maps == NULL and pools_in_planes(layer):
         planar_maxima(layer, parameters, padded, areas.band, areas.outputs, <uint8_t*> areas.positions)
-    elif layer.planes.size > 0 and leaves_lanes_empty(layer.filters):
+    elif is_planar:
         if layer.planes.first > 0:
             convolve_filters(layer, 0, layer.map.rows, layer.map.columns, layer.planes.first, parameters, padded, map)
         planar_map(layer, parameters, padded, map, areas.band)

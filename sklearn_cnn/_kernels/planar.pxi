@@ -99,9 +99,8 @@ cdef inline Py_ssize_t pooled_plane(const Layer* layer) noexcept nogil:
 cdef inline bint pools_in_planes(const Layer* layer) noexcept nogil:
     # Vectors may reach beyond the last row of a plane, into what a kernel of two rows and more leaves there or into what follows
     # the planes; nobody looks at those lanes. Rows of maxima and positions stand where the map would.
-    return (layer.planes.first == 0 and layer.kernel.rows > 1 and layer.planes.rows > 1 and layer.pooling == MAXIMUM
-            and layer.pool.rows == 2 and layer.pool.columns == 2
-            and layer.pool.stride_rows == 2 and layer.pool.stride_columns == 2
+    return (layer.planes.first == 0 and layer.kernel.rows > 1 and layer.planes.rows > 1
+            and layer.pooling == MAXIMUM and pools_four(layer)
             and (2 * pooled_plane(layer) + layer.out.columns) * layer.filters <= map_size(layer))
 
 

@@ -5,10 +5,15 @@
 #     map rows 2r     w0 w0 | w1 w1 | w2 w2        sums[w][0..1]      one tile: several windows side by side,
 #              2r+1   w0 w0 | w1 w1 | w2 w2        sums[w][2..3]      each one or two vectors of filters
 
+cdef inline bint pools_four(const Layer* layer) noexcept nogil:
+    """Whether windows are 2 x 2 pixels, side by side."""
+    return (layer.pool.rows == 2 and layer.pool.columns == 2
+            and layer.pool.stride_rows == 2 and layer.pool.stride_columns == 2)
+
+
 cdef inline bint pools_in_registers(const Layer* layer) noexcept nogil:
     # An average is of activations, the cheap ones of which are taken in registers too. Fewer filters are not worth the code.
-    return (layer.filters >= LANES_HALF and layer.pool.rows == 2 and layer.pool.columns == 2
-            and layer.pool.stride_rows == 2 and layer.pool.stride_columns == 2
+    return (layer.filters >= LANES_HALF and pools_four(layer)
             and (layer.pooling == MAXIMUM
                  or layer.pooling == AVERAGE and (layer.activation == RELU or layer.activation == IDENTITY)))
 
