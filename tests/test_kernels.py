@@ -128,6 +128,30 @@ def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_
 
 
 @lru_cache(maxsize=1)
+def problems_of_small_images(kernel_size):
+    # The input gradient of 4 x 4 pixels stays in registers, where vectors or halves of them hold its channels and the padding is
+    # a border of zeros; what looks alike but is not goes another way.
+    random_state = np.random.default_rng(11)
+    paddings = ["same", ((2, 0), (1, 1))] if kernel_size == (3, 3) else ["same"]
+    cases = [(channels, padding, "zeros") for channels in (3, 4, 8, 12, 16, 24, 32, 40) for padding in paddings]
+    cases.append((16, "same", "reflect"))
+    problems = []
+    for channels, padding, mode in cases:
+        for n_filters in (5, 40):
+            layer = ConvolutionBlock(n_filters, kernel_size, (1, 1), padding, mode, "max")
+            problems.append(make_problem([layer], (4, 4, channels), 11, lambda size: sparse_integers(random_state, size, 1)))
+    return problems
+
+
+@each_kernel
+@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 5), (3, 5)])
+def test_gradients_of_small_images_are_exact_on_integers(level, dtype, kernel_size):
+    for problem in problems_of_small_images(kernel_size):
+        assert problem.plan.records["backward"][0] == _kernels.kernels().LISTED
+        assert_exact(problem, dtype, level)
+
+
+@lru_cache(maxsize=1)
 def problems_of_planes():
     # Rows and columns without a window, planes that are taken up in several bands of an even and an odd number of rows, and rows
     # of maxima that end in the midst of a vector.

@@ -54,7 +54,7 @@ cdef void backward_layer(const Network* network, const Layer* layer, const Group
     if layer.backward == LISTED:
         while i < group.last:
             areas = areas_of(network, layer, group, i, min(layer.group, group.last - i))
-            sparse_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
+            sparse_backward(layer, network.runs, flipped, &areas, i == group.chunk_begin, d_weights, d_bias)
             i += layer.group
         i = group.first
         while i < group.last and layer.gradient_side > 0:
@@ -87,7 +87,7 @@ cdef void sum_gradients_of(const Network* network, const Layer* layer, const Gro
     cdef Factors factors = factors_of(network, layer)
     cdef Areas areas
     cdef Py_ssize_t i
-    if group.first == chunk_begin(network, chunk):
+    if group.first == group.chunk_begin:
         begin_sums(layer, &sums)
     for i in range(group.first, group.last):
         areas = areas_of(network, layer, group, i, 1)
@@ -103,13 +103,15 @@ cdef void backward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
     cdef Group group = first_group(network, chunk, stage.portion)
     cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
     cdef const Layer* layer
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, n_begun      # weights whose sums begin without zeros
     clear_padding(network, first_layer, last_layer, group.scratch)
     for k in range(first_layer, last_layer):
         layer = &network.layers[k]
         memset(group.scratch + network.arena.frames_at + layer.frame_at, 0, <size_t> layer.n_frame * sizeof(real))
         if layer.kind == CONVOLUTION and stage.portion == 0:
-            memset(gradient + layer.chunk_at, 0, <size_t> (layer.n_chunk_weights + layer.filters) * sizeof(real))
+            n_begun = layer.n_chunk_weights if layer.backward == LISTED else 0
+            memset(gradient + layer.chunk_at + n_begun, 0,
+                   <size_t> (layer.n_chunk_weights - n_begun + layer.filters) * sizeof(real))
     # An interrupted pass forward has left places of maxima that are none: nothing may follow them.
     while group.first < group.last and not is_interrupted(network.interruption):
         if first_layer > 0 and network.layers[first_layer - 1].output_in_scratch:

@@ -62,7 +62,7 @@ cdef void sum_values_of(const Network* network, const Layer* layer, const Group*
     """Add the group to the chunk's sums over what a normalisation is about to take up."""
     cdef ChunkSums sums = sums_at(layer, chunk_sums_of(network, chunk))
     cdef Py_ssize_t i
-    if group.first == chunk_begin(network, chunk):
+    if group.first == group.chunk_begin:
         begin_sums(layer, &sums)
     for i in range(group.first, group.last):
         sum_values(layer, inputs_of(network, layer, i), weight_of(network, i), &sums)
@@ -71,8 +71,9 @@ cdef void sum_values_of(const Network* network, const Layer* layer, const Group*
 cdef inline Group first_group(const Network* network, Py_ssize_t chunk, Py_ssize_t portion) noexcept nogil:
     cdef Group group
     cdef Py_ssize_t size = portion_size(network)
-    group.end = min(chunk_begin(network, chunk) + (portion + 1) * size, chunk_begin(network, chunk + 1))
-    group.first = min(chunk_begin(network, chunk) + portion * size, group.end)
+    group.chunk_begin = chunk_begin(network, chunk)
+    group.end = min(group.chunk_begin + (portion + 1) * size, chunk_begin(network, chunk + 1))
+    group.first = min(group.chunk_begin + portion * size, group.end)
     group.last = min(group.first + network.arena.n_together, group.end)
     group.scratch = scratch_of(network)
     return group

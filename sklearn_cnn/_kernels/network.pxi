@@ -73,6 +73,7 @@ ctypedef struct Group:
     Py_ssize_t first
     Py_ssize_t last             # the first that is not among them
     Py_ssize_t end              # of the portion of the chunk
+    Py_ssize_t chunk_begin
     real* scratch
 
 

@@ -74,6 +74,7 @@ ctypedef struct Lists:
     int32_t[MOST_LISTS] sums_at
     int32_t* offsets            # of the factors
     real* values
+    bint begin_sums             # there is nothing yet to add to
 
 
 cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists,
@@ -103,7 +104,10 @@ cdef inline void sum_tile(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ss
         target = sums + lists.sums_at[k]
         for r in range(rows):
             for v in range(vectors):
-                ADD((<vector*> (target + r * sums_row + v * lanes))[0], of_list[r][v])
+                if lists.begin_sums:
+                    (<vector*> (target + r * sums_row + v * lanes))[0] = of_list[r][v]
+                else:
+                    ADD((<vector*> (target + r * sums_row + v * lanes))[0], of_list[r][v])
 
 
 cdef inline void sum_rows(vector* kind, Py_ssize_t lanes, Py_ssize_t rows, Py_ssize_t vectors, const Lists* lists,
@@ -265,11 +269,11 @@ cdef void input_gradient_of_maxima(const Layer* layer, const Run* runs, const re
     input_gradient(layer, runs, flipped, areas)
 
 
-cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, real* d_by_filter,
-                          real* d_bias) noexcept nogil:
+cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_filter, const Areas* areas, bint begin_sums,
+                          real* d_by_filter, real* d_bias) noexcept nogil:
     """Like convolution_backward, for a group of samples: on small maps a filter's list is short, and what it costs to take it up
-    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter. The input gradient is left out where
-    `input_gradient_of_maxima` computes it."""
+    is shared. by_filter, d_by_filter: weights and their gradients, filter by filter; these samples begin the sums of the latter,
+    or add to them. The input gradient is left out where `input_gradient_of_maxima` computes it."""
     cdef int32_t[MOST_LISTS] in_window
     cdef const real* padded = padded_images(layer, runs, areas)
     cdef real* d_outputs = areas.d_outputs
@@ -291,6 +295,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     activate_backward(layer.activation, areas.outputs, d_outputs, d_outputs, n_pixels * layer.filters)
     if layer.n_bias > 0:
         bias_gradient_of_pixels(d_outputs, n_pixels, layer.filters, d_bias)
+    lists.begin_sums = begin_sums
     while first < layer.filters:
         last = min(first + MOST_LISTS, layer.filters)
         list_by_filter(layer, &maxima, first, last, &lists)
@@ -298,6 +303,10 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
         first = last
     if areas.d_images == NULL or layer.gradient_side > 0:   # that comes later, for more samples at once
         return
+    if is_small_image(layer):
+        small_image_gradient(layer, &maxima, by_filter, &lists, areas.d_images)
+        return
+    lists.begin_sums = False
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
     first = 0
     while first < n_pixels:
