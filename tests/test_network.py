@@ -185,6 +185,22 @@ def test_a_softmax_has_the_gradient_of_every_class(level, dtype, n_outputs):
     np.testing.assert_allclose(gradient, expected[1], rtol=tolerance, atol=tolerance)
 
 
+@each_kernel
+def test_a_softmax_is_accurate_for_scores_far_apart(level, dtype):
+    # The gradient of a bias is a probability where it is not that of the target's class: here the first, with the largest score.
+    scores = -np.sort(np.random.default_rng(6).uniform(0, 80 if dtype == np.float32 else 720, 1000))
+    scores[:2] = 0, -1e-12
+    plan = build_plan((DenseLayer(1000),), (1, 1, 1))
+    parameters = reference.pack(plan, [(np.zeros((1, 1000)), scores)]).astype(dtype)
+    trainer = make_trainer(plan, parameters, level=level)
+    _, gradient = trainer.loss_gradient(np.zeros((1, 1), dtype), np.arange(1), np.eye(1, 1000, dtype=dtype), None)
+    _, probabilities = reference.unpack(plan, gradient)[0]
+    exact = np.exp(scores.astype(dtype).astype(np.longdouble))
+    exact /= exact.sum()
+    exact[scores < -700] = 0
+    np.testing.assert_allclose(probabilities[1:], exact[1:].astype(np.float64), rtol=3 * np.finfo(dtype).eps, atol=0)
+
+
 @pytest.mark.parametrize("row", reference.LAYERS, ids=lambda row: row.name)
 def test_gradient_of_every_layer_is_a_slope(row):
     random_state = np.random.default_rng(4)

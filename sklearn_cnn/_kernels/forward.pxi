@@ -130,6 +130,8 @@ cdef void forward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
             fetch_rows(stage.batch, group.first, group.last)
             for i in range(group.first, group.last):
                 gather_sample(network, stage.batch, i, group.scratch)
+            # The next ones come while these are computed, be they of another chunk or mini-batch.
+            fetch_rows(stage.batch, group.last, group.last + network.arena.n_together)
         for k in range(stage.first_layer, stage.last_layer):
             if is_interrupted(network.interruption):
                 return

@@ -15,6 +15,7 @@ cdef struct Augmentation        # see augmentation.pxi
 ctypedef struct Batch:
     const char* rows            # first byte of X
     const int64_t* order        # row of X for each sample of the batch; NULL: its own number
+    Py_ssize_t n_ordered        # samples that `order` knows, those of mini-batches to come too
     int64_t row_bytes
     int64_t number_type         # BYTES, FLOATS or DOUBLES
     Py_ssize_t channels         # 1 where all are scaled alike
@@ -48,7 +49,7 @@ cdef inline void fetch_rows(const Batch* batch, Py_ssize_t first, Py_ssize_t las
     cdef const char* row
     if batch.order == NULL:
         return
-    for i in range(first, last):
+    for i in range(first, min(last, batch.n_ordered)):
         row, at = row_of(batch, i), 0
         while at < min(batch.row_bytes, <int64_t> FETCHED_BYTES):
             PREFETCH(row + at)
@@ -61,6 +62,7 @@ cdef inline void skip_samples(Batch* batch, Py_ssize_t n_samples) noexcept nogil
         batch.rows += n_samples * batch.row_bytes
     else:
         batch.order += n_samples
+        batch.n_ordered -= n_samples
 
 
 cdef inline void gather_vector(vector* kind, int64_t number_type, const char* numbers, const real* shift, const real* factor,
@@ -77,11 +79,16 @@ cdef inline void gather_vector(vector* kind, int64_t number_type, const char* nu
     (<vector*> target)[0] = value
 
 
+cdef inline Py_ssize_t channel_at(const Batch* batch, Py_ssize_t at) noexcept nogil:
+    # A division takes as long as a short run of pixels.
+    return at % batch.channels if batch.channels > 1 else 0
+
+
 cdef inline void gather_vectors(vector* kind, Py_ssize_t lanes, int64_t number_type, const Batch* batch, const char* numbers,
                                 Py_ssize_t n, real* target) noexcept nogil:
     # n >= lanes; the last vector overlaps the one before it.
     cdef Py_ssize_t size = 1 if number_type == BYTES else 4 if number_type == FLOATS else 8
-    cdef Py_ssize_t step = lanes % batch.channels
+    cdef Py_ssize_t step = channel_at(batch, lanes)
     cdef Py_ssize_t channel = 0, at = 0
     while at + lanes <= n:
         gather_vector[vector](kind, number_type, numbers + at * size, batch.shift + channel, batch.factor + channel, target + at)
@@ -91,7 +98,7 @@ cdef inline void gather_vectors(vector* kind, Py_ssize_t lanes, int64_t number_t
             channel = channel - batch.channels if channel >= batch.channels else channel
     if at < n:
         at = n - lanes
-        channel = at % batch.channels
+        channel = channel_at(batch, at)
         gather_vector[vector](kind, number_type, numbers + at * size, batch.shift + channel, batch.factor + channel, target + at)
 
 

@@ -44,6 +44,7 @@ cdef extern from "vectors.h" nogil:
     void LOAD_FLOATS(...)
     void LOAD_DOUBLES(...)
     float power_of_two_float(int32_t exponent)
+    double power_of_two_double(double shifted)
     real square_root(real x)
     int is_not_zero(real value)
     void even_and_odd(vector_wide* even, vector_wide* odd, const real* source)

@@ -10,26 +10,68 @@ cdef enum:
     KEPT_EXPONENTIALS = 64      # of a sample: from the sum of all to their shares
 
 
+cdef inline double exponential_of_negative(double x) noexcept nogil:
+    # exp(x) = 2**n exp(r), |r| <= ln(2) / 2, for x <= 0 and NaN, with Taylor's polynomial of degree 13 for exp(r). Plain
+    # arithmetic, so that loops over it become vectors; below -700 a softmax has no use for the answer.
+    cdef double y = -700.0 if x < -700.0 else x
+    cdef double shifted = y * 1.44269504088896341 + 6755399441055744.0      # 3 * 2**51: what is added last are whole numbers
+    cdef double n = shifted - 6755399441055744.0
+    cdef double r = y - n * 6.93147180369123816490e-1
+    cdef double p = 1.0 / 6227020800.0
+    r = r - n * 1.90821492927058770002e-10
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return 0.0 if x < -700.0 else p * power_of_two_double(shifted)
+
+
+cdef inline void exponentials(const real* scores, real largest, Py_ssize_t n, double* results) noexcept nogil:
+    """exp(scores - largest). There is room for whole eights of results, so that no vector is left with fewer numbers."""
+    cdef Py_ssize_t n_whole = (n + 7) // 8 * 8
+    cdef Py_ssize_t k
+    for k in range(n):
+        results[k] = <double> scores[k] - largest
+    for k in range(n, n_whole):
+        results[k] = 0.0
+    for k in range(n_whole):
+        results[k] = exponential_of_negative(results[k])
+
+
 cdef double softmax_cross_entropy(const real* scores, const real* targets, real* d_scores, Py_ssize_t n,
                                   double weight) noexcept nogil:
     """-sum_k t_k log softmax(s)_k; d_scores = weight * (softmax(s) * sum(t) - t)."""
-    cdef double largest = scores[0], total = 0.0, of_targets = 0.0, value = 0.0, exponential
+    cdef real largest = scores[0]
+    cdef double total = 0.0, of_targets = 0.0, value = 0.0
     cdef double kept[KEPT_EXPONENTIALS]
-    cdef Py_ssize_t k
-    for k in range(n):
-        if not scores[k] <= largest:    # also a NaN, which then reaches the loss
-            largest = scores[k]
-    for k in range(n):
-        exponential = exp(scores[k] - largest)
-        if k < KEPT_EXPONENTIALS:
-            kept[k] = exponential
-        total += exponential
-        of_targets += targets[k]
-        value -= targets[k] * (scores[k] - largest)
-    if d_scores != NULL:
-        for k in range(n):
-            exponential = kept[k] if k < KEPT_EXPONENTIALS else exp(scores[k] - largest)
-            d_scores[k] = <real> (weight * (exponential / total * of_targets - targets[k]))
+    cdef Py_ssize_t k, first = 0, m
+    for k in range(1, n):
+        largest = scores[k] if scores[k] > largest else largest     # a NaN reaches the loss by its exponential
+    while first < n:
+        m = min(<Py_ssize_t> KEPT_EXPONENTIALS, n - first)
+        exponentials(scores + first, largest, m, kept)
+        for k in range(m):
+            total += kept[k]
+            of_targets += targets[first + k]
+            value -= targets[first + k] * (<double> scores[first + k] - largest)
+        first += m
+    first = 0
+    while first < n and d_scores != NULL:
+        m = min(<Py_ssize_t> KEPT_EXPONENTIALS, n - first)
+        if n > KEPT_EXPONENTIALS:
+            exponentials(scores + first, largest, m, kept)
+        for k in range(m):
+            d_scores[first + k] = <real> (weight * (kept[k] / total * of_targets - targets[first + k]))
+        first += m
     return value + of_targets * log(total)
 
 

@@ -175,10 +175,10 @@ cdef int describe_batch(Batch* batch, const Network* network, Rows X, const int6
         raise ValueError(f"a row of X has {X.row_bytes} bytes, {n_inputs} numbers of {X.buffer.itemsize} bytes were expected")
     if shift.shape[0] != factor.shape[0] or shift.shape[0] != 1 and shift.shape[0] != network.layers.channels:
         raise ValueError("shift and factor need one number per channel, or one for all")
-    batch.rows, batch.order = <const char*> X.buffer.buf, NULL
+    batch.rows, batch.order, batch.n_ordered = <const char*> X.buffer.buf, NULL, 0
     if order is not None:
         check_rows(order, X.n_rows)
-        batch.order = &order[0] if order.shape[0] > 0 else NULL
+        batch.order, batch.n_ordered = &order[0] if order.shape[0] > 0 else NULL, order.shape[0]
     batch.row_bytes = X.row_bytes
     batch.number_type = X.number_type
     batch.augmentation = NULL

@@ -5,8 +5,8 @@
 #     map     0 1 2 3       a gradient at row 0, column 1, with a kernel of 3 x 3: rows 0 and 1, columns 0 to 2.
 #             . . . .       Over all pixels that leaves 100 taps of 144 out of 3 x 3, and 196 of 400 out of 5 x 5.
 #
-# Each list is summed up on its own and then added, in the order of `list_by_pixel`: the bits are those of `sum_lists` where a patch
-# is one slice.
+# Each list is summed up on its own and then added, in the order of `list_by_pixel`: the bits are those of `sum_lists` where a
+# patch is one slice.
 
 cdef enum:
     SMALL_SIDE = 4
