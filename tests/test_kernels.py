@@ -128,27 +128,41 @@ def test_lists_of_every_length_are_exact_on_integers(level, dtype, pool_size, n_
 
 
 @lru_cache(maxsize=1)
-def problems_of_small_images(kernel_size):
-    # The input gradient of 4 x 4 pixels stays in registers, where vectors or halves of them hold its channels and the padding is
-    # a border of zeros; what looks alike but is not goes another way.
+def problems_of_small_maps(kernel_size, pooling):
+    # Maps of 4 x 4 pixels have products and lists of their own, where channels and filters fill halves of vectors and the padding
+    # is a border of zeros; what looks alike but is not goes another way.
     random_state = np.random.default_rng(11)
-    paddings = ["same", ((2, 0), (1, 1))] if kernel_size == (3, 3) else ["same"]
-    cases = [(channels, padding, "zeros") for channels in (3, 4, 8, 12, 16, 24, 32, 40) for padding in paddings]
-    cases.append((16, "same", "reflect"))
+    cases = [(channels, filters, "same", "zeros") for channels in (3, 4, 8, 12, 16, 24, 40) for filters in (5, 8, 24, 40)]
+    cases += [(16, 16, "same", "reflect"), (16, 8, ((0, 2), (1, 1)), "zeros"), (16, 8, ((1, 1), (2, 0)), "zeros")]
     problems = []
-    for channels, padding, mode in cases:
-        for n_filters in (5, 40):
-            layer = ConvolutionBlock(n_filters, kernel_size, (1, 1), padding, mode, "max")
-            problems.append(make_problem([layer], (4, 4, channels), 11, lambda size: sparse_integers(random_state, size, 1)))
+    for channels, n_filters, padding, mode in cases[: None if kernel_size == (3, 3) else -2]:
+        layer = ConvolutionBlock(n_filters, kernel_size, (1, 1), padding, mode, pooling)
+        problems.append(make_problem([layer], (4, 4, channels), 11, lambda size: sparse_integers(random_state, size, 1)))
     return problems
 
 
 @each_kernel
 @pytest.mark.parametrize("kernel_size", [(3, 3), (5, 5), (3, 5)])
-def test_gradients_of_small_images_are_exact_on_integers(level, dtype, kernel_size):
-    for problem in problems_of_small_images(kernel_size):
-        assert problem.plan.records["backward"][0] == _kernels.kernels().LISTED
+@pytest.mark.parametrize("pooling", [None, "max", "average"])
+def test_small_maps_are_exact_on_integers(level, dtype, kernel_size, pooling):
+    n_small = 0
+    for problem in problems_of_small_maps(kernel_size, pooling):
+        n_small += int(problem.plan.records["has_small_map"][0])
         assert_exact(problem, dtype, level)
+    assert n_small == (0 if kernel_size == (3, 5) else 12)
+
+
+@each_kernel
+@pytest.mark.parametrize(("pooling", "pool_size"), [
+    ("max", (3, 3)), ("max", (2, 3)), ("max", (4, 4)), ("average", (2, 4)), ("average", (4, 1)), ("average", (4, 4)),
+])  # fmt: skip
+def test_windows_of_small_maps_are_exact_on_integers(level, dtype, pooling, pool_size):
+    # Windows of another size leave pixels over, or overlap.
+    random_state = np.random.default_rng(12)
+    layer = ConvolutionBlock(8, (3, 3), (1, 1), "same", "zeros", pooling, pool_size, (1, 1))
+    problem = make_problem([layer], (4, 4, 8), 3, lambda size: 16 * sparse_integers(random_state, size, 1))
+    assert problem.plan.records["has_small_map"][0]
+    assert_exact(problem, dtype, level)
 
 
 @lru_cache(maxsize=1)

@@ -508,6 +508,23 @@ def test_two_threads_share_a_map_of_one_group_of_tiles(level):
 
 
 @each_kernel
+@pytest.mark.parametrize("pooling", [None, "max", "average"])
+def test_a_small_map_is_one_share(level, dtype, pooling):
+    layers = (
+        block(40, pooling="max", pool_size=(12, 12), pool_stride=(12, 12)),
+        block(24, kernel_size=(5, 5), pooling=pooling, activation="tanh"), DenseLayer(5),
+    )  # fmt: skip
+    plan, parameters, X = network_problem(layers, (48, 48, 24), 3, dtype)
+    assert plan.records["has_small_map"].tolist() == [0, 1, 0]
+    network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
+    expected = bits(network.scores(X))
+    for n_samples in (1, 2):
+        scores, records = regions_of(module, lambda: network.scores(X[:n_samples], n_threads=3))  # noqa: B023
+        assert bits(scores)[2] == expected[2][: len(bits(scores)[2])]
+        assert set(records) == {"forward_bands"}
+
+
+@each_kernel
 def test_random_networks_on_few_images_do_not_depend_on_threads(level, dtype):
     random_state, n_in_bands = np.random.default_rng(4), 0
     while n_in_bands < 25:

@@ -62,12 +62,16 @@ cdef void backward_layer(const Network* network, const Layer* layer, const Group
             input_gradient_of_maxima(layer, network.runs, flipped, &areas)
             i += layer.gradient_group
         return
+    if layer.kind == CONVOLUTION and layer.backward == WHOLE_MAP:
+        while i < group.last:
+            areas = areas_of(network, layer, group, i, min(layer.gradient_group, group.last - i))
+            convolution_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
+            i += layer.gradient_group
+        return
     for i in range(group.first, group.last):
         areas = areas_of(network, layer, group, i, 1)
         if layer.backward == SHALLOW:
             shallow_backward(layer, network.runs, &areas, d_weights, d_bias)
-        elif layer.kind == CONVOLUTION:
-            convolution_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
         elif layer.kind == POOLING and areas.d_images != NULL:
             if not writes_whole_map(layer):
                 memset(areas.d_images, 0, <size_t> input_size(layer) * sizeof(real))

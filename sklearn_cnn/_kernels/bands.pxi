@@ -25,13 +25,18 @@ cdef inline bint runs_in_bands(const Network* network) noexcept nogil:
     return network.arena.gradients_at < 0 and network.n_samples < network.n_threads
 
 
+cdef inline bint stays_whole(const Layer* layer) noexcept nogil:
+    """Whether the layer of a sample is one band."""
+    return layer.kind == LOCAL or layer.kind == DROPOUT or (layer.has_small_map and not is_winograd(layer))
+
+
 cdef inline Py_ssize_t rows_together(const Layer* layer) noexcept nogil:
     """Rows of the output that one thread has to compute: those of an image, or of half a group of tile rows.
 
     Winograd's weights are read once for a group, and half of one keeps a thread from waiting for the other. Tiles begin at
     multiples of their side."""
     cdef Py_ssize_t rows, tile_rows
-    if layer.kind == LOCAL or layer.kind == DROPOUT:
+    if stays_whole(layer):
         return layer.out.rows
     if not is_winograd(layer):
         return 1
@@ -119,7 +124,7 @@ cdef void forward_band(const Network* network, const Layer* layer, Py_ssize_t sa
     cdef Areas areas
     # What a normalisation leaves in a scratch is found there by all threads: there are more scratches than samples.
     group.first, group.last, group.scratch = sample, sample + 1, scratch_at(network, sample)
-    if layer.kind == LOCAL or layer.kind == DROPOUT:
+    if stays_whole(layer):
         forward_layer(network, layer, &group)
         return
     areas = areas_of(network, layer, &group, sample, 1)

@@ -100,11 +100,36 @@ cdef void finish_maps(const Layer* layer, real* maps, const Areas* areas) noexce
                      areas.positions + i * position_bytes(layer) if areas.positions != NULL else NULL)
 
 
+cdef inline const real* unpadded(const Layer* layer, const real* images) noexcept nogil:
+    """The first pixel of the first image, in or without its border."""
+    if not layer.input_is_padded:
+        return images
+    return images + layer.crop.row * padded_row_size(layer) + layer.crop.column * layer.channels
+
+
+cdef inline Py_ssize_t unpadded_row(const Layer* layer) noexcept nogil:
+    return (layer.padded.columns if layer.input_is_padded else layer.columns) * layer.channels
+
+
+cdef void small_convolution(const Layer* layer, const real* parameters, const Areas* areas) noexcept nogil:
+    """The same for a small map, as a whole and without padding."""
+    cdef SmallMap map
+    map.image, map.image_row, map.channels = unpadded(layer, areas.images), unpadded_row(layer), layer.channels
+    map.weights, map.start, map.filters = parameters + layer.weights_at, parameters + layer.bias_at, layer.filters
+    map.target = whole_maps(layer, areas)
+    small_product(layer.kernel.rows, &map)
+    finish_maps(layer, map.target, areas)
+
+
 cdef void direct_convolution(const Layer* layer, const Run* runs, const real* parameters, const Areas* areas) noexcept nogil:
     """images -> outputs, and where they are wanted maps and positions; of one sample."""
-    cdef const real* padded = padded_images(layer, runs, areas)
+    cdef const real* padded
     cdef real* map = whole_maps(layer, areas)
     cdef bint is_planar = layer.planes.size > 0 and leaves_lanes_empty(layer.filters)
+    if layer.has_small_map:
+        small_convolution(layer, parameters, areas)
+        return
+    padded = padded_images(layer, runs, areas)
     if is_planar and areas.maps == NULL and pools_in_planes(layer):
         planar_maxima(layer, parameters, padded, areas.band, areas.outputs, <uint8_t*> areas.positions)
     elif is_planar:
@@ -313,25 +338,62 @@ cdef void input_gradient(const Layer* layer, const Run* runs, const real* flippe
         unpad(layer, runs, d_target, areas.d_images)
 
 
-cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas, real* d_weights,
-                               real* d_bias) noexcept nogil:
-    """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
-    cdef const real* padded = padded_images(layer, runs, areas)
-    cdef real* frame = areas.frame
+cdef void whole_map_gradient(const Layer* layer, const Areas* areas, Py_ssize_t sample, real* frame, real* d_bias) noexcept nogil:
+    """The gradient of one sample's map, in its frame; d_bias += its sum. d_outputs are used up."""
     cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
     cdef real* d_map = frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
+    cdef real* d_outputs = areas.d_outputs + sample * output_size(layer)
     cdef Pixels pixels
     if layer.pooling != NO_POOLING and not writes_whole_map(layer):
         memset(frame, 0, <size_t> (layer.gradient.rows * frame_row) * sizeof(real))
-    map_gradient(layer, areas.maps, areas.outputs, areas.positions, areas.d_outputs, d_map, frame_row)
+    map_gradient(layer, areas.maps + sample * map_size(layer) if areas.maps != NULL else NULL,
+                 areas.outputs + sample * output_size(layer),
+                 areas.positions + sample * position_bytes(layer) if areas.positions != NULL else NULL, d_outputs, d_map,
+                 frame_row)
+    if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
+        bias_gradient_of_pixels(d_outputs, layer.out.rows * layer.out.columns, layer.filters, d_bias)
+    elif layer.n_bias > 0:
+        pixels.rows, pixels.columns, pixels.row_size, pixels.filters = layer.map.rows, layer.map.columns, frame_row, layer.filters
+        bias_gradient(&pixels, d_map, d_bias)
+
+
+cdef void small_map_backward(const Layer* layer, const real* flipped, const Areas* areas, real* d_weights,
+                             real* d_bias) noexcept nogil:
+    """Like convolution_backward, for small maps of samples that share the products of the weight gradient."""
+    cdef SmallImages images
+    cdef SmallMap map
+    cdef real* d_maps = areas.frame
+    cdef Py_ssize_t d_map_size = frame_size(layer)
+    cdef Py_ssize_t i
+    for i in range(areas.n_samples):
+        whole_map_gradient(layer, areas, i, d_maps + i * d_map_size, d_bias)
+    images.n_samples, images.images, images.image_row = areas.n_samples, unpadded(layer, areas.images), unpadded_row(layer)
+    images.image_size = padded_size(layer) if layer.input_is_padded else input_size(layer)
+    images.channels, images.filters, images.d_maps, images.d_map_size = layer.channels, layer.filters, d_maps, d_map_size
+    small_weight_gradient(layer.kernel.rows, images, d_weights)
+    if areas.d_images == NULL:
+        return
+    map.image_row, map.channels, map.filters = map_row_size(layer), layer.filters, layer.channels
+    map.weights, map.start = flipped, ZEROS
+    for i in range(areas.n_samples):
+        map.image, map.target = d_maps + i * d_map_size, areas.d_images + i * input_size(layer)
+        small_product(layer.kernel.rows, &map)
+
+
+cdef void convolution_backward(const Layer* layer, const Run* runs, const real* flipped, const Areas* areas, real* d_weights,
+                               real* d_bias) noexcept nogil:
+    """d_weights, d_bias += gradients of one sample; d_images <- gradient, where it is wanted; d_outputs are used up."""
+    cdef const real* padded
+    cdef Py_ssize_t frame_row = layer.gradient.columns * layer.filters
+    cdef real* d_map = areas.frame + layer.lead.rows * frame_row + layer.lead.columns * layer.filters
+    if layer.has_small_map:
+        small_map_backward(layer, flipped, areas, d_weights, d_bias)
+        return
+    padded = padded_images(layer, runs, areas)
+    whole_map_gradient(layer, areas, 0, areas.frame, d_bias)
     if layer.sums_places:
         winograd_weight_gradient(layer, padded, d_map, frame_row, d_weights, areas.entries)
     else:
         weight_gradient(layer, padded, d_map, frame_row, d_weights)
-    if layer.n_bias > 0 and layer.pooling == MAXIMUM:   # the same sum over fewer numbers
-        bias_gradient_of_pixels(areas.d_outputs, layer.out.rows * layer.out.columns, layer.filters, d_bias)
-    elif layer.n_bias > 0:
-        pixels.rows, pixels.columns, pixels.row_size, pixels.filters = layer.map.rows, layer.map.columns, frame_row, layer.filters
-        bias_gradient(&pixels, d_map, d_bias)
     if areas.d_images != NULL:
         input_gradient(layer, runs, flipped, areas)

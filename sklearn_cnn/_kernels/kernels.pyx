@@ -43,8 +43,6 @@ cdef extern from "vectors.h" nogil:
     void STORE_POSITIONS(...)
     void LOAD_FLOATS(...)
     void LOAD_DOUBLES(...)
-    float power_of_two_float(int32_t exponent)
-    double power_of_two_double(double shifted)
     real square_root(real x)
     int is_not_zero(real value)
     void even_and_odd(vector_wide* even, vector_wide* odd, const real* source)
@@ -53,6 +51,7 @@ cdef extern from "vectors.h" nogil:
         SQUARE_SIDE
         REAL_IS_DOUBLE
         VECTOR_BYTES
+        VECTOR_REGISTERS
         LANES_WIDE
         LANES_HALF
         LANES_QUARTER
@@ -65,6 +64,10 @@ cdef extern from "vectors.h" nogil:
         POOLED_WINDOWS_OF_TWO
         SPARSE_VECTORS
         SHALLOW_TAPS
+
+cdef extern from "powers.h" nogil:
+    float power_of_two_float(int32_t exponent)
+    double power_of_two_double(double shifted)
 
 cdef extern from "environment.h" nogil:
     uint64_t enter_float_mode()
@@ -99,6 +102,7 @@ include "areas.pxi"
 include "regions.pxi"
 include "interruption.pxi"
 include "product.pxi"
+include "small_maps.pxi"
 include "transposition.pxi"
 include "padding.pxi"
 include "gathering.pxi"
@@ -114,7 +118,7 @@ include "planar.pxi"
 include "bias.pxi"
 include "convolution.pxi"
 include "sparse.pxi"
-include "small_images.pxi"
+include "small_lists.pxi"
 include "shallow.pxi"
 include "local.pxi"
 include "patches.pxi"

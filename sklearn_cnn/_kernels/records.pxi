@@ -84,6 +84,7 @@ ctypedef struct Layer:
     int64_t tile_side
     int64_t transformed_at
     int64_t remembered_at       # the weights that these were made of
+    int64_t has_small_map       # of 4 x 4 pixels, like its image, see small_maps.pxi
     Planes planes
     Planes gradient_planes      # of the input gradient, where pixels replace channels
     # one thread's scratch: `Areas` says what stands there
@@ -100,7 +101,7 @@ ctypedef struct Layer:
     # side in the input gradient, whose transformed weights follow the flipped ones (else 0)
     int64_t sums_places
     int64_t gradient_side
-    int64_t gradient_group      # samples whose input gradients share products: each has a frame of its own
+    int64_t gradient_group      # samples that share products in a backward pass: each has a frame of its own
     int64_t input_gradient_wanted
     int64_t group               # samples that Winograd's algorithm and a LISTED backward pass take up together
     int64_t backward            # WHOLE_MAP; LISTED where most of the map's gradient is zero; SHALLOW, see there

@@ -303,7 +303,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
         first = last
     if areas.d_images == NULL or layer.gradient_side > 0:   # that comes later, for more samples at once
         return
-    if is_small_image(layer):
+    if has_small_lists(layer):
         small_image_gradient(layer, &maxima, by_filter, &lists, areas.d_images)
         return
     lists.begin_sums = False

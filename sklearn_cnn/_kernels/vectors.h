@@ -380,22 +380,5 @@ static inline int is_not_zero(real value)
     memcpy(&bits, &value, sizeof bits);
     return (bits & ~REAL_SIGN) != 0;
 }
-/* 2 ** n for a whole number n of normal numbers, given as n + 3 * 2 ** 51: its last bits are those of n, and go to the exponent */
-static inline double power_of_two_double(double shifted)
-{
-    uint64_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 52) + ((uint64_t)1023 << 52);
-    memcpy(&shifted, &bits, sizeof shifted);
-    return shifted;
-}
-/* 2 ** exponent as a float, for exponents of normal numbers */
-static inline float power_of_two_float(int32_t exponent)
-{
-    int32_t bits = (exponent + 127) * (1 << 23);
-    float result;
-    memcpy(&result, &bits, sizeof result);
-    return result;
-}
 
 #endif

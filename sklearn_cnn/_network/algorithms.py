@@ -31,6 +31,17 @@ def padded_size(record):
     return record["padded_rows"] * record["padded_columns"] * record["channels"]
 
 
+def has_small_map(record):
+    """Whether image and map have 4 x 4 pixels, with zeros around and a kernel of 3 x 3 or 5 x 5, and fill halves of vectors."""
+    taps = record["kernel_rows"]
+    sizes = (record[f"{name}_{side}"] for name in ("map", "crop") for side in ("rows", "columns"))
+    return (
+        taps in (3, 5) and taps == record["kernel_columns"] and not folds_back(record) and all(size == 4 for size in sizes)
+        and record["crop_row"] == record["crop_column"] == taps // 2
+        and record["channels"] % 8 == record["filters"] % 8 == 0 and record["channels"] <= _kernel_names.N_ZEROS
+    )  # fmt: skip
+
+
 def tile_side(record, largest, least_tiles=None):
     """Return the side of the tiles of Winograd's algorithm, 2 or 4 pixels and `largest` at most, or 0: then it isn't used.
 
@@ -106,7 +117,9 @@ def folds_back(record):
 
 
 def gradient_group(record):
-    """Return how many samples' input gradients share products, where large tiles take the place of lists and are few."""
+    """Return how many samples share products, of small maps in the weight gradient, or of large tiles in place of lists."""
+    if record["backward"] == _kernel_names.WHOLE_MAP and record["has_small_map"]:
+        return record["group"]
     if record["backward"] != _kernel_names.LISTED or record["gradient_side"] == 0 or folds_back(record):
         return 1
     n_tiles = record["crop_rows"] * record["crop_columns"] // record["gradient_side"] ** 2
@@ -183,7 +196,7 @@ def filters_are_rows(record):
     """Whether a WHOLE_MAP weight gradient is a product with filters as rows: its columns, the taps, fill the vectors better."""
     stretch = record["kernel_columns"] * record["channels"]
     by_filters, by_taps = _n_vectors(record["filters"]) * stretch, _n_vectors(stretch) * record["filters"]
-    return record["backward"] == _kernel_names.WHOLE_MAP and by_taps * 9 < by_filters * 8
+    return record["backward"] == _kernel_names.WHOLE_MAP and not record["has_small_map"] and by_taps * 9 < by_filters * 8
 
 
 def first_in_planes(record, channels, filters, map_shape, padded_columns):

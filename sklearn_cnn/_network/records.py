@@ -133,11 +133,11 @@ class RecordBuilder:
         self._add_window(record, layer.kernel_size, layer.stride, padding, layer.n_filters)
         self._add_runs(record, padding, layer.padding_mode)
         self._add_pooling(layer, record)
+        record["has_small_map"] = int(layer.weight_sharing and algorithms.has_small_map(record))
         kernel = (kernel_rows, kernel_columns, channels, layer.n_filters)
-        n_taps = kernel_rows * kernel_columns
         map_shape = (record["map_rows"], record["map_columns"])
         self.totals["work"] += math.prod(map_shape) * math.prod(kernel)
-        fans = n_taps * channels, n_taps * layer.n_filters
+        fans = kernel_rows * kernel_columns * channels, kernel_rows * kernel_columns * layer.n_filters
         if layer.weight_sharing:
             self._add_weights(record, kernel, (layer.n_filters,), *fans, not layer.batch_norm)
             self._add_gradients(record)
@@ -230,7 +230,7 @@ class RecordBuilder:
         """Areas of one thread for a convolution: the padded image and the map's gradient in a frame of zeros."""
         lead_rows = lead_columns = 0
         rows, columns = record["map_rows"], record["map_columns"]
-        if record["input_gradient_wanted"]:
+        if record["input_gradient_wanted"] and not record["has_small_map"]:
             lead_rows = -(-record["kernel_rows"] // record["stride_rows"]) - 1
             lead_columns = -(-record["kernel_columns"] // record["stride_columns"]) - 1
             rows = max(rows, (record["crop_row"] + record["crop_rows"] - 1) // record["stride_rows"] + 1)
@@ -240,7 +240,7 @@ class RecordBuilder:
         self._add_band(layer, record)
         in_groups = record["backward"] == _kernel_names.LISTED or record["transformed_at"] >= 0
         padded = padded_size(record) * (record["group"] if in_groups else 1)
-        if not record["input_is_padded"]:
+        if not record["input_is_padded"] and (in_groups or not record["has_small_map"]):  # a small map's image stays in place
             record["n_padded"] = aligned(padded) + ALIGNMENT  # a vector may read beyond the last patch
             record["padded_at"] = self._take("padded", record["n_padded"])
         side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
@@ -269,7 +269,7 @@ class RecordBuilder:
         """Where a map stands until it is pooled, and what the algorithm that computes it takes."""
         rows, columns, channels, filters = (record[name] for name in ("map_rows", "map_columns", "channels", "filters"))
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
-        band = record["pool_rows"] * columns * filters if record["pooling"] else 0
+        band = (rows if record["has_small_map"] else record["pool_rows"]) * columns * filters if record["pooling"] else 0
         first = algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])
         if side := algorithms.tile_side(record, layer.winograd_tile):
             record.update(tile_side=side, transformed_at=self._take("transformed", algorithms.transformed_weights(record, side)))

@@ -8,9 +8,6 @@
 # Each list is summed up on its own and then added, in the order of `list_by_pixel`: the bits are those of `sum_lists` where a
 # patch is one slice.
 
-cdef enum:
-    SMALL_SIDE = 4
-
 # Weights filter by filter, at one vector of their channels.
 ctypedef struct Taps:
     const real* weights
@@ -18,12 +15,8 @@ ctypedef struct Taps:
     Py_ssize_t tap              # and from one tap
 
 
-cdef inline bint is_small_image(const Layer* layer) noexcept nogil:
-    cdef Py_ssize_t border = layer.kernel.rows // 2
-    return (layer.rows == SMALL_SIDE and layer.columns == SMALL_SIDE and layer.map.rows == SMALL_SIDE
-            and layer.map.columns == SMALL_SIDE and pools_four(layer) and layer.channels % LANES_HALF == 0
-            and layer.kernel.rows == layer.kernel.columns and (layer.kernel.rows == 3 or layer.kernel.rows == 5)
-            and layer.crop.row == border and layer.crop.column == border)      # 0 where padding copies pixels
+cdef inline bint has_small_lists(const Layer* layer) noexcept nogil:
+    return layer.has_small_map and pools_four(layer)
 
 
 cdef inline void add_place(vector* kind, Py_ssize_t side, Py_ssize_t row, Py_ssize_t column, const Lists* lists,
