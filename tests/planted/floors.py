@@ -75,7 +75,7 @@ MISTAKES = [
     ("normalised layers keep a bias of their own", "_network/records.py",
      "self._add_weights(record, kernel, (layer.n_filters,), *fans, «not layer.batch_norm»)", "True", "normalised_networks plan"),
     ("a pooled map has no room in the scratch", "_network/records.py",
-     "band = record[\"pool_rows\"] * columns * filters «if record[\"pooling\"] else 0»\n", "* 0", "bounds"),
+     "else record[\"pool_rows\"]) * columns * filters «if record[\"pooling\"] else 0»\n", "* 0", "bounds"),
     ("positions of large windows get a byte", "_network/records.py",
      "width = 4 if math.prod(layer.pool_size) > «256» else 1", "1000", "bounds"),
     ("a frame lacks the rows in front of it", "_network/records.py",
