@@ -308,7 +308,7 @@ class ConvNetClassifier(ClassifierMixin, OnnxSupport, BaseConvNet):
     def _check_target(self, y, n_samples, attributes=None, classes=None, name="y"):
         """Encode labels; the classes are those of earlier attributes, those passed, or those found in y."""
         is_sparse = issparse(y)
-        y = check_labels(self, y, n_samples, name)
+        y = check_labels(self, y, n_samples, name, attributes is not None)
         is_multilabel = y.ndim == 2
         if attributes is None:
             attributes = describe_classes(find_classes(y, classes), is_multilabel, is_sparse)

@@ -1,6 +1,7 @@
 """Labels, probabilities and the promises of prediction."""
 
 import threading
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,20 @@ def test_boolean_labels():
     X, y = bars(n_classes=2)
     network = small_network(max_iter=20).fit(X, y.astype(bool))
     assert network.predict(X).dtype == bool
+
+
+def test_as_many_classes_as_samples_are_labels_where_the_classes_are_known():
+    X, y = bars()
+    network = small_network().partial_fit(X, y, classes=np.array([2, 0, 1, 2]))
+    np.testing.assert_array_equal(network.classes_, [0, 1, 2])
+    some = [int(np.flatnonzero(y == label)[0]) for label in (2, 0)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # scikit-learn would take them for the numbers of a regression
+        network.partial_fit(X[some], y[some]).partial_fit(X[some], y[some], classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"y has labels \[3\] that are not among the classes \[0, 1, 2\]"):
+        network.partial_fit(X[some], [3, 0])
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        network.partial_fit(X[some], [0.5, 0.0])
 
 
 def test_multilabel():

@@ -15,6 +15,10 @@ def test_there_are_mistakes_enough_with_tests_that_exist():
     assert all(path.is_file() for mistake in mistakes for path in mistake.test_files())
 
 
+def test_every_text_is_where_its_mistake_is_to_be():
+    check_texts(in_floors() + in_kernels())
+
+
 @pytest.mark.parametrize("text", ["nowhere", "a"])
 def test_a_text_that_is_not_there_once_ends_the_run(text):
     with pytest.raises(SystemExit, match="instead of once"):

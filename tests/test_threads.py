@@ -494,6 +494,20 @@ def test_a_few_images_do_not_depend_on_threads(level, dtype, name):
         assert n_shares >= len(kinds) + 2 * workers - 1  # one layer at least is cut for all threads, and what comes before
 
 
+@each_kernel
+def test_bands_leave_nothing_to_the_samples_after_them(level, dtype):
+    """They write over the borders of padded images, which the samples of a chunk find cleared by their own call."""
+    blocks = [block(24, padding=(2, 2), kernel_size=(5, 5)) for _ in range(3)]
+    layers = *blocks, PoolingLayer("average", (5, 5), (5, 5)), DenseLayer(5)
+    plan, parameters, X = network_problem(layers, (40, 40, 4), 4, dtype)
+    network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
+    expected = bits(network.scores(X))
+    for n_samples, region in ((3, "forward_bands"), (4, "forward_chunks"), (3, "forward_bands"), (4, "forward_chunks")):
+        scores, records = regions_of(module, lambda: network.scores(X[:n_samples], n_threads=4))  # noqa: B023
+        assert region in records
+        assert bits(scores)[2] == expected[2][: len(bits(scores)[2])]
+
+
 @each_level
 def test_two_threads_share_a_map_of_one_group_of_tiles(level):
     """One had it alone, and the other waited."""

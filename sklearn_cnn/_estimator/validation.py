@@ -314,6 +314,8 @@ def check_classes(classes):
     refuse_string_dtype(classes, "classes")
     if np.ma.is_masked(classes):
         raise ValueError("classes has masked values; pass the labels that there are.")
+    if isinstance(classes, np.ndarray) and classes.ndim == 1 and classes.size > 0 and classes.dtype.kind in "iu":
+        return np.unique(np.asarray(classes))  # at once, for every partial_fit passes them
     try:
         if isinstance(classes, str) or np.ndim(classes) != 1 or len(classes) == 0:
             raise ValueError("it is none")
@@ -364,7 +366,7 @@ def check_numbers(estimator, y, n_samples, name="y"):
     return y.reshape(n_samples, -1)
 
 
-def check_labels(estimator, y, n_samples, name="y"):
+def check_labels(estimator, y, n_samples, name="y", are_known=False):
     """Check class labels.
 
     Parameters
@@ -377,6 +379,8 @@ def check_labels(estimator, y, n_samples, name="y"):
         Number of samples in X.
     name : str, default="y"
         What to call the labels in messages.
+    are_known : bool, default=False
+        Whether they will be compared with classes of before. Then integers are no less labels for being many.
 
     Returns
     -------
@@ -392,7 +396,8 @@ def check_labels(estimator, y, n_samples, name="y"):
     try:
         y = check_target_array(estimator, y, n_samples, name, "pass class labels as integers or strings")
         refuse_mixed_labels(y, name)
-        check_classification_targets(y)
+        if not are_known or y.ndim != 1 or y.dtype.kind not in "iu":
+            check_classification_targets(y)
     except ValueError as error:
         if "sequence" not in str(error):  # what NumPy and scikit-learn call a list in place of a label
             raise

@@ -15,7 +15,7 @@ cdef void dense_backward_block(const void* job, Py_ssize_t block) noexcept nogil
     else:
         dense_input_gradient_block(layer, network.parameters + layer.weights_at, d_outputs,
                                    gradients_of(network, layer.input_at, input_size(layer), whole.first), whole.n_samples,
-                                   block - weight_blocks, scratch_of(network))
+                                   block - weight_blocks, scratch_of(network) + network.arena.band_at)
 
 
 cdef void dense_backward(const Network* network, const Layer* layer, real* gradient) noexcept nogil:
@@ -108,7 +108,7 @@ cdef void backward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
     cdef real* gradient = network.workspace + network.arena.chunk_gradients_at + chunk * network.arena.n_shared
     cdef const Layer* layer
     cdef Py_ssize_t k, n_begun      # weights whose sums begin without zeros
-    clear_padding(network, first_layer, last_layer, group.scratch)
+    clear_padding(network, group.scratch)
     for k in range(first_layer, last_layer):
         layer = &network.layers[k]
         memset(group.scratch + network.arena.frames_at + layer.frame_at, 0, <size_t> layer.n_frame * sizeof(real))

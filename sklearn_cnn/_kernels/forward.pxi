@@ -124,7 +124,7 @@ cdef void forward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
     cdef Py_ssize_t chunk = chunk_of(stage, piece)
     cdef Group group = first_group(network, chunk, stage.portion)
     cdef Py_ssize_t i, k
-    clear_padding(network, stage.first_layer, stage.last_layer, group.scratch)
+    clear_padding(network, group.scratch)
     while group.first < group.last:
         if stage.first_layer == 0:
             fetch_rows(stage.batch, group.first, group.last)

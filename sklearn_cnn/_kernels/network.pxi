@@ -14,6 +14,7 @@ ctypedef struct Network:
     Interruption* interruption
     Py_ssize_t first_dense      # layers up to there run chunk by chunk
     Py_ssize_t direction        # of the next stage through the chunks, 1 or -1
+    int64_t call                # no other call has its number, which is never 0
     real* statistics            # running means and variances of normalisations
     bint is_training            # with moments of the batch, and dropout; what follows is used then only
     const int64_t* order        # row of `sample_weight` for each sample of the batch
@@ -97,14 +98,12 @@ cdef inline real* scratch_of(const Network* network) noexcept nogil:
     return scratch_at(network, threadid())
 
 
-cdef inline void clear_padding(const Network* network, Py_ssize_t first_layer, Py_ssize_t last_layer,
-                               real* scratch) noexcept nogil:
-    """Zeros for the borders of the padded images that these layers make in a thread's scratch."""
-    cdef const Layer* layer
-    cdef Py_ssize_t k
-    for k in range(first_layer, last_layer):
-        layer = &network.layers[k]
-        memset(scratch + layer.padded_at, 0, <size_t> layer.n_padded * sizeof(real))
+cdef inline void clear_padding(const Network* network, real* scratch) noexcept nogil:
+    """Zeros for the borders of the padded images in a thread's scratch, where it has not put them there in this call."""
+    cdef int64_t* last_call = <int64_t*> (scratch + network.arena.last_call_at)
+    if last_call[0] != network.call:
+        memset(scratch, 0, <size_t> network.arena.band_at * sizeof(real))
+        last_call[0] = network.call
 
 
 cdef inline void point_into_scratch(const Network* network, const Layer* layer, real* scratch, Areas* areas) noexcept nogil:

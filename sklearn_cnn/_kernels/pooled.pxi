@@ -130,13 +130,11 @@ cdef inline void pooled_panel(vector* kind, int64_t pooling, Py_ssize_t vectors,
                               const real* a, const real* b, const Pooled* row) noexcept nogil:
     # A row of windows for one or two vectors of filters, split evenly.
     cdef Py_ssize_t limit = POOLED_WINDOWS_OF_TWO if vectors == 2 else POOLED_WINDOWS
-    cdef Py_ssize_t n_tiles = (layer.out.columns + limit - 1) // limit
-    cdef Py_ssize_t size = layer.out.columns // n_tiles
-    cdef Py_ssize_t n_larger = layer.out.columns - size * n_tiles
+    cdef Cuts tiles = cut_evenly(layer.out.columns, limit)
     cdef Py_ssize_t t, windows, w = 0
     cdef Pooled rest
-    for t in range(n_tiles):
-        windows = size + 1 if t < n_larger else size
+    for t in range(tiles.n):
+        windows = tiles.size + 1 if t < tiles.n_larger else tiles.size
         rest = pooled_at(row, w, layer.filters, 0)
         if windows == 1:
             pooled_tile[vector](kind, pooling, 1, vectors, layer, shape, a, b, &rest)
@@ -170,36 +168,12 @@ cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes,
         n += 2 * lanes
 
 
-cdef void maxima_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, const real* a, const real* b,
-                        const Pooled* row) noexcept nogil:
-    pooled_columns[vector](kind, MAXIMUM, lanes, layer, shape, a, b, row)
-
-
-cdef void averages_of_row(vector* kind, Py_ssize_t lanes, const Layer* layer, const Product* shape, const real* a, const real* b,
-                          const Pooled* row) noexcept nogil:
-    pooled_columns[vector](kind, AVERAGE, lanes, layer, shape, a, b, row)
-
-
-cdef void pooled_row(const Layer* layer, const Product* shape, const real* a, const real* b, const Pooled* row) noexcept nogil:
-    # Four functions rather than one that holds all their tiles, which would take the compiler longer.
-    if layer.pooling == MAXIMUM and layer.filters >= LANES_WIDE:
-        maxima_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, a, b, row)
-    elif USES_HALF and layer.pooling == MAXIMUM:
-        maxima_of_row[vector_half](NULL, LANES_HALF, layer, shape, a, b, row)
-    elif layer.filters >= LANES_WIDE:
-        averages_of_row[vector_wide](NULL, LANES_WIDE, layer, shape, a, b, row)
-    elif USES_HALF:
-        averages_of_row[vector_half](NULL, LANES_HALF, layer, shape, a, b, row)
-
-
-cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded,
-                                         const Areas* areas) noexcept nogil:
-    """One sample: padded -> outputs, and where they are wanted maps or positions."""
+cdef inline void pooled_map(vector* kind, int64_t pooling, Py_ssize_t lanes, const Layer* layer, const real* parameters,
+                            const real* padded, const Areas* areas) noexcept nogil:
+    # Row by row of windows, in one function: to call one for each takes as long as a fifth of a short row.
     cdef Product shape = convolution_product(layer)
     cdef Py_ssize_t n = output_row_size(layer)
     cdef const real* weights = parameters + layer.weights_at
-    cdef const real* patches
-    cdef const real* kernels
     cdef Content content = content_of(layer)
     cdef Product part = shape
     cdef Pooled row
@@ -208,11 +182,34 @@ cdef void convolve_and_pool_in_registers(const Layer* layer, const real* paramet
     row.output, row.map, row.positions = areas.outputs, areas.maps, <uint8_t*> areas.positions
     for r in range(layer.out.rows):
         first = leave_padding_out(&part, &shape, &content, 2 * r, 2)
-        patches = padded + 2 * r * shape.a_jump + first * shape.a_outer
-        kernels = weights + first * shape.b_outer
-        pooled_row(layer, &part, patches, kernels, &row)
-        if layer.pooling == MAXIMUM and layer.activation != RELU:
+        pooled_columns[vector](kind, pooling, lanes, layer, &part, padded + 2 * r * shape.a_jump + first * shape.a_outer,
+                               weights + first * shape.b_outer, &row)
+        if pooling == MAXIMUM and layer.activation != RELU:
             activate(layer.activation, row.output, n)
         row.output += n
         row.map = row.map + 2 * map_row_size(layer) if row.map != NULL else NULL
         row.positions = row.positions + n if row.positions != NULL else NULL
+
+
+cdef void pooled_maxima(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* parameters, const real* padded,
+                        const Areas* areas) noexcept nogil:
+    pooled_map[vector](kind, MAXIMUM, lanes, layer, parameters, padded, areas)
+
+
+cdef void pooled_averages(vector* kind, Py_ssize_t lanes, const Layer* layer, const real* parameters, const real* padded,
+                          const Areas* areas) noexcept nogil:
+    pooled_map[vector](kind, AVERAGE, lanes, layer, parameters, padded, areas)
+
+
+cdef void convolve_and_pool_in_registers(const Layer* layer, const real* parameters, const real* padded,
+                                         const Areas* areas) noexcept nogil:
+    """One sample: padded -> outputs, and where they are wanted maps or positions."""
+    # Four functions rather than one that holds all their tiles, which would take the compiler longer.
+    if layer.pooling == MAXIMUM and layer.filters >= LANES_WIDE:
+        pooled_maxima[vector_wide](NULL, LANES_WIDE, layer, parameters, padded, areas)
+    elif USES_HALF and layer.pooling == MAXIMUM:
+        pooled_maxima[vector_half](NULL, LANES_HALF, layer, parameters, padded, areas)
+    elif layer.filters >= LANES_WIDE:
+        pooled_averages[vector_wide](NULL, LANES_WIDE, layer, parameters, padded, areas)
+    elif USES_HALF:
+        pooled_averages[vector_half](NULL, LANES_HALF, layer, parameters, padded, areas)

@@ -115,16 +115,28 @@ cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, cons
         row_tile[vector](kind, 14, vectors, shape, a, b, start, c)
 
 
+ctypedef struct Cuts:
+    Py_ssize_t n
+    Py_ssize_t size
+    Py_ssize_t n_larger         # by one: the first ones
+
+
+cdef inline Cuts cut_evenly(Py_ssize_t n, Py_ssize_t limit) noexcept nogil:
+    """Tiles of as equal sizes as may be: 15 rows are 8 + 7, not 14 + 1."""
+    cdef Cuts cuts
+    cuts.n = (n + limit - 1) // limit
+    cuts.size = n // cuts.n if cuts.n > 1 else n    # a division takes as long as a small tile
+    cuts.n_larger = n - cuts.size * cuts.n
+    return cuts
+
+
 cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
                        const real* b, const real* start, real* c) noexcept nogil:
-    # All rows of one or two vectors of columns. Rows are split evenly: 15 rows are 8 + 7, not 14 + 1.
-    cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
-    cdef Py_ssize_t n_tiles = (n_rows + limit - 1) // limit
-    cdef Py_ssize_t size = n_rows // n_tiles
-    cdef Py_ssize_t n_larger = n_rows - size * n_tiles
+    # All rows of one or two vectors of columns.
+    cdef Cuts tiles = cut_evenly(n_rows, TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE)
     cdef Py_ssize_t t, rows, m = 0
-    for t in range(n_tiles):
-        rows = size + 1 if t < n_larger else size
+    for t in range(tiles.n):
+        rows = tiles.size + 1 if t < tiles.n_larger else tiles.size
         tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row)
         m += rows
 
@@ -253,16 +265,13 @@ cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_colu
 cdef inline void map_panel(vector* kind, Py_ssize_t vectors, const Size* map, const Product* shape, const Content* content,
                            const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `panel`, for a map of so few columns that a tile takes several of its rows.
-    cdef Py_ssize_t limit = max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map.columns)
-    cdef Py_ssize_t n_tiles = (map.rows + limit - 1) // limit
-    cdef Py_ssize_t size = map.rows // n_tiles
-    cdef Py_ssize_t n_larger = map.rows - size * n_tiles
+    cdef Cuts tiles = cut_evenly(map.rows, max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map.columns))
     cdef Py_ssize_t t, rows, first, row = 0
     cdef Product part = shape[0]
     cdef const real* a_part
     cdef const real* b_part
-    for t in range(n_tiles):
-        rows = size + 1 if t < n_larger else size
+    for t in range(tiles.n):
+        rows = tiles.size + 1 if t < tiles.n_larger else tiles.size
         first = leave_padding_out(&part, shape, content, row, rows)
         a_part = a + row * shape.a_jump + first * shape.a_outer
         b_part = b + first * shape.b_outer

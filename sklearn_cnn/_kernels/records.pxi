@@ -126,6 +126,7 @@ ctypedef struct Arena:
     int64_t d_padded_at
     int64_t entries_at
     int64_t in_scratch_at       # values of the samples that go together
+    int64_t last_call_at        # 64 bits: the number of the call that has cleared the borders of padded images
     int64_t n_flipped
     int64_t n_sums              # double-precision numbers of one chunk's sums over a layer to be normalised
     int64_t n_inputs

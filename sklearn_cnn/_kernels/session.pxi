@@ -29,6 +29,7 @@ cdef class Session:
     cdef Pace pace                      # of its steps of training
 
     def __cinit__(self, Table layers, Table arena, Table runs, real[::1] workspace, uint8_t[::1] positions, Pace pace=None):
+        cdef Py_ssize_t thread
         if arena.shape[0] != 1 or not holds(arena, sizeof(Arena)):
             raise ValueError("the arena is one record")
         self.arena_table = arena
@@ -43,6 +44,9 @@ cdef class Session:
         if self.arena.n_threads < 1:
             raise ValueError("the workspace needs scratch for one thread at least")
         self.layers, self.runs, self.workspace, self.positions = layers, runs, workspace, positions
+        for thread in range(self.arena.n_threads):      # no call has been there
+            memset(&workspace[self.arena.scratch_at + thread * self.arena.n_scratch + self.arena.last_call_at], 0,
+                   sizeof(int64_t))
         self.pace = Pace(self.arena.capacity * self.arena.work) if pace is None else pace
         if self.arena.remembered_at >= 0 and self.arena.n_numbers > 0:  # weights of zero, which zeros are the transformed ones of
             memset(&workspace[self.arena.transformed_at], 0,
@@ -115,10 +119,16 @@ def are_finite(X):
     return is_finite
 
 
+cdef int64_t N_CALLS = 0    # of all sessions, counted where there is one thread
+
+
 cdef int connect(Network* network, Interruption* interruption, Session session, const real[::1] parameters,
                  const real[::1] statistics, Py_ssize_t n_samples, int n_threads) except -1:
     """Check what a call brings against the plan, and take the addresses."""
     cdef const Arena* arena = session.arena
+    global N_CALLS
+    N_CALLS += 1
+    network.call = N_CALLS
     if parameters.shape[0] != arena.n_parameters:
         raise ValueError(f"parameters has {parameters.shape[0]} numbers, the network has {arena.n_parameters}")
     if statistics.shape[0] != arena.n_statistics:

@@ -79,7 +79,7 @@ def build_arena(plan, capacity, n_threads, training):
     kept_gradients = totals["kept_gradients"] if training else 0
     n_together = _n_together(plan, capacity)
     in_scratch = _areas_of_scratch(plan, training)
-    scratch = in_scratch["in_scratch_at"] + aligned(n_together * totals["in_scratch"])
+    in_scratch["last_call_at"] = in_scratch["in_scratch_at"] + aligned(n_together * totals["in_scratch"])
     arena = np.zeros(1, dtype=dtype_of("arena"))
     fields = {
         "capacity": capacity,
@@ -93,7 +93,7 @@ def build_arena(plan, capacity, n_threads, training):
         "n_values": totals["values"],
         "n_kept": totals["kept"] + kept_gradients,
         "n_positions": totals["positions"],
-        "n_scratch": scratch,
+        "n_scratch": in_scratch["last_call_at"] + ALIGNMENT,
         **in_scratch,
         "n_flipped": totals["flipped"],
         "n_sums": totals["sums"],
@@ -107,7 +107,7 @@ def build_arena(plan, capacity, n_threads, training):
         ("gradients_at", totals["values"] * capacity if training else 0),
         ("kept_at", totals["kept"] * capacity),
         ("kept_gradients_at", kept_gradients * capacity),
-        ("scratch_at", scratch * n_threads),
+        ("scratch_at", fields["n_scratch"] * n_threads),
         ("flipped_at", totals["flipped"] if training else 0),
         ("transformed_at", totals["transformed"]),
         ("remembered_at", 0 if training else totals["remembered"]),
@@ -167,7 +167,7 @@ def _areas_of_scratch(plan, training):
     size = band_at + totals["band"]
     if training:
         augmented = 2 * plan.n_inputs + plan.input_shape[2]
-        size = max(size, entries_at + totals["entries"], totals["panel"], band_at + augmented)
+        size = max(size, entries_at + totals["entries"], band_at + totals["panel"], band_at + augmented)
     return {
         "band_at": band_at,
         "frames_at": frames_at if training else -1,
