@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn import get_config
@@ -294,7 +293,6 @@ RULES = {**GEOMETRY_RULES, **SOLVER_RULES, **LOSS_RULES, **INPUT_RULES}
 
 # What scikit-learn's skip_parameter_validation leaves unchecked; the other parameters decide what the kernels read and write.
 NEVER_SIZES = ({*SOLVER_RULES} - {"batch_size"}) | {"label_smoothing"}
-_PARAMETERS: WeakKeyDictionary[type, tuple] = WeakKeyDictionary()  # those of each class
 PROTECTING_RULES = {name: rule for name, rule in RULES.items() if name not in NEVER_SIZES}
 
 
@@ -306,7 +304,7 @@ def check_parameters(estimator, begins_cycle=True):
     Parameters
     ----------
     estimator : estimator instance
-        Its parameters are read as its attributes.
+        Its parameters are read with ``get_params``.
     begins_cycle : bool, default=True
         Whether a learning rate that falls towards an end begins anew, as in every `fit`, or goes on.
 
@@ -359,16 +357,9 @@ def check_full_batch(estimator):
             )
 
 
-def parameters_of(estimator_class):
-    """Return the names of an estimator's parameters, which scikit-learn reads from a signature every time."""
-    if estimator_class not in _PARAMETERS:
-        _PARAMETERS[estimator_class] = tuple(estimator_class._get_param_names())
-    return _PARAMETERS[estimator_class]
-
-
 def check_rules(estimator, rules):
     """Check every parameter of a network or an `ImageAugmentation` against its rule, and raise what `check_parameters` does."""
-    values = {name: getattr(estimator, name) for name in parameters_of(type(estimator))}
+    values = estimator.get_params(deep=False)
     values |= {name: getattr(estimator, name) for name in rules if name not in values and hasattr(estimator, name)}
     for name, value in values.items():
         rule = rules.get(name)  # a subclass may have parameters of its own, and set those of the class itself
