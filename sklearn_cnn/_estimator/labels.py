@@ -104,6 +104,10 @@ def encode_labels(y, classes, name="y"):
     >>> encode_labels(np.array(["cat", "ant"]), np.array(["ant", "bee", "cat"]))
     array([2, 0], dtype=int32)
     """
+    if y.dtype == classes.dtype and y.dtype.kind in "iu":  # a tenth of the time
+        codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        if np.array_equal(classes[codes], y):
+            return codes.astype(np.int32)
     distinct, inverse = np.unique(y, return_inverse=True)
     place = {label: code for code, label in enumerate(classes.tolist())}
     unknown = [label for label in distinct.tolist() if label not in place]

@@ -30,6 +30,15 @@ ctypedef struct Product:
     Py_ssize_t second_at    # from the first to the second vector of columns
 
 
+# Products of one shape, at a distance from each other: those of all places in Winograd's algorithm.
+ctypedef struct Series:
+    Py_ssize_t n
+    Py_ssize_t a
+    Py_ssize_t b
+    Py_ssize_t start
+    Py_ssize_t c
+
+
 cdef inline Py_ssize_t lanes_of(vector* kind) noexcept nogil:
     return <Py_ssize_t> (sizeof(vector) // sizeof(real))
 
@@ -130,19 +139,22 @@ cdef inline Cuts cut_evenly(Py_ssize_t n, Py_ssize_t limit) noexcept nogil:
     return cuts
 
 
-cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const real* a,
-                       const real* b, const real* start, real* c) noexcept nogil:
+cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const Series* series,
+                       const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # All rows of one or two vectors of columns.
     cdef Cuts tiles = cut_evenly(n_rows, TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE)
-    cdef Py_ssize_t t, rows, m = 0
-    for t in range(tiles.n):
-        rows = tiles.size + 1 if t < tiles.n_larger else tiles.size
-        tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row)
-        m += rows
+    cdef Py_ssize_t i, t, rows, m
+    for i in range(series.n):
+        m = 0
+        for t in range(tiles.n):
+            rows = tiles.size + 1 if t < tiles.n_larger else tiles.size
+            tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row)
+            m += rows
+        a, b, start, c = a + series.a, b + series.b, start + series.start, c + series.c
 
 
 cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
-                     const real* a, const real* b, const real* start, real* c) noexcept nogil:
+                     const Series* series, const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
     # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
     cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
@@ -150,11 +162,11 @@ cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize
     cdef Product of_columns = shape[0]
     of_columns.a_jump, of_columns.c_jump = POINTER_ROWS * shape.a_row, POINTER_ROWS * shape.c_row
     if n_vectors % 2 == 1:
-        panel[vector](kind, 1, n_rows, &of_columns, a, b, start, c)
+        panel[vector](kind, 1, n_rows, &of_columns, series, a, b, start, c)
         n = lanes
     while n < n_columns:
         of_columns.second_at = min(lanes, n_columns - n - lanes)
-        panel[vector](kind, 2, n_rows, &of_columns, a, b + n, start + n, c + n)
+        panel[vector](kind, 2, n_rows, &of_columns, series, a, b + n, start + n, c + n)
         n += 2 * lanes
 
 
@@ -200,27 +212,32 @@ cdef void one_row_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_columns, const
         one_row_tile[vector](kind, lanes, 8, last_at, shape, a, b, start, c)
 
 
-cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
-                  const real* start, real* c) noexcept nogil:
-    """c = start + a b; the widest vectors that n_columns fills at least once."""
-    cdef Py_ssize_t at_once
+cdef void product_series(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const Series* series, const real* a,
+                         const real* b, const real* start, real* c) noexcept nogil:
+    """c = start + a b, for each of a series; the widest vectors that n_columns fills at least once."""
     if n_rows <= 0 or n_columns <= 0:
         return
-    if n_rows == 1:
-        while n_columns > 2 * LANES_WIDE:
-            at_once = min(n_columns, 8 * LANES_WIDE)
-            one_row_of[vector_wide](NULL, LANES_WIDE, at_once, shape, a, b, start, c)
-            b, start, c, n_columns = b + at_once, start + at_once, c + at_once, n_columns - at_once
-        if n_columns == 0:
-            return
     if n_columns >= LANES_WIDE:
-        columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, a, b, start, c)
+        columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, series, a, b, start, c)
     elif USES_HALF and n_columns >= LANES_HALF:
-        columns_of[vector_half](NULL, LANES_HALF, n_rows, n_columns, shape, a, b, start, c)
+        columns_of[vector_half](NULL, LANES_HALF, n_rows, n_columns, shape, series, a, b, start, c)
     elif USES_QUARTER and n_columns >= LANES_QUARTER:
-        columns_of[vector_quarter](NULL, LANES_QUARTER, n_rows, n_columns, shape, a, b, start, c)
+        columns_of[vector_quarter](NULL, LANES_QUARTER, n_rows, n_columns, shape, series, a, b, start, c)
     else:
-        columns_of[vector_one](NULL, 1, n_rows, n_columns, shape, a, b, start, c)
+        columns_of[vector_one](NULL, 1, n_rows, n_columns, shape, series, a, b, start, c)
+
+
+cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
+                  const real* start, real* c) noexcept nogil:
+    """c = start + a b."""
+    cdef Series one
+    cdef Py_ssize_t at_once
+    one.n, one.a, one.b, one.start, one.c = 1, 0, 0, 0, 0
+    while n_rows == 1 and n_columns > 2 * LANES_WIDE:
+        at_once = min(n_columns, 8 * LANES_WIDE)
+        one_row_of[vector_wide](NULL, LANES_WIDE, at_once, shape, a, b, start, c)
+        b, start, c, n_columns = b + at_once, start + at_once, c + at_once, n_columns - at_once
+    product_series(n_rows, n_columns, shape, &one, a, b, start, c)
 
 
 cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
@@ -229,6 +246,20 @@ cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Produ
     cdef Py_ssize_t n = 0
     while n < n_columns:
         product(n_rows, min(N_ZEROS, n_columns - n), shape, a, b + n, ZEROS, c + n)
+        n += N_ZEROS
+
+
+cdef void series_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, Series series, const real* a,
+                           const real* b, real* c) noexcept nogil:
+    """The same for each of a series."""
+    cdef Py_ssize_t n = 0, i
+    if n_rows == 1:     # of which several vectors at once are computed
+        for i in range(series.n):
+            product_from_zero(1, n_columns, shape, a + i * series.a, b + i * series.b, c + i * series.c)
+        return
+    series.start = 0
+    while n < n_columns:
+        product_series(n_rows, min(N_ZEROS, n_columns - n), shape, &series, a, b + n, ZEROS, c + n)
         n += N_ZEROS
 
 

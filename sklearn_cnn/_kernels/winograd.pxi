@@ -210,7 +210,7 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* l
     cdef Py_ssize_t product_place = distance_of_places(n_tiles * layer.filters)
     cdef real* images = tiling.scratch
     cdef real* products = images + n_places * image_place
-    cdef Py_ssize_t k
+    cdef Series series
     transform_tiles(side, taps, layer, tiling, first, last, images, products + n_places * product_place)
     shape.n_outer = 1
     shape.n_inner = layer.channels
@@ -221,9 +221,8 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* l
     shape.b_inner = layer.filters
     shape.c_row = layer.filters
     shape.start_row = 0
-    for k in range(n_places):
-        product_from_zero(n_tiles, layer.filters, &shape, images + k * image_place,
-                          tiling.transformed + k * weights_place(layer), products + k * product_place)
+    series.n, series.a, series.b, series.c = n_places, image_place, weights_place(layer), product_place
+    series_from_zero(n_tiles, layer.filters, &shape, series, images, tiling.transformed, products)
     if tiling.outputs == NULL:
         restore_tiles(NO_POOLING, side, taps, layer, tiling, products, first, last)
     elif layer.pooling == MAXIMUM:

@@ -100,6 +100,7 @@ cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* ti
     cdef real* images = tiling.scratch
     cdef real* gradients = images + n_places * image_place
     cdef real* target = gradients
+    cdef Series series
     cdef Py_ssize_t row, c, k
     transform_tiles(2, taps, layer, tiling, first, last, images, NULL)
     for row in range(first, last):
@@ -117,9 +118,9 @@ cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* ti
     shape.a_inner = layer.channels
     shape.b_outer = 0
     shape.b_inner = shape.c_row = shape.start_row = layer.filters
-    for k in range(n_places):
-        product(layer.channels, layer.filters, &shape, images + k * image_place, gradients + k * gradient_place,
-                sums + k * weights_place(layer), sums + k * weights_place(layer))
+    series.n, series.a, series.b = n_places, image_place, gradient_place
+    series.start = series.c = weights_place(layer)
+    product_series(layer.channels, layer.filters, &shape, &series, images, gradients, sums, sums)
 
 
 cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const real* d_map, Py_ssize_t d_map_row, real* sums,
