@@ -212,12 +212,34 @@ cdef void one_row_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_columns, const
         one_row_tile[vector](kind, lanes, 8, last_at, shape, a, b, start, c)
 
 
+cdef inline Series no_series() noexcept nogil:
+    """A product alone."""
+    cdef Series one
+    one.n, one.a, one.b, one.start, one.c = 1, 0, 0, 0, 0
+    return one
+
+
+cdef void one_row(Py_ssize_t n_columns, const Product* shape, const real* a, const real* b, const real* start,
+                  real* c) noexcept nogil:
+    """c = start + a b of a single row, several vectors at once and then what is left."""
+    cdef Py_ssize_t at_once
+    while n_columns > 2 * LANES_WIDE:
+        at_once = min(n_columns, 8 * LANES_WIDE)
+        one_row_of[vector_wide](NULL, LANES_WIDE, at_once, shape, a, b, start, c)
+        b, start, c, n_columns = b + at_once, start + at_once, c + at_once, n_columns - at_once
+    product(1, n_columns, shape, a, b, start, c)
+
+
 cdef void product_series(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const Series* series, const real* a,
                          const real* b, const real* start, real* c) noexcept nogil:
     """c = start + a b, for each of a series; the widest vectors that n_columns fills at least once."""
+    cdef Py_ssize_t i
     if n_rows <= 0 or n_columns <= 0:
         return
-    if n_columns >= LANES_WIDE:
+    if n_rows == 1 and n_columns > 2 * LANES_WIDE:
+        for i in range(series.n):
+            one_row(n_columns, shape, a + i * series.a, b + i * series.b, start + i * series.start, c + i * series.c)
+    elif n_columns >= LANES_WIDE:
         columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, series, a, b, start, c)
     elif USES_HALF and n_columns >= LANES_HALF:
         columns_of[vector_half](NULL, LANES_HALF, n_rows, n_columns, shape, series, a, b, start, c)
@@ -230,37 +252,24 @@ cdef void product_series(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product*
 cdef void product(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
                   const real* start, real* c) noexcept nogil:
     """c = start + a b."""
-    cdef Series one
-    cdef Py_ssize_t at_once
-    one.n, one.a, one.b, one.start, one.c = 1, 0, 0, 0, 0
-    while n_rows == 1 and n_columns > 2 * LANES_WIDE:
-        at_once = min(n_columns, 8 * LANES_WIDE)
-        one_row_of[vector_wide](NULL, LANES_WIDE, at_once, shape, a, b, start, c)
-        b, start, c, n_columns = b + at_once, start + at_once, c + at_once, n_columns - at_once
+    cdef Series one = no_series()
     product_series(n_rows, n_columns, shape, &one, a, b, start, c)
-
-
-cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
-                            real* c) noexcept nogil:
-    """c = a b, in panels of at most as many columns as there are zeros to start from."""
-    cdef Py_ssize_t n = 0
-    while n < n_columns:
-        product(n_rows, min(N_ZEROS, n_columns - n), shape, a, b + n, ZEROS, c + n)
-        n += N_ZEROS
 
 
 cdef void series_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, Series series, const real* a,
                            const real* b, real* c) noexcept nogil:
-    """The same for each of a series."""
-    cdef Py_ssize_t n = 0, i
-    if n_rows == 1:     # of which several vectors at once are computed
-        for i in range(series.n):
-            product_from_zero(1, n_columns, shape, a + i * series.a, b + i * series.b, c + i * series.c)
-        return
+    """c = a b, for each of a series, in panels of at most as many columns as there are zeros to start from."""
+    cdef Py_ssize_t n = 0
     series.start = 0
     while n < n_columns:
         product_series(n_rows, min(N_ZEROS, n_columns - n), shape, &series, a, b + n, ZEROS, c + n)
         n += N_ZEROS
+
+
+cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
+                            real* c) noexcept nogil:
+    """c = a b."""
+    series_from_zero(n_rows, n_columns, shape, no_series(), a, b, c)
 
 
 # The rows of an image that hold anything, counted from where the patch of the map's first row begins. Around them is padding, and

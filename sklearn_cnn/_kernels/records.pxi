@@ -154,6 +154,7 @@ ctypedef struct Run:
     int64_t length
 
 cpdef enum:
+    SMALL_SIDE = 4              # of a small map and its image, see small_maps.pxi
     WINOGRAD_TILES = 16         # tiles of a group in Winograd's algorithm, where a row of tiles has fewer
     SUMMED_TILES = 32           # the same in the gradient of weights
 

@@ -7,7 +7,6 @@
 # `product_of_map` leaves out rows of padding too, but no columns. What is left out are additions of zero: bits do not change.
 
 cdef enum:
-    SMALL_SIDE = 4
     SMALL_ROWS = 2          # of a tile: with two vectors of filters its sums are half of 32 registers
 
 ctypedef struct SmallMap:

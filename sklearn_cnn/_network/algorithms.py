@@ -36,7 +36,8 @@ def has_small_map(record):
     taps = record["kernel_rows"]
     sizes = (record[f"{name}_{side}"] for name in ("map", "crop") for side in ("rows", "columns"))
     return (
-        taps in (3, 5) and taps == record["kernel_columns"] and not folds_back(record) and all(size == 4 for size in sizes)
+        taps in (3, 5) and taps == record["kernel_columns"] and not folds_back(record)
+        and all(size == _kernel_names.SMALL_SIDE for size in sizes)
         and record["crop_row"] == record["crop_column"] == taps // 2
         and record["channels"] % 8 == record["filters"] % 8 == 0 and record["channels"] <= _kernel_names.N_ZEROS
     )  # fmt: skip

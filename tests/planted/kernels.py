@@ -27,7 +27,7 @@ MISTAKES = [
     ("one row alone loses a column with every eight vectors", "product.pxi", "c + at_once, «n_columns - at_once»",
      "n_columns - at_once - 1", "fuzz_geometry kernels determinism"),
     ("the second panel of many columns is the first once more", "product.pxi",
-     "product(n_rows, min(N_ZEROS, n_columns - n), shape, a, «b + n», ZEROS, c + n)", "b", "survivors"),
+     "product_series(n_rows, min(N_ZEROS, n_columns - n), shape, &series, a, «b + n», ZEROS, c + n)", "b", "survivors"),
     ("a kernel row too much is left out with the padding", "product.pxi",
      "cdef Py_ssize_t first = max(0, «content.first - (row + n_rows - 1) * content.step»)", "content.first - row * content.step", "fuzz_geometry kernels"),
     ("rows below the content are multiplied too rarely", "product.pxi",
