@@ -18,7 +18,7 @@
 cdef extern from "lists.h" nogil:
     enum:
         LISTS_IN_VECTORS
-        MOST_POSITIONS_OF_FILTERS
+        LIST_LANES
         MOST_POSITIONS_OF_PIXELS
     ctypedef struct Maxima:
         Py_ssize_t n_pixels
@@ -30,6 +30,7 @@ cdef extern from "lists.h" nogil:
         Py_ssize_t n_positions
     void list_positions(real* values, int32_t* offsets, int32_t* ends, const Maxima* maxima, Py_ssize_t pixel,
                         int32_t filter_size)
+    void list_rows(real* values, int32_t* offsets, int32_t* ends, const Maxima* maxima, Py_ssize_t pixel, int32_t filter_size)
     void list_filters(real* values, int32_t* offsets, const int32_t* begins, int32_t* ends, const Maxima* maxima,
                       Py_ssize_t first_filter, Py_ssize_t n_filters)
 
@@ -39,6 +40,11 @@ cdef enum:
 
 cdef inline Py_ssize_t stretch_of(const Layer* layer) noexcept nogil:
     return whole_lines(kernel_row_size(layer))
+
+
+cdef inline Py_ssize_t weights_stretch(const Layer* layer) noexcept nogil:
+    # Of the weights alone, for the input gradient.
+    return (layer.kernel.columns + 1) * layer.channels if has_small_lists(layer) else stretch_of(layer)
 
 
 # How a patch is cut so that the sums of a slice fit the registers.
@@ -211,12 +217,12 @@ cdef void list_by_filter(const Layer* layer, const Maxima* maxima, Py_ssize_t fi
     for f in range(lists.n):
         lists.begins[f] = <int32_t> (f * room_of(maxima.n_pixels))
         lists.sums_at[f] = <int32_t> ((first + f) * layer.kernel.rows * stretch_of(layer))
-    if LISTS_IN_VECTORS and maxima.n_positions <= MOST_POSITIONS_OF_FILTERS:
+    if LISTS_IN_VECTORS and maxima.n_positions <= LIST_LANES:
         f = 0
         while f < lists.n:
             list_filters(lists.values, lists.offsets, lists.begins + f, lists.ends + f, maxima, first + f,
-                         min(<Py_ssize_t> LIST_MULTIPLE, lists.n - f))
-            f += LIST_MULTIPLE
+                         min(<Py_ssize_t> LIST_LANES, lists.n - f))
+            f += LIST_LANES
         return
     for f in range(lists.n):
         n = lists.begins[f]
@@ -304,7 +310,7 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
     if areas.d_images == NULL or layer.gradient_side > 0:   # that comes later, for more samples at once
         return
     if has_small_lists(layer):
-        small_image_gradient(layer, &maxima, by_filter, &lists, areas.d_images)
+        small_image_gradient(layer, maxima, by_filter, &lists, areas.d_images)
         return
     lists.begin_sums = False
     memset(areas.d_padded, 0, <size_t> (areas.n_samples * padded_size(layer)) * sizeof(real))
@@ -319,16 +325,22 @@ cdef void sparse_backward(const Layer* layer, const Run* runs, const real* by_fi
 
 
 cdef void weights_by_filter(const Layer* layer, const real* weights, real* by_filter) noexcept nogil:
-    """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]."""
+    """[kernel row, column and channel, filter] -> [filter, kernel row, stretch]. For small lists a tap of zeros stands before the
+    others, and behind the very last."""
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
-    cdef Py_ssize_t stretch = stretch_of(layer)
+    cdef Py_ssize_t stretch = weights_stretch(layer)
+    cdef Py_ssize_t begin = layer.channels if has_small_lists(layer) else 0
     cdef Py_ssize_t f, r, k
     for r in range(layer.kernel.rows):
-        transpose(kernel_row, layer.filters, weights + r * kernel_row * layer.filters, layer.filters, by_filter + r * stretch,
-                  layer.kernel.rows * stretch)
+        transpose(kernel_row, layer.filters, weights + r * kernel_row * layer.filters, layer.filters,
+                  by_filter + r * stretch + begin, layer.kernel.rows * stretch)
         for f in range(layer.filters):
-            for k in range(kernel_row, stretch):
+            for k in range(begin):
                 by_filter[(f * layer.kernel.rows + r) * stretch + k] = 0.0
+            for k in range(begin + kernel_row, stretch):
+                by_filter[(f * layer.kernel.rows + r) * stretch + k] = 0.0
+    for k in range(begin):
+        by_filter[layer.filters * layer.kernel.rows * stretch + k] = 0.0
 
 
 cdef void gradient_from_filters(const Layer* layer, const real* by_filter, real* gradient) noexcept nogil:

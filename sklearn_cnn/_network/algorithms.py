@@ -142,8 +142,10 @@ def is_listed_in_full(record):
 def flipped_weights(record):
     """Return the numbers of the weights that the input gradient takes: filter by filter, or flipped and then transformed."""
     side = record["gradient_side"]
+    if record["backward"] == _kernel_names.LISTED and not side and record["has_small_map"]:  # taps of zeros between rows
+        return aligned(listed_weights(record, more_taps=1) + record["channels"])
     if record["backward"] == _kernel_names.LISTED and not side:
-        return aligned(listed_weights(record))
+        return listed_weights(record)
     return aligned(record["n_weights"]) + (aligned(transformed_weights(record, side)) if side else 0)
 
 
@@ -179,9 +181,9 @@ def lists_are_cheaper(record):
     return n_taps * n_passes > filters * (LIST_ENTRY + LIST_ROW * rows)
 
 
-def listed_weights(record):
-    """Return the numbers of all weights as a LISTED backward pass lays them out."""
-    return record["filters"] * record["kernel_rows"] * aligned(record["kernel_columns"] * record["channels"])
+def listed_weights(record, more_taps=0):
+    """Return the numbers of all weights as a LISTED backward pass lays them out, with so many more taps in a kernel row."""
+    return record["filters"] * record["kernel_rows"] * aligned((record["kernel_columns"] + more_taps) * record["channels"])
 
 
 def listed_entries(record, n_pixels):
