@@ -144,13 +144,13 @@ def bounds_of_winograd(plan, parameters, X, d_outputs, factors, sums):
     (factor, of_images, of_parameters), (outputs, d_X, d_parameters) = factors, map(np.copy, sums)
     images, d_maps = np.abs(X).reshape(-1, *plan.input_shape), np.abs(d_outputs).reshape(-1, *plan.output_shapes[0])
     ((weights, bias),) = unpack(plan, np.abs(parameters))
-    tile, of_gradient = int(record["tile_side"]), int(record["gradient_side"])
-    if tile:
-        factor = plan.input_shape[2] + WINOGRAD_ROUNDINGS[tile, side] + 1
-        outputs = winograd(images, weights, bias, absolute=True, tile=tile).reshape(outputs.shape)
-    if of_gradient:
-        of_images = plan.output_shapes[0][2] + WINOGRAD_ROUNDINGS[of_gradient, side] + 1
-        d_X = winograd_input_gradient(d_maps, weights, absolute=True, tile=of_gradient).reshape(d_X.shape)
+    tile, of_gradient = ((int(record[f"{name}_side"]), int(record[f"{name}_places"])) for name in ("tile", "gradient"))
+    if tile[0]:
+        factor = plan.input_shape[2] + WINOGRAD_ROUNDINGS[tile[0], side, tile[1]] + 1
+        outputs = winograd(images, weights, bias, tile, absolute=True).reshape(outputs.shape)
+    if of_gradient[0]:
+        of_images = plan.output_shapes[0][2] + WINOGRAD_ROUNDINGS[of_gradient[0], side, of_gradient[1]] + 1
+        d_X = winograd_input_gradient(d_maps, weights, of_gradient, absolute=True).reshape(d_X.shape)
     if record["sums_places"]:
         n_terms = len(X) * (math.prod(plan.output_shapes[0][:2]) // 4 + 1)
         block = slice(plan.blocks[0].offset, plan.blocks[0].offset + math.prod(plan.blocks[0].shape))

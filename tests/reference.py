@@ -437,24 +437,34 @@ WINOGRAD_5 = (
     np.vstack([np.pad(WINOGRAD_3[1], ((0, 0), (0, 2))), np.pad([[1, 0], [1, 1], [0, 1]], ((0, 0), (3, 0)))]),
     np.hstack([WINOGRAD_3[2], [[1, 1, 0], [0, 1, -1]]]),
 )
-# F(4, 3).
+# F(4, 3) with as few products as can be, and with seven whose factors are powers of two.
 WINOGRAD_4 = (
     np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0],
               [0, 4, 0, -5, 0, 1]], dtype=float),
     np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
     np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float),
 )  # fmt: skip
-#: Side of a tile, side of the kernels -> B^T, G and A^T.
-WINOGRAD = {(2, 3): WINOGRAD_3, (2, 5): WINOGRAD_5, (4, 3): WINOGRAD_4}
+WINOGRAD_CIRCLE = (
+    np.array([[0, 1, 1, 1, 1, 0], [0, 1, -1, 1, -1, 0], [0, 1, 1, -1, -1, 0], [0, 0, 1, 0, -1, 0], [0, 1, 0, -1, 0, 0],
+              [1, 0, 0, 0, -1, 0], [0, -1, 0, 0, 0, 1]], dtype=float),
+    np.array([[1, 1, 1], [-1, 1, -1], [0, 2, 0], [-2, -2, 2], [-2, 2, 2], [4, 0, 0], [0, 0, 4]]) / 4,
+    np.array([[1, 1, 1, 1, 0, 1, 0], [1, -1, 1, 0, -1, 0, 0], [1, 1, -1, -1, 0, 0, 0], [1, -1, -1, 0, 1, 0, 1]], dtype=float),
+)  # fmt: skip
+#: Side of a tile, side of the kernels, products of a row -> B^T, G and A^T.
+WINOGRAD = {(2, 3, 4): WINOGRAD_3, (2, 5, 7): WINOGRAD_5, (4, 3, 7): WINOGRAD_CIRCLE, (4, 3, 6): WINOGRAD_4}
 #: Likewise the roundings that a term goes through, beside one for each channel: in the transform of the image and that of the
-#: kernel, on the way back, and for the bias. The kernel's of F(4, 3) are three sums and factors that are rounded, two a side.
-WINOGRAD_ROUNDINGS = {(2, 3): 2 + 4 + 4 + 1, (2, 5): 2 + 4 + 8 + 1, (4, 3): 6 + 8 + 6 + 1}
+#: kernel, on the way back, and for the bias. Those of the last kernel are three sums and factors that are rounded, two a side.
+WINOGRAD_ROUNDINGS = {
+    (2, 3, 4): 2 + 4 + 4 + 1, (2, 5, 7): 2 + 4 + 8 + 1, (4, 3, 7): 4 + 4 + 6 + 1, (4, 3, 6): 6 + 8 + 6 + 1,
+}  # fmt: skip
 
 
-def winograd(X, weights, bias, absolute=False, tile=2):
-    """A "same" convolution by Winograd's algorithm, tile by tile; `absolute` takes all its factors without signs."""
+def winograd(X, weights, bias, tile, absolute=False):
+    """A "same" convolution by Winograd's algorithm, tile by tile; `absolute` takes all its factors without signs. tile: pixels of
+    its side and products of its row."""
     n, rows, columns, _ = X.shape
-    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[tile, len(weights)])
+    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[tile[0], len(weights), tile[1]])
+    tile = tile[0]
     border, seen = len(weights) // 2, len(weights) + tile - 1
     padded = np.pad(X, ((0, 0), (border, border + -rows % tile), (border, border + -columns % tile), (0, 0)))
     kernels = np.einsum("ai,ijcf,bj->abcf", g, weights, g)
@@ -472,14 +482,14 @@ def winograd(X, weights, bias, absolute=False, tile=2):
 WINOGRAD_ROUNDINGS_OF_WEIGHTS = 2 + 2 + 4
 
 
-def winograd_input_gradient(d_maps, weights, absolute=False, tile=2):
+def winograd_input_gradient(d_maps, weights, tile, absolute=False):
     """The gradient of the input of a "same" convolution: one of the map's gradient with the kernels turned round."""
-    return winograd(d_maps, weights[::-1, ::-1].transpose(0, 1, 3, 2), 0.0, absolute, tile)
+    return winograd(d_maps, weights[::-1, ::-1].transpose(0, 1, 3, 2), 0.0, tile, absolute)
 
 
 def winograd_weight_gradient(X, d_maps, side, absolute=False):
     """The gradient of the weights of a "same" convolution of even maps, in tiles of 2 x 2 pixels."""
-    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[2, side])
+    b_t, g, a_t = map(np.abs if absolute else np.asarray, WINOGRAD[2, side, 7 if side == 5 else 4])
     border, seen = side // 2, side + 1
     padded = np.pad(X, ((0, 0), (border, border), (border, border), (0, 0)))
     sums = np.zeros((len(g), len(g), X.shape[3], d_maps.shape[3]))
@@ -704,10 +714,15 @@ LAYERS = [
     Row("convolution with 17 filters", Block(17, (2, 3)), (5, 7, 3), (4, 5, 17)),
     Row("convolution with 64 filters", Block(64, (3, 3), padding="same"), (4, 5, 8), (4, 5, 64)),
     Row("convolution by Winograd's algorithm", Block(32, (3, 3), padding="same"), (6, 4, 16), (6, 4, 32)),
+    Row("convolution by Winograd's algorithm, exact tiles", Block(16, (3, 3), padding="same"), (9, 12, 24), (9, 12, 16)),
     Row("convolution 5x5 by Winograd's algorithm", Block(16, (5, 5), padding="same"), (6, 8, 24), (6, 8, 16)),
     Row("maximum pooling of odd sides after Winograd's algorithm", Block(16, (5, 5), padding="same", pooling="max"),
         (7, 7, 16), (3, 3, 16)),
     Row("maximum pooling after Winograd's algorithm", Block(16, (3, 3), padding="same", pooling="max"), (4, 6, 32), (2, 3, 16)),
+    Row("maximum pooling after Winograd's algorithm, exact tiles", Block(32, (3, 3), padding="same", pooling="max"),
+        (8, 5, 16), (4, 2, 32)),
+    Row("average pooling after Winograd's algorithm, exact tiles", Block(32, (3, 3), padding="same", pooling="average"),
+        (4, 8, 16), (2, 4, 32)),
     Row("convolution, stride 2", Block(6, (3, 3), stride=(2, 2)), (8, 7, 2), (3, 3, 6)),
     Row("convolution, stride longer than the kernel", Block(3, (2, 1), stride=(3, 2)), (8, 6, 2), (3, 3, 3)),
     Row("convolution, padding same", Block(4, (3, 5), padding="same"), (5, 6, 2), (5, 6, 4)),

@@ -161,6 +161,8 @@ CASES = [
          lambda layer: layer["transformed_at"] >= 0 and layer["backward"] == KERNELS.LISTED, chunks(8)),
     Case("Winograd, both gradients", (block(32), *SCORES), (8, 6, 16),
          lambda layer: layer["sums_places"] and layer["gradient_side"] == 2, chunks(8)),
+    Case("Winograd, exact tiles", (block(32), *SCORES), (12, 11, 16),
+         lambda layer: (layer["tile_places"], layer["gradient_side"], layer["gradient_places"]) == (7, 4, 7), chunks(16)),
     Case("Winograd, large tiles", (block(32, winograd_tile=4), *SCORES), (7, 5, 16), lambda layer: layer["tile_side"] == 4,
          chunks(8)),
     Case("lists", (block(24, pooling="max", padding_mode="reflect"), *SCORES), (8, 8, 8),
@@ -436,7 +438,7 @@ BANDS = {
     # no column of the map is left out of the averages over five
     "mirrored, behind another": ((block(8), block(24, padding=(2, 1), padding_mode="reflect")), (78, 80, 3),
                                  record_of(input_is_padded=0, crop_rows=82, map_columns=80)),
-    "a map of five columns": ((block(96),), (40, 5, 96), record_of(map_columns=5, transformed_at=-1)),
+    "a map of five columns": ((block(96),), (40, 5, 100), record_of(map_columns=5, transformed_at=-1)),
     "planes": ((block(6),), (130, 101, 24), record_of(planes_first=0, filters=6)),
     "planes of the last filter": ((block(33),), (60, 51, 20), record_of(planes_first=32)),
     "planes, maxima": ((block(6, pooling="max", pool_size=(3, 3), pool_stride=(2, 2)),), (130, 101, 24),
@@ -449,19 +451,23 @@ BANDS = {
                            record_of(pool_stride_rows=1)),
     "averages with gaps": ((block(24, pooling="average", pool_size=(1, 2), pool_stride=(3, 2), activation="tanh"),), (61, 50, 20),
                            record_of(pool_stride_rows=3)),
-    "Winograd": ((block(32),), (44, 50, 32), lambda record: record["transformed_at"] >= 0),
-    "Winograd, maxima": ((block(32), block(32, pooling="max")), (44, 50, 16), lambda record: record["transformed_at"] >= 0),
+    "Winograd": ((block(32),), (46, 50, 32), record_of(tile_side=2)),
+    "Winograd, maxima": ((block(32), block(32, pooling="max")), (46, 50, 16), record_of(tile_side=2)),
     "Winograd, overlapping maxima": ((block(32, pooling="max", pool_size=(3, 3), pool_stride=(1, 2), activation="tanh"),),
-                                     (44, 50, 32), lambda record: record["transformed_at"] >= 0),
-    "Winograd, windows of three rows": ((block(32, pooling="average", pool_size=(3, 3), pool_stride=(2, 2)),), (44, 50, 32),
-                                        lambda record: record["transformed_at"] >= 0),
-    "large tiles": ((block(32, winograd_tile=4),), (47, 50, 32), record_of(tile_side=4)),
+                                     (46, 50, 32), record_of(tile_side=2)),
+    "Winograd, windows of three rows": ((block(32, pooling="average", pool_size=(3, 3), pool_stride=(2, 2)),), (46, 50, 32),
+                                        record_of(tile_side=2)),
+    "exact tiles": ((block(32),), (47, 52, 32), record_of(tile_side=4, tile_places=7)),
+    "exact tiles, maxima": ((block(32), block(32, pooling="max")), (44, 48, 16), record_of(tile_side=4, tile_places=7)),
+    "exact tiles, windows of three rows": ((block(32, pooling="average", pool_size=(3, 3), pool_stride=(2, 2)),), (44, 52, 32),
+                                           record_of(tile_side=4, tile_places=7)),
+    "large tiles": ((block(32, winograd_tile=4),), (47, 50, 32), record_of(tile_side=4, tile_places=6)),
     "large tiles, maxima": ((block(32, winograd_tile=4), block(32, pooling="max", winograd_tile=4)), (43, 50, 16),
-                            record_of(tile_side=4)),
+                            record_of(tile_side=4, tile_places=6)),
     "large tiles, overlapping maxima": ((block(32, pooling="max", pool_size=(3, 3), pool_stride=(1, 2), winograd_tile=4),),
-                                        (46, 50, 32), record_of(tile_side=4)),
+                                        (46, 50, 32), record_of(tile_side=4, tile_places=6)),
     "large tiles, windows of three rows": ((block(32, pooling="average", pool_size=(3, 3), pool_stride=(2, 2), winograd_tile=4),),
-                                           (46, 50, 32), record_of(tile_side=4)),
+                                           (46, 50, 32), record_of(tile_side=4, tile_places=6)),
     "maximum": ((block(24), PoolingLayer("max", (3, 2), (2, 2))), (61, 50, 20), record_of(kind=KERNELS.POOLING)),
     "average": ((block(24), PoolingLayer("average", (2, 3), (1, 2))), (61, 50, 20), record_of(kind=KERNELS.POOLING)),
     "normalised": ((block(24, batch_norm=True), block(24, batch_norm=True, activation="tanh")), (45, 44, 20),
@@ -495,12 +501,13 @@ def test_a_few_images_do_not_depend_on_threads(level, dtype, name):
 
 
 @each_kernel
-def test_bands_leave_nothing_to_the_samples_after_them(level, dtype):
+@pytest.mark.parametrize(("side", "tile"), [(40, 4), (42, 2)])
+def test_bands_leave_nothing_to_the_samples_after_them(level, dtype, side, tile):
     """They write over the borders of padded images, which the samples of a chunk find cleared by their own call."""
     # By Winograd's algorithm, which reads the rows of a border, too.
     layers = *(block(32) for _ in range(3)), PoolingLayer("average", (5, 5), (5, 5)), DenseLayer(5)
-    plan, parameters, X = network_problem(layers, (40, 40, 16), 4, dtype)
-    assert plan.records["tile_side"][:3].tolist() == [2, 2, 2]
+    plan, parameters, X = network_problem(layers, (side, side, 16), 4, dtype)
+    assert plan.records["tile_side"][:3].tolist() == 3 * [tile]
     network, module = Network(plan, parameters, level=level), _kernels.kernels(dtype, level)
     expected = bits(network.scores(X))
     for n_samples, region in ((3, "forward_bands"), (4, "forward_chunks"), (3, "forward_bands"), (4, "forward_chunks")):

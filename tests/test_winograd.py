@@ -36,16 +36,25 @@ SHAPES_OF_FOUR = [
 ]  # fmt: skip
 
 
+# For those that round no more than small ones: likewise, and the side of the kernels.
+SHAPES_OF_SEVEN = [
+    ((4, 4, 24), 32, 3), ((16, 24, 32), 64, 3), ((8, 4, 16), 16, 3), ((32, 28, 16), 32, 3), ((8, 12, 56), 16, 3),
+    ((8, 16, 40), 112, 3),
+]  # fmt: skip
+
+
 def block(filters, pooling=None, mode="zeros", padding="same", kernel_size=(3, 3), stride=(1, 1), tile=2):
     return ConvolutionBlock(filters, kernel_size, stride, padding, mode, pooling, activation="relu", winograd_tile=tile)
 
 
-def tile_of(plan):
-    return int(plan.records["tile_side"][0])
+def tile_of(plan, name="tile", layer=0):
+    """The pixels of a tile's side and the products of its row."""
+    record = plan.records[layer]
+    return int(record[f"{name}_side"]), int(record[f"{name}_places"])
 
 
 def is_winograd(plan):
-    return tile_of(plan) > 0
+    return tile_of(plan)[0] > 0
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,8 @@ def is_winograd(plan):
     [
         (block(16), (8, 8, 16), True),
         (block(16, padding="valid"), (8, 6, 16), True),
-        (block(16), (7, 8, 16), False),
+        (block(16), (7, 8, 16), True),
+        (block(16, "average"), (7, 8, 16), False),
         (block(20), (8, 8, 16), False),
         (block(16), (8, 8, 3), False),
         (block(16, "max"), (7, 9, 16), True),
@@ -77,17 +87,29 @@ def test_where_it_is_used(layer, shape, expected):
 @pytest.mark.parametrize(
     ("layer", "shape", "expected"),
     [
-        (block(16, tile=4), (8, 8, 16), 4),
-        (block(16, tile=4), (28, 30, 16), 4),
-        (block(16, "max", tile=4), (17, 33, 16), 4),
-        (block(16, "average", tile=4), (12, 12, 16), 4),
-        (block(16, tile=4), (5, 7, 16), 4),
-        (block(16, tile=4), (14, 14, 16), 2),
-        (block(16, "max", tile=4), (7, 7, 16), 2),
-        (block(16, "average", tile=4), (17, 16, 16), 0),
-        (block(16, tile=4), (1, 1, 16), 0),
-        (block(16, kernel_size=(5, 5), tile=4), (8, 8, 16), 2),
-        (block(20, tile=4), (8, 8, 16), 0),
+        (block(16, tile=4), (8, 8, 16), (4, 6)),
+        (block(16, tile=4), (28, 30, 16), (4, 6)),
+        (block(16, "max", tile=4), (17, 33, 16), (4, 6)),
+        (block(16, "average", tile=4), (12, 12, 16), (4, 6)),
+        (block(16, tile=4), (5, 7, 16), (4, 6)),
+        (block(16, tile=4), (14, 14, 16), (2, 4)),
+        (block(16, "max", tile=4), (7, 7, 16), (2, 4)),
+        (block(16, "average", tile=4), (17, 16, 16), (0, 0)),
+        (block(16, tile=4), (1, 1, 16), (0, 0)),
+        (block(16, kernel_size=(5, 5), tile=4), (8, 8, 16), (2, 7)),
+        (block(20, tile=4), (8, 8, 16), (0, 0)),
+        (block(16), (4, 4, 16), (4, 7)),
+        (block(16), (28, 32, 64), (4, 7)),
+        (block(16, "max"), (17, 33, 16), (4, 7)),
+        (block(16, "average"), (12, 12, 16), (4, 7)),
+        (block(16), (5, 7, 16), (4, 7)),
+        (block(16, "average"), (17, 16, 16), (0, 0)),
+        (block(16), (14, 14, 16), (2, 4)),
+        (block(16), (8, 12, 256), (2, 4)),
+        (block(16), (8, 16, 256), (4, 7)),
+        (block(64), (4, 4, 16), (4, 7)),
+        (block(64), (4, 4, 32), (2, 4)),
+        (block(16, kernel_size=(5, 5)), (8, 8, 16), (2, 7)),
     ],
 )
 def test_where_large_tiles_are_used(layer, shape, expected):
@@ -95,7 +117,7 @@ def test_where_large_tiles_are_used(layer, shape, expected):
 
 
 @each_kernel
-@pytest.mark.parametrize(("shape", "filters", "side"), SHAPES)
+@pytest.mark.parametrize(("shape", "filters", "side"), SHAPES + SHAPES_OF_SEVEN)
 @pytest.mark.parametrize(("pooling", "mode"), [(None, "zeros"), ("max", "reflect"), ("average", "zeros")])
 def test_exact_on_integers(level, dtype, shape, filters, side, pooling, mode):
     rng = np.random.default_rng(0)
@@ -132,20 +154,22 @@ def test_what_no_window_covers_is_left_out_of_odd_maps(level, dtype, activation,
 @each_level
 @pytest.mark.parametrize(
     ("shape", "filters", "side", "tile"),
-    [*((*case, 2) for case in SHAPES), *((shape, filters, 3, 4) for shape, filters in SHAPES_OF_FOUR)],
+    [*((*case, 2) for case in SHAPES), *((*case, 2) for case in SHAPES_OF_SEVEN), ((5, 7, 24), 32, 3, 2), ((19, 3, 16), 48, 3, 2),
+     *((shape, filters, 3, 4) for shape, filters in SHAPES_OF_FOUR)],
 )
 def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     rng = np.random.default_rng(1)
     layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
     plan = build_plan((layer,), shape)
-    assert tile_of(plan) == tile
+    of_plan = tile_of(plan)
+    assert of_plan[1] == 6 if tile == 4 else of_plan[1] in (4, 7)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
     weights, bias = network.weights(0).astype(float), network.bias(0).astype(float)
     exact, _ = reference.layer_forward(layer, weights, bias, X.astype(float))
-    size = reference.winograd(*map(np.abs, (X.astype(float), weights, bias)), absolute=True, tile=tile)
-    bound = (shape[2] + reference.WINOGRAD_ROUNDINGS[tile, side] + 1) * 2.0**-24 * size
+    size = reference.winograd(*map(np.abs, (X.astype(float), weights, bias)), of_plan, absolute=True)
+    bound = (shape[2] + reference.WINOGRAD_ROUNDINGS[of_plan[0], side, of_plan[1]] + 1) * 2.0**-24 * size
     error = np.abs(outputs - exact)
     assert error.max() > 0  # or the comparison would be of the kernel with itself
     assert (error <= bound).all()
@@ -153,10 +177,12 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
 
 def error_of(tile, shape, filters, level, monkeypatch):
     """The error of a layer, root mean square and largest, as shares of the values and of the largest; without a tile: direct."""
-    monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile is not None)
-    layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same", winograd_tile=tile or 2)
+    monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile[0] > 0)
+    monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", 0.8 if tile == (4, 7) else 0)
+    monkeypatch.setattr(algorithms, "LEAST_EXACT_TILES", 1)
+    layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same", winograd_tile=4 if tile == (4, 6) else 2)
     plan = build_plan.__wrapped__((layer,), shape)
-    assert tile_of(plan) == (tile or 0)
+    assert tile_of(plan) == tile
     rng = np.random.default_rng(6)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
@@ -169,8 +195,11 @@ def error_of(tile, shape, filters, level, monkeypatch):
 @each_level
 @pytest.mark.parametrize(("shape", "filters"), [((16, 16, 32), 64), ((28, 28, 16), 32), ((8, 8, 128), 128)])
 def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monkeypatch):
-    direct, small, large = (error_of(tile, shape, filters, level, monkeypatch) for tile in (None, 2, 4))
+    tiles = algorithms.NO_TILE, (2, 4), (4, 7), (4, 6)
+    direct, small, exact, large = (error_of(tile, shape, filters, level, monkeypatch) for tile in tiles)
     assert small[0] <= direct[0]
+    assert exact[0] <= direct[0]
+    assert exact[0] <= 1.2 * small[0]
     assert 3 < large[0] / direct[0] < 7
     assert 1e-6 < large[1] < 1.5e-5
 
@@ -206,21 +235,22 @@ def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, exp
 
 @each_level
 @pytest.mark.parametrize(("shape", "filters", "side", "tile"), [
-    ((14, 14, 32), 64, 3, 2), ((8, 10, 16), 48, 5, 2), ((16, 16, 48), 32, 3, 4), ((7, 9, 16), 32, 3, 4),
+    ((14, 14, 32), 64, 3, (2, 4)), ((8, 10, 16), 48, 5, (2, 7)), ((16, 16, 48), 32, 3, (4, 6)), ((7, 9, 16), 32, 3, (4, 6)),
+    ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)),
 ])  # fmt: skip
 def test_rounding_of_gradients_stays_within_the_bound(level, shape, filters, side, tile):
     rng = np.random.default_rng(8)
-    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=4 if tile == (4, 6) else 2)
     plan = build_plan((layer,), shape, input_gradient=True)
     record = plan.records[0]
-    assert record["gradient_side"] == tile
+    assert tile_of(plan, "gradient") == tile
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X, d_outputs = (rng.standard_normal((5, n)).astype(np.float32) for n in (plan.n_inputs, plan.n_outputs))
     found = network.gradients(X, d_outputs)
     exact = reference.network_backward(plan, *trace_of(plan, network, X), d_outputs.astype(float))
     images, d_maps = np.abs(X.astype(float)).reshape(5, *shape), np.abs(d_outputs.astype(float)).reshape(5, *shape[:2], filters)
-    size = reference.winograd_input_gradient(d_maps, np.abs(network.weights(0).astype(float)), absolute=True, tile=tile)
-    bound = (filters + reference.WINOGRAD_ROUNDINGS[tile, side] + 1) * 2.0**-24 * size.reshape(5, -1)
+    size = reference.winograd_input_gradient(d_maps, np.abs(network.weights(0).astype(float)), tile, absolute=True)
+    bound = (filters + reference.WINOGRAD_ROUNDINGS[tile[0], side, tile[1]] + 1) * 2.0**-24 * size.reshape(5, -1)
     error = np.abs(found[0] - exact[0])
     assert error.max() > 0
     assert (error <= bound).all()
@@ -323,24 +353,24 @@ def test_weights_that_have_not_changed_are_not_transformed_again(level, dtype):
     np.testing.assert_array_equal(scores_of(plan, parameters, X, level, 1), expected)
 
 
-@pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
-def test_the_twins_of_gradients_compute_them(tile, side):
+@pytest.mark.parametrize(("tile", "side", "places"), reference.WINOGRAD)
+def test_the_twins_of_gradients_compute_them(tile, side, places):
     rng = np.random.default_rng(9)
     X, weights, d_maps = (rng.standard_normal(shape) for shape in ((2, 8, 6, 3), (side, side, 3, 4), (2, 8, 6, 4)))
     layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
     _, kept = reference.layer_forward(layer, weights, np.zeros(4), X)
     d_X, d_weights, _ = reference.layer_backward(layer, weights, X, kept, d_maps)
-    np.testing.assert_allclose(reference.winograd_input_gradient(d_maps, weights, tile=tile), d_X, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reference.winograd_input_gradient(d_maps, weights, (tile, places)), d_X, rtol=0, atol=1e-12)
     np.testing.assert_allclose(reference.winograd_weight_gradient(X, d_maps, side), d_weights, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("tile", "side"), reference.WINOGRAD)
-def test_the_twin_computes_the_convolution(tile, side):
+@pytest.mark.parametrize(("tile", "side", "places"), reference.WINOGRAD)
+def test_the_twin_computes_the_convolution(tile, side, places):
     rng = np.random.default_rng(4)
     X, weights, bias = (rng.standard_normal(shape) for shape in ((2, 7, 10, 3), (side, side, 3, 4), (4,)))
     layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
     expected, _ = reference.layer_forward(layer, weights, bias, X)
-    np.testing.assert_allclose(reference.winograd(X, weights, bias, tile=tile), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reference.winograd(X, weights, bias, (tile, places)), expected, rtol=0, atol=1e-12)
 
 
 @each_kernel
@@ -349,22 +379,24 @@ def test_the_twin_computes_the_convolution(tile, side):
     (None, (8, 8, 16), "zeros"), (None, (6, 9, 16), "reflect"), (None, (3, 5, 16), "zeros"), ("max", (8, 8, 24), "reflect"),
     ("max", (17, 18, 16), "zeros"), ("average", (8, 12, 16), "zeros"), ("average", (18, 16, 16), "reflect"),
 ])  # fmt: skip
-def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, pooling, shape, mode):
+def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, pooling, shape, mode, monkeypatch):
     """Outputs and gradients of two blocks: both padding modes, and tiles that hang over the end."""
     plans = []
-    for tile in (4, 2):
+    for share, tile, expected in ((0.8, 4, [(4, 6)]), (0, 2, [(2, 4), (0, 0)]), (0.8, 2, [(4, 7), (2, 4)])):
+        monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", share)
         layer = ConvolutionBlock(32, (3, 3), (1, 1), "same", mode, pooling, activation=activation, winograd_tile=tile)
-        plan = build_plan((ConvolutionBlock(shape[2], (1, 1)), layer), shape, input_gradient=True)
-        assert (plan.records["tile_side"][1] == 4) == (tile == 4)
-        plans.append(plan)
-    assert_plans_agree(plans, dtype, level)
+        plans.append(build_plan.__wrapped__((ConvolutionBlock(shape[2], (1, 1)), layer), shape, input_gradient=True))
+        assert tile_of(plans[-1], layer=1) in expected
+    assert_plans_agree(plans[:2], dtype, level)
+    assert_plans_agree(plans[1:], dtype, level)
 
 
 @each_level
-def test_a_tile_that_hangs_over_the_end_of_a_row_sees_nothing_of_the_next_one(level):
+@pytest.mark.parametrize(("tile", "places"), [(4, 6), (2, 7)])
+def test_a_tile_that_hangs_over_the_end_of_a_row_sees_nothing_of_the_next_one(level, tile, places):
     """Large numbers there would leave a trace: what cancels out does so but for its rounding."""
-    plan = build_plan((ConvolutionBlock(16, (3, 3), (1, 1), "same", winograd_tile=4),), (9, 9, 16))
-    assert tile_of(plan) == 4
+    plan = build_plan((ConvolutionBlock(16, (3, 3), (1, 1), "same", winograd_tile=tile),), (9, 9, 16))
+    assert tile_of(plan) == (4, places)
     rng = np.random.default_rng(11)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = np.zeros((1, 9, 9, 16), dtype=np.float32)
@@ -389,10 +421,12 @@ def overlapping(tile):
     ("layers", "shape", "tiles"),
     [
         (blocks(3, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
+        (blocks(3, 2, None, "max", None), (32, 24, 24), [4, 4, 4]),
         (blocks(5, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
         (blocks(3, 4, None, "max", None), (32, 24, 24), [4, 4, 4]),
         (blocks(3, 4, None, "max", None), (33, 31, 24), [4, 4, 4]),
-        ((overlapping(4), overlapping(2)), (26, 30, 16), [4, 2]),
+        ((overlapping(4), overlapping(2)), (26, 30, 16), [4, 4]),
+        ((overlapping(4), overlapping(2)), (26, 20, 16), [4, 2]),
     ],
 )
 def test_rows_and_threads_change_no_bit(level, layers, shape, tiles):

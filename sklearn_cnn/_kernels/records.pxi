@@ -80,8 +80,10 @@ ctypedef struct Layer:
     Kept kept
     # weights repacked for the input gradient, once per step
     int64_t flipped_at
-    # Winograd's algorithm, where it computes the map: pixels of a tile's side (else 0), and the transformed weights
+    # Winograd's algorithm, where it computes the map: pixels of a tile's side (else 0), products of its row, and the transformed
+    # weights
     int64_t tile_side
+    int64_t tile_places
     int64_t transformed_at
     int64_t remembered_at       # the weights that these were made of
     int64_t has_small_map       # of 4 x 4 pixels, like its image, see small_maps.pxi
@@ -98,9 +100,10 @@ ctypedef struct Layer:
     int64_t n_chunk_weights
     int64_t filters_are_rows    # in the product of the weight gradient
     # Winograd's algorithm in a WHOLE_MAP backward pass: whether a chunk's weight gradient is its sums, and pixels of a tile's
-    # side in the input gradient, whose transformed weights follow the flipped ones (else 0)
+    # side in the input gradient (else 0), whose transformed weights follow the flipped ones, and products of its row
     int64_t sums_places
     int64_t gradient_side
+    int64_t gradient_places
     int64_t gradient_group      # samples that share products in a backward pass: each has a frame of its own
     int64_t input_gradient_wanted
     int64_t group               # samples that Winograd's algorithm and a LISTED backward pass take up together

@@ -19,8 +19,22 @@
 # Side by side they make 4 + 3 products of a row, 49 of a tile instead of 100, from 6 x 6 pixels. F(2x2, 5x5) in one piece has 36,
 # and factors such as 1/24, which round. All factors here are powers of two, so integers stay exact.
 #
-# F(4x4, 3x3) makes sixteen pixels with 36 products instead of 144, from 6 x 6 pixels. It rounds more, and has to be asked for
-# (`winograd_tile=4`):
+# F(4, 3) is found in two ways. A convolution is a product of polynomials, which is put together from its remainders. Those by
+# x - 1, x + 1 and x^2 + 1, the last with three products (Karatsuba), make the convolution of a circle of four pixels. What it
+# takes from the wrong end is put right by two products more. They make 7 products of a row, 49 for sixteen pixels instead of
+# 144, from 6 x 6 pixels. Errors are as small as those of F(2x2, 3x3), since no factor is larger than one (remainders by
+# polynomials that are not linear: Barabasz and Gregg 2019):
+#
+#     B^T =  0  1  1  1  1  0      G =  1/4  1/4  1/4      A^T = 1  1  1  1  0  1  0
+#            0  1 -1  1 -1  0          -1/4  1/4 -1/4            1 -1  1  0 -1  0  0
+#            0  1  1 -1 -1  0            0   1/2   0             1  1 -1 -1  0  0  0
+#            0  0  1  0 -1  0          -1/2 -1/2  1/2            1 -1 -1  0  1  0  1
+#            0  1  0 -1  0  0          -1/2  1/2  1/2
+#            1  0  0  0 -1  0            1    0    0
+#            0 -1  0  0  0  1            0    0    1
+#
+# With remainders by x, x - 1, x + 1, x - 2 and x + 2 there are 36 products for sixteen pixels. They round more, and have to be
+# asked for (`winograd_tile=4`):
 #
 #     B^T = 4  0 -5  0  1  0      G =  1/4    0    0      A^T = 1  1  1  1  1  0
 #           0 -4 -4  1  1  0          -1/6 -1/6 -1/6            0  1 -1  2 -2  0
@@ -33,7 +47,8 @@
 # vectors of channels or filters. The last vector of channels may overlap the one before. The rounding of real numbers has a bound
 # of its own, see tests/test_winograd.py.
 #
-# `side` and `taps`, those of a tile's and a kernel's row, are constants at every call: 2 and 3, 2 and 5, or 4 and 3.
+# `side`, `taps` and `places`, those of a tile's and a kernel's row and its products, are constants at every call: 2, 3 and 4, or
+# 2, 5 and 7, or 4, 3 and 7, or 4, 3 and 6.
 
 cdef enum:
     MOST_TAPS = 5
@@ -42,12 +57,23 @@ cdef enum:
     MOST_PLACES = 7             # products of a row
 
 
-cdef inline Py_ssize_t places_of_row(Py_ssize_t side, Py_ssize_t taps) noexcept nogil:
-    return MOST_PLACES if taps == 5 else side + taps - 1
+cdef inline void combine_circle(vector* kind, const vector* d, vector* t) noexcept nogil:
+    # t = B^T d of F(4, 3) with seven products
+    cdef vector even
+    cdef vector odd
+    SUM(even, d[1], d[3])
+    SUM(odd, d[2], d[4])
+    SUM(t[0], even, odd)
+    SUBTRACT(t[1], even, odd)
+    SUBTRACT(t[4], d[1], d[3])
+    SUBTRACT(t[3], d[2], d[4])
+    SUM(t[2], t[4], t[3])
+    SUBTRACT(t[5], d[0], d[4])
+    SUBTRACT(t[6], d[5], d[1])
 
 
 cdef inline void combine_six(vector* kind, const vector* d, vector* t) noexcept nogil:
-    # t = B^T d of F(4, 3)
+    # t = B^T d of F(4, 3) with six products
     cdef vector even = d[4]
     cdef vector odd = d[3]
     MULTIPLY_ADD(even, <real> -4.0, d[2])
@@ -67,29 +93,31 @@ cdef inline void combine_six(vector* kind, const vector* d, vector* t) noexcept 
     MULTIPLY_ADD(t[4], <real> -2.0, odd)
 
 
-cdef inline void combine_rows(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* d, vector* t) noexcept nogil:
+cdef inline void combine_rows(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* d, vector* t) noexcept nogil:
     # t = B^T d for one column
     if side == 4:
-        combine_six[vector](kind, d, t)
+        if places == 6:
+            combine_six[vector](kind, d, t)
+        else:
+            combine_circle[vector](kind, d, t)
         return
     SUBTRACT(t[0], d[0], d[2])
     SUM(t[1], d[1], d[2])
     SUBTRACT(t[2], d[2], d[1])
     SUBTRACT(t[3], d[1], d[3])
-    if taps == 5:
+    if places == 7:     # of five taps
         SUBTRACT(t[4], d[3], d[4])
         t[5] = d[4]
         SUBTRACT(t[6], d[4], d[5])
 
 
-cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* patch, Py_ssize_t row,
-                                Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
+cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const real* patch,
+                                Py_ssize_t row, Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
     # One vector of channels of B^T d B; `place` is the distance of the results.
     cdef vector d[MOST_SEEN]
     cdef vector columns[MOST_SEEN][MOST_PLACES]
     cdef vector t[MOST_PLACES]
     cdef const real* at
-    cdef Py_ssize_t n_places = places_of_row(side, taps)
     cdef Py_ssize_t n_seen = side + taps - 1
     cdef Py_ssize_t i, j
     for j in range(n_seen):
@@ -100,19 +128,19 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
             at += row
         patch += channels
         FORGET_ORIGIN(patch)
-        combine_rows[vector](kind, side, taps, d, columns[j])
-    for i in range(n_places):
+        combine_rows[vector](kind, side, places, d, columns[j])
+    for i in range(places):
         for j in range(n_seen):
             d[j] = columns[j][i]
-        combine_rows[vector](kind, side, taps, d, t)
-        for j in range(n_places):
+        combine_rows[vector](kind, side, places, d, t)
+        for j in range(places):
             (<vector*> target)[0] = t[j]
             target += place
             FORGET_ORIGIN(target)
 
 
 cdef inline void restore_four(vector* kind, const vector* m, vector* pixels) noexcept nogil:
-    # A^T m of F(4, 3)
+    # A^T m of F(4, 3) with six products
     cdef vector sum_of_two
     cdef vector difference
     cdef vector sum_of_next
@@ -131,50 +159,70 @@ cdef inline void restore_four(vector* kind, const vector* m, vector* pixels) noe
     MULTIPLY_ADD(pixels[3], <real> 8.0, next_difference)
 
 
-cdef inline void restore_row(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* m, vector* pixels) noexcept nogil:
+cdef inline void restore_circle(vector* kind, const vector* m, vector* pixels) noexcept nogil:
+    # A^T m of F(4, 3) with seven products
+    cdef vector even
+    cdef vector odd
+    cdef vector of_even
+    cdef vector of_odd
+    SUM(even, m[0], m[1])
+    SUBTRACT(odd, m[0], m[1])
+    SUM(of_even, m[2], m[3])
+    SUBTRACT(of_odd, m[2], m[4])
+    SUM(pixels[0], even, of_even)
+    ADD(pixels[0], m[5])
+    SUM(pixels[1], odd, of_odd)
+    SUBTRACT(pixels[2], even, of_even)
+    SUBTRACT(pixels[3], odd, of_odd)
+    ADD(pixels[3], m[6])
+
+
+cdef inline void restore_row(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* m, vector* pixels) noexcept nogil:
     # A^T m for one column
     if side == 4:
-        restore_four[vector](kind, m, pixels)
+        if places == 6:
+            restore_four[vector](kind, m, pixels)
+        else:
+            restore_circle[vector](kind, m, pixels)
         return
     SUM(pixels[0], m[0], m[1])
     ADD(pixels[0], m[2])
     SUBTRACT(pixels[1], m[1], m[2])
     SUBTRACT(pixels[1], pixels[1], m[3])
-    if taps == 5:
+    if places == 7:     # of five taps
         ADD(pixels[0], m[4])
         ADD(pixels[0], m[5])
         ADD(pixels[1], m[5])
         SUBTRACT(pixels[1], pixels[1], m[6])
 
 
-cdef inline void restore_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* products, Py_ssize_t place,
+cdef inline void restore_tile(vector* kind, Py_ssize_t side, Py_ssize_t places, const real* products, Py_ssize_t place,
                               const real* bias, vector* pixels) noexcept nogil:
     # One vector of filters of A^T m A, bias added: the pixels of a tile, window by window of 2 x 2.
     cdef vector m[MOST_PLACES]
     cdef vector s[MOST_SIDE][MOST_PLACES]
     cdef vector restored[MOST_SIDE]
     cdef const real* at
-    cdef Py_ssize_t n_places = places_of_row(side, taps)
     cdef Py_ssize_t i, j
-    for j in range(n_places):
+    for j in range(places):
         at = products
-        for i in range(n_places):
+        for i in range(places):
             FORGET_ORIGIN(at)
             m[i] = (<const vector*> at)[0]
-            at += n_places * place
+            at += places * place
         products += place
         FORGET_ORIGIN(products)
-        restore_row[vector](kind, side, taps, m, restored)
+        restore_row[vector](kind, side, places, m, restored)
         for i in range(side):
             s[i][j] = restored[i]
     for i in range(side):
-        restore_row[vector](kind, side, taps, s[i], restored)
+        restore_row[vector](kind, side, places, s[i], restored)
         for j in range(side):
             SUM(pixels[4 * (i // 2 * (side // 2) + j // 2) + i % 2 * 2 + j % 2], restored[j], (<const vector*> bias)[0])
 
 
 cdef inline void spread_six(vector* kind, const vector* w, vector* g) noexcept nogil:
-    # G w of F(4, 3)
+    # G w of F(4, 3) with six products
     cdef vector outer
     g[0] = w[0]
     g[5] = w[2]
@@ -194,11 +242,33 @@ cdef inline void spread_six(vector* kind, const vector* w, vector* g) noexcept n
     SCALE(g[4], <real> (1.0 / 24.0))
 
 
-cdef inline void spread_taps(vector* kind, Py_ssize_t side, Py_ssize_t taps, const vector* w, vector* g) noexcept nogil:
+cdef inline void spread_circle(vector* kind, const vector* w, vector* g) noexcept nogil:
+    # G w of F(4, 3) with seven products
+    cdef vector outer
+    SUM(outer, w[0], w[2])
+    SUM(g[0], outer, w[1])
+    SUBTRACT(g[1], w[1], outer)
+    SUBTRACT(outer, w[2], w[0])
+    g[2] = w[1]
+    SUBTRACT(g[3], outer, w[1])
+    SUM(g[4], outer, w[1])
+    g[5] = w[0]
+    g[6] = w[2]
+    SCALE(g[0], <real> 0.25)
+    SCALE(g[1], <real> 0.25)
+    SCALE(g[2], <real> 0.5)
+    SCALE(g[3], <real> 0.5)
+    SCALE(g[4], <real> 0.5)
+
+
+cdef inline void spread_taps(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* w, vector* g) noexcept nogil:
     # G w for one column
     cdef vector outer
     if side == 4:
-        spread_six[vector](kind, w, g)
+        if places == 6:
+            spread_six[vector](kind, w, g)
+        else:
+            spread_circle[vector](kind, w, g)
         return
     g[0] = w[0]
     g[3] = w[2]
@@ -207,27 +277,26 @@ cdef inline void spread_taps(vector* kind, Py_ssize_t side, Py_ssize_t taps, con
     SUBTRACT(g[2], outer, w[1])
     SCALE(g[1], <real> 0.5)
     SCALE(g[2], <real> 0.5)
-    if taps == 5:
+    if places == 7:     # of five taps
         g[4] = w[3]
         SUM(g[5], w[3], w[4])
         g[6] = w[4]
 
 
-cdef inline void transform_kernels(vector* kind, Py_ssize_t side, Py_ssize_t taps, const real* weights, Py_ssize_t n,
-                                   real* transformed, Py_ssize_t place) noexcept nogil:
-    # One vector of channels and filters of G w G^T; n is the distance of taps, `place` that of places.
+cdef inline void transform_kernels(vector* kind, Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const real* weights,
+                                   Py_ssize_t n, real* transformed, Py_ssize_t place) noexcept nogil:
+    # One vector of channels and filters of G w G^T; n is the distance of taps, `place` that of results.
     cdef vector w[MOST_TAPS]
     cdef vector g[MOST_PLACES]
     cdef vector rows[MOST_PLACES][MOST_TAPS]
-    cdef Py_ssize_t n_places = places_of_row(side, taps)
     cdef Py_ssize_t i, j
     for j in range(taps):
         for i in range(taps):
             w[i] = (<const vector*> (weights + (taps * i + j) * n))[0]
-        spread_taps[vector](kind, side, taps, w, g)
-        for i in range(n_places):
+        spread_taps[vector](kind, side, places, w, g)
+        for i in range(places):
             rows[i][j] = g[i]
-    for i in range(n_places):
-        spread_taps[vector](kind, side, taps, rows[i], g)
-        for j in range(n_places):
-            (<vector*> (transformed + (n_places * i + j) * place))[0] = g[j]
+    for i in range(places):
+        spread_taps[vector](kind, side, places, rows[i], g)
+        for j in range(places):
+            (<vector*> (transformed + (places * i + j) * place))[0] = g[j]

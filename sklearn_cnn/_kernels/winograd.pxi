@@ -31,7 +31,7 @@ cdef inline Py_ssize_t distance_of_places(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Py_ssize_t places_of_tile(const Layer* layer) noexcept nogil:
-    return places_of_row(layer.tile_side, layer.kernel.rows) * places_of_row(layer.tile_side, layer.kernel.columns)
+    return layer.tile_places * layer.tile_places
 
 
 cdef inline bint is_winograd(const Layer* layer) noexcept nogil:
@@ -51,13 +51,14 @@ cdef inline Py_ssize_t tile_columns_of(const Layer* layer) noexcept nogil:
     return (tiled_length(layer, layer.map.columns) + layer.tile_side - 1) // layer.tile_side
 
 
-cdef inline void transform_channels(vector* kind, Py_ssize_t lanes, Py_ssize_t side, Py_ssize_t taps, const real* patch,
-                                    Py_ssize_t row, Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
+cdef inline void transform_channels(vector* kind, Py_ssize_t lanes, Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places,
+                                    const real* patch, Py_ssize_t row, Py_ssize_t channels, real* target,
+                                    Py_ssize_t place) noexcept nogil:
     # All vectors of channels.
     cdef Py_ssize_t k = 0
     while k < channels:
         k = min(k, channels - lanes)
-        transform_tile[vector](kind, side, taps, patch + k, row, channels, target + k, place)
+        transform_tile[vector](kind, side, taps, places, patch + k, row, channels, target + k, place)
         k += lanes
 
 
@@ -93,7 +94,7 @@ cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const 
                                        tiling.outputs + window, tiling.positions + window if tiling.positions != NULL else NULL)
 
 
-cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling,
+cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
                                const real* products, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     # Tile rows first to last - 1, counted through all images.
     cdef vector_wide[MOST_SIDE * MOST_SIDE] pixels
@@ -111,7 +112,7 @@ cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t taps
             k = 0
             while k < layer.filters:
                 target.map_at, target.window_at = map_at + k, window_at + k
-                restore_tile[vector_wide](NULL, side, taps, products + k, place, tiling.bias + k, pixels)
+                restore_tile[vector_wide](NULL, side, places, products + k, place, tiling.bias + k, pixels)
                 if side == 2 or (target.rows >= side and target.columns >= side):
                     leave_tile(pooling, side, True, layer, tiling, &target, pixels)
                 else:
@@ -159,12 +160,14 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
         weights = remembered    # not what another thread of the user may be writing
     for k in range(begin, end):
         at = k * LANES_WIDE
-        if layer.tile_side == 4:
-            transform_kernels[vector_wide](NULL, 4, 3, weights + at, n, transformed + at, place)
+        if layer.tile_side == 4 and layer.tile_places == 6:
+            transform_kernels[vector_wide](NULL, 4, 3, 6, weights + at, n, transformed + at, place)
+        elif layer.tile_side == 4:
+            transform_kernels[vector_wide](NULL, 4, 3, 7, weights + at, n, transformed + at, place)
         elif layer.kernel.rows == 3:
-            transform_kernels[vector_wide](NULL, 2, 3, weights + at, n, transformed + at, place)
+            transform_kernels[vector_wide](NULL, 2, 3, 4, weights + at, n, transformed + at, place)
         else:
-            transform_kernels[vector_wide](NULL, 2, 5, weights + at, n, transformed + at, place)
+            transform_kernels[vector_wide](NULL, 2, 5, 7, weights + at, n, transformed + at, place)
 
 
 cdef const real* filled_up(Py_ssize_t n_seen, const Layer* layer, const Tiling* tiling, const real* patch, Py_ssize_t rows,
@@ -178,8 +181,8 @@ cdef const real* filled_up(Py_ssize_t n_seen, const Layer* layer, const Tiling* 
     return target
 
 
-cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling, Py_ssize_t first,
-                                 Py_ssize_t last, real* images, real* edge) noexcept nogil:
+cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
+                                 Py_ssize_t first, Py_ssize_t last, real* images, real* edge) noexcept nogil:
     """B^T d B of tile rows first to last - 1: [place, tile, channel]. edge: room for what a tile sees."""
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
@@ -196,22 +199,23 @@ cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* 
             patch, patch_row = source + side * c * layer.channels, tiling.padded_row
             if side > 2 and (rows < n_seen or columns < n_seen):    # tiles of 2 x 2 are whole
                 patch, patch_row = filled_up(n_seen, layer, tiling, patch, rows, columns, edge), n_seen * layer.channels
-            transform_channels[vector_wide](NULL, LANES_WIDE, side, taps, patch, patch_row, layer.channels, images, place)
+            transform_channels[vector_wide](NULL, LANES_WIDE, side, taps, places, patch, patch_row, layer.channels, images,
+                                            place)
             images += layer.channels
 
 
-cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* layer, const Tiling* tiling, Py_ssize_t first,
-                                Py_ssize_t last) noexcept nogil:
+cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
+                                Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     # Tile rows first to last - 1, counted through all images.
     cdef Product shape
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns_of(layer)
-    cdef Py_ssize_t n_places = places_of_tile(layer)
+    cdef Py_ssize_t n_places = places * places
     cdef Py_ssize_t image_place = distance_of_places(n_tiles * layer.channels)
     cdef Py_ssize_t product_place = distance_of_places(n_tiles * layer.filters)
     cdef real* images = tiling.scratch
     cdef real* products = images + n_places * image_place
     cdef Series series
-    transform_tiles(side, taps, layer, tiling, first, last, images, products + n_places * product_place)
+    transform_tiles(side, taps, places, layer, tiling, first, last, images, products + n_places * product_place)
     shape.n_outer = 1
     shape.n_inner = layer.channels
     shape.a_row = layer.channels
@@ -224,20 +228,22 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, const Layer* l
     series.n, series.a, series.b, series.c = n_places, image_place, weights_place(layer), product_place
     series_from_zero(n_tiles, layer.filters, &shape, series, images, tiling.transformed, products)
     if tiling.outputs == NULL:
-        restore_tiles(NO_POOLING, side, taps, layer, tiling, products, first, last)
+        restore_tiles(NO_POOLING, side, places, layer, tiling, products, first, last)
     elif layer.pooling == MAXIMUM:
-        restore_tiles(MAXIMUM, side, taps, layer, tiling, products, first, last)
+        restore_tiles(MAXIMUM, side, places, layer, tiling, products, first, last)
     else:
-        restore_tiles(AVERAGE, side, taps, layer, tiling, products, first, last)
+        restore_tiles(AVERAGE, side, places, layer, tiling, products, first, last)
 
 
 cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    if layer.tile_side == 4:
-        convolve_tiles(4, 3, layer, tiling, first, last)
+    if layer.tile_side == 4 and layer.tile_places == 6:
+        convolve_tiles(4, 3, 6, layer, tiling, first, last)
+    elif layer.tile_side == 4:
+        convolve_tiles(4, 3, 7, layer, tiling, first, last)
     elif layer.kernel.rows == 3:
-        convolve_tiles(2, 3, layer, tiling, first, last)
+        convolve_tiles(2, 3, 4, layer, tiling, first, last)
     else:
-        convolve_tiles(2, 5, layer, tiling, first, last)
+        convolve_tiles(2, 5, 7, layer, tiling, first, last)
 
 
 cdef inline Py_ssize_t tile_rows_together(const Layer* layer) noexcept nogil:

@@ -7,6 +7,11 @@
 #
 # The sum is a matrix product for each place: rows are channels, columns are filters. Chunks add up what stands in the brackets.
 
+cdef inline Py_ssize_t places_of_pair(Py_ssize_t taps) noexcept nogil:
+    # Products of a row of two pixels.
+    return 7 if taps == 5 else 4
+
+
 cdef inline void spread_pair(vector* kind, Py_ssize_t taps, const vector* pair, vector* m) noexcept nogil:
     # A d_map for one column
     m[0] = pair[0]
@@ -26,7 +31,7 @@ cdef inline void spread_tile(vector* kind, Py_ssize_t taps, const real* d_map, P
     cdef vector pair[2]
     cdef vector columns[2][MOST_PLACES]
     cdef vector m[MOST_PLACES]
-    cdef Py_ssize_t n_places = places_of_row(2, taps)
+    cdef Py_ssize_t n_places = places_of_pair(taps)
     cdef Py_ssize_t i, j
     for j in range(2):
         for i in range(2):
@@ -62,7 +67,7 @@ cdef inline void gather_kernels(vector* kind, Py_ssize_t taps, const real* sums,
     cdef vector g[MOST_PLACES]
     cdef vector w[MOST_TAPS]
     cdef vector rows[MOST_TAPS][MOST_PLACES]
-    cdef Py_ssize_t n_places = places_of_row(2, taps)
+    cdef Py_ssize_t n_places = places_of_pair(taps)
     cdef Py_ssize_t i, j
     for j in range(n_places):
         for i in range(n_places):
@@ -102,7 +107,7 @@ cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* ti
     cdef real* target = gradients
     cdef Series series
     cdef Py_ssize_t row, c, k
-    transform_tiles(2, taps, layer, tiling, first, last, images, NULL)
+    transform_tiles(2, taps, places_of_pair(taps), layer, tiling, first, last, images, NULL)
     for row in range(first, last):
         for c in range(tile_columns_of(layer)):
             k = 0
@@ -129,7 +134,7 @@ cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const
     cdef Layer tiled = layer[0]
     cdef Tiling tiling = tiling_of(layer, padded, scratch)
     cdef Py_ssize_t n_rows, group, last, first = 0
-    tiled.tile_side, tiled.pooling = 2, NO_POOLING
+    tiled.tile_side, tiled.tile_places, tiled.pooling = 2, places_of_pair(layer.kernel.rows), NO_POOLING
     n_rows = tile_rows_of(&tiled)
     group = max(1, SUMMED_TILES // tile_columns_of(&tiled))
     while first < n_rows:
@@ -144,7 +149,7 @@ cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const
 cdef inline Layer turned_round(const Layer* layer) noexcept nogil:
     """The convolution that makes the input's gradient of the map's."""
     cdef Layer turned = layer[0]
-    turned.tile_side, turned.pooling = layer.gradient_side, NO_POOLING
+    turned.tile_side, turned.tile_places, turned.pooling = layer.gradient_side, layer.gradient_places, NO_POOLING
     turned.channels, turned.filters = layer.filters, layer.channels
     turned.map.rows, turned.map.columns = layer.crop.rows, layer.crop.columns
     return turned

@@ -11,6 +11,10 @@ CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may ov
 LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
 LEAST_TILES_BACKWARD = {3: 9, 5: 16}  # where samples do not share a product
 LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
+EXACT_TILES_SHARE = 0.8  # the same for those that round no more
+LEAST_EXACT_TILES = 8  # of a map: with fewer rows of a product it is the weights that take the time
+FEW_WEIGHTS = 1 << 10  # transformed, they stay in the second-level cache: there one tile will do, if samples share a product
+NO_TILE = 0, 0
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
@@ -43,73 +47,85 @@ def has_small_map(record):
     )  # fmt: skip
 
 
-def tile_side(record, largest, least_tiles=None):
-    """Return the side of the tiles of Winograd's algorithm, 2 or 4 pixels and `largest` at most, or 0: then it isn't used.
+def is_tiled(record, least_tiles):
+    """Whether Winograd's algorithm can compute a convolution.
 
-    It knows square kernels of 3 and 5 taps a side, moved by one pixel, and whole vectors of channels and filters. Tiles of 4
-    pixels, for 3 taps alone, may hang over the end of the map; they are taken where they have many fewer products.
+    It knows square kernels of 3 and 5 taps a side, moved by one pixel, and whole vectors of channels and filters. The map has to
+    have so many tiles of 2 x 2 pixels, for the number of taps.
     """
     taps = record["kernel_rows"]
-    is_known = taps in LEAST_TILES and taps == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
+    is_known = taps in least_tiles and taps == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
     whole_vectors = record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
-    if not (is_known and whole_vectors and IS_WINOGRAD_USED):
-        return 0
-    rows, columns = record["map_rows"], record["map_columns"]
+    n_tiles = (record["map_rows"] // 2) * (record["map_columns"] // 2)
+    return is_known and whole_vectors and IS_WINOGRAD_USED and n_tiles >= least_tiles[taps]
+
+
+def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
+    """Return the tiles of Winograd's algorithm: the pixels of a side and the products of a row, or twice 0 if it isn't used.
+
+    Tiles of 4 x 4 pixels, for 3 taps alone, may hang over the end of the map. They are taken where they have fewer products by
+    enough, those with the fewest of all if `largest` is 4.
+    """
+    if not is_tiled(record, least_tiles):
+        return NO_TILE
+    taps, rows, columns = record["kernel_rows"], record["map_rows"], record["map_columns"]
     # A tile is a window of the pooling, where windows do not overlap: what is left over at the end of a row is in none.
     windows = [record[name] for name in ("pooling", "pool_rows", "pool_columns", "pool_stride_rows", "pool_stride_columns")]
-    leaves_odd_out = windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]
     n_pixels = taps * taps * rows * columns  # products of each algorithm, for a channel and a filter
-    if leaves_odd_out:
+    if windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]:
         rows, columns = rows - rows % 2, columns - columns % 2
     is_even = rows % 2 == columns % 2 == 0
-    n_tiles = (rows // 2) * (columns // 2)
-    if n_tiles < (least_tiles or LEAST_TILES)[taps]:
-        return 0
-    of_twos = winograd_places(taps, 2) * n_tiles if is_even else n_pixels
-    of_fours = winograd_places(taps, 4) * -(-rows // 4) * -(-columns // 4)
-    may_hang_over = is_even or not record["pooling"]
-    if largest == 4 and taps == 3 and may_hang_over and of_fours < LARGE_TILES_SHARE * of_twos:
-        return 4
-    return 2 if is_even else 0
+    small = (2, 7 if taps == 5 else 4)
+    of_small = small[1] ** 2 * (rows // 2) * (columns // 2) if is_even else n_pixels
+    n_large = -(-rows // 4) * -(-columns // 4)
+    are_enough = n_large >= LEAST_EXACT_TILES or record["channels"] * record["filters"] <= few_weights
+    if taps == 3 and (is_even or not record["pooling"]):
+        if largest == 4 and 6**2 * n_large < LARGE_TILES_SHARE * of_small:
+            return 4, 6
+        if 7**2 * n_large < EXACT_TILES_SHARE * of_small and are_enough:
+            return 4, 7
+    return small if is_even else NO_TILE
 
 
-def winograd_places(taps, side):
-    """Return the products of a tile for each channel and filter, of kernels with so many taps a side."""
-    return 49 if taps == 5 else (side + taps - 1) ** 2
+def transformed_weights(record, places):
+    """Return the numbers of a convolution's weights as Winograd's algorithm transforms them, with so many products of a row."""
+    return places**2 * (record["channels"] * record["filters"] + ALIGNMENT)
 
 
-def transformed_weights(record, side):
-    """Return the numbers of a convolution's weights as Winograd's algorithm transforms them."""
-    return winograd_places(record["kernel_rows"], side) * (record["channels"] * record["filters"] + ALIGNMENT)
-
-
-def transformed_tiles(record, side, columns, together=_kernel_names.WINOGRAD_TILES):
+def transformed_tiles(record, tile, columns, together=_kernel_names.WINOGRAD_TILES):
     """Return the numbers of a row of transformed tiles, or of so many tiles together: images, results, and what one tile sees."""
+    side, places = tile
     tiles = max(-(-columns // side), together)
-    places, images, results = winograd_places(record["kernel_rows"], side), record["channels"], record["filters"]
-    return places * (tiles * (images + results) + 2 * ALIGNMENT + max(images, results))
+    images, results = record["channels"], record["filters"]
+    return places**2 * (tiles * (images + results) + 2 * ALIGNMENT + max(images, results))
 
 
-def sums_places(record):
-    """Whether Winograd's algorithm computes the weight gradient of a whole map: it takes whole tiles of 2 x 2 pixels."""
+def sums_tile(record):
+    """Return the tile of 2 x 2 pixels in which Winograd's algorithm computes the weight gradient of a whole map of even sides."""
     is_even = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
-    return record["backward"] == _kernel_names.WHOLE_MAP and is_even and tile_side(record, 2, LEAST_TILES_BACKWARD) == 2
+    is_used = record["backward"] == _kernel_names.WHOLE_MAP and is_even and is_tiled(record, LEAST_TILES_BACKWARD)
+    return (2, 7 if record["kernel_rows"] == 5 else 4) if is_used else NO_TILE
 
 
-def gradient_side(record, largest):
-    """Return the side of the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_side` does.
+def summed_tiles(record, tile):
+    """Return what `transformed_tiles` does, of as many tiles as go together in the weight gradient."""
+    return transformed_tiles(record, tile, record["map_columns"], _kernel_names.SUMMED_TILES)
 
-    It may be 4 where lists would be full, whatever `largest` is: their normalisation has rounded these gradients already, and
-    lists have fewer products than small tiles.
+
+def gradient_tile(record, largest):
+    """Return the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_of` does.
+
+    They may have the fewest products where lists would be full, whatever `largest` is: their normalisation has rounded these
+    gradients already, and lists have fewer products than small tiles.
     """
     is_listed = is_listed_in_full(record)
     is_whole = record["backward"] == _kernel_names.WHOLE_MAP or is_listed
     if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
-        return 0
+        return NO_TILE
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
-    side = tile_side(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD)
-    return side if side == 4 or not is_listed else 0
+    tile = tile_of(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD, 0)
+    return tile if tile[0] == 4 or not is_listed else NO_TILE
 
 
 def folds_back(record):
@@ -141,12 +157,12 @@ def is_listed_in_full(record):
 
 def flipped_weights(record):
     """Return the numbers of the weights that the input gradient takes: filter by filter, or flipped and then transformed."""
-    side = record["gradient_side"]
+    side, places = record["gradient_side"], record["gradient_places"]
     if record["backward"] == _kernel_names.LISTED and not side and record["has_small_map"]:  # taps of zeros between rows
         return aligned(listed_weights(record, more_taps=1) + record["channels"])
     if record["backward"] == _kernel_names.LISTED and not side:
         return listed_weights(record)
-    return aligned(record["n_weights"]) + (aligned(transformed_weights(record, side)) if side else 0)
+    return aligned(record["n_weights"]) + (aligned(transformed_weights(record, places)) if side else 0)
 
 
 def backward_pass(record):

@@ -16,8 +16,8 @@ class ConvolutionBlock:
     """Padding, convolution (or local connection), bias, activation and pooling.
 
     ``padding`` is "same", "valid", a pair (rows, columns) or ``((top, bottom), (left, right))``. Pairs are (rows, columns).
-    `parts_of` says where ``batch_norm`` puts a normalisation. ``winograd_tile`` is the largest side of a tile that Winograd's
-    algorithm may take, 2 or 4.
+    `parts_of` says where ``batch_norm`` puts a normalisation. With a ``winograd_tile`` of 4, not 2, Winograd's algorithm may take
+    tiles that round more.
     """
 
     n_filters: int
@@ -235,7 +235,7 @@ def build_layers(input_shape, n_outputs, *, n_filters, kernel_size, stride, padd
         Of the blocks and the hidden layers.
 
     winograd_tile : {2, 4}, default=2
-        Largest side of a tile in Winograd's algorithm.
+        Tiles of Winograd's algorithm: with 2 those that round no more than direct sums, with 4 also others with fewer products.
 
     Returns
     -------

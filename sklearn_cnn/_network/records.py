@@ -216,9 +216,9 @@ class RecordBuilder:
         record["backward"] = algorithms.backward_pass(record)
         record["filters_are_rows"] = int(algorithms.filters_are_rows(record))
         record["n_chunk_weights"] = aligned(record["n_weights"])
-        if algorithms.sums_places(record):
-            record.update(sums_places=1, n_chunk_weights=algorithms.transformed_weights(record, 2))
-            self._make_room("entries", algorithms.transformed_tiles(record, 2, record["map_columns"], _kernel_names.SUMMED_TILES))
+        if (tile := algorithms.sums_tile(record))[0]:
+            record.update(sums_places=1, n_chunk_weights=algorithms.transformed_weights(record, tile[1]))
+            self._make_room("entries", algorithms.summed_tiles(record, tile))
         if record["backward"] == _kernel_names.LISTED:
             record["n_chunk_weights"] = algorithms.listed_weights(record)
             n_pixels = record["out_rows"] * record["out_columns"] * record["group"]
@@ -243,13 +243,13 @@ class RecordBuilder:
         if not record["input_is_padded"] and (in_groups or not record["has_small_map"]):  # a small map's image stays in place
             record["n_padded"] = aligned(padded) + ALIGNMENT  # a vector may read beyond the last patch
             record["padded_at"] = self._take("padded", record["n_padded"])
-        side = record["gradient_side"] = algorithms.gradient_side(record, layer.winograd_tile)
+        tile = record["gradient_side"], record["gradient_places"] = algorithms.gradient_tile(record, layer.winograd_tile)
         record["gradient_group"] = algorithms.gradient_group(record)
-        if record["backward"] == _kernel_names.WHOLE_MAP or side:
+        if record["backward"] == _kernel_names.WHOLE_MAP or tile[0]:
             record["n_frame"] = algorithms.frame_numbers(record)
             record["frame_at"] = self._take("frames", record["n_frame"])
-        if side:
-            self._make_room("entries", algorithms.transformed_tiles(record, side, record["crop_columns"]))
+        if tile[0]:
+            self._make_room("entries", algorithms.transformed_tiles(record, tile, record["crop_columns"]))
         else:
             self._add_gradient_planes(record)
         if algorithms.folds_back(record) or record["backward"] == _kernel_names.LISTED:
@@ -271,10 +271,11 @@ class RecordBuilder:
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = (rows if record["has_small_map"] else record["pool_rows"]) * columns * filters if record["pooling"] else 0
         first = algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])
-        if side := algorithms.tile_side(record, layer.winograd_tile):
-            record.update(tile_side=side, transformed_at=self._take("transformed", algorithms.transformed_weights(record, side)))
+        tile = record["tile_side"], record["tile_places"] = algorithms.tile_of(record, layer.winograd_tile)
+        if tile[0]:
+            record["transformed_at"] = self._take("transformed", algorithms.transformed_weights(record, tile[1]))
             record["remembered_at"] = self._take("remembered", aligned(record["n_weights"]))
-            record["n_band"] = algorithms.transformed_tiles(record, side, columns)
+            record["n_band"] = algorithms.transformed_tiles(record, tile, columns)
             band = record["n_band"] + record["group"] * pooled_map
         elif first < filters:
             record["planes_rows"], record["planes_size"] = algorithms.plane_of(record, rows, record["padded_columns"], channels)
