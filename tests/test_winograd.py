@@ -6,6 +6,7 @@ expression with all numbers replaced by their absolute values. Tiles of 4 x 4 pi
 with these integers are not exact.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -40,6 +41,7 @@ SHAPES_OF_FOUR = [
 SHAPES_OF_SEVEN = [
     ((4, 4, 24), 32, 3), ((16, 24, 32), 64, 3), ((8, 4, 16), 16, 3), ((32, 28, 16), 32, 3), ((8, 12, 56), 16, 3),
     ((8, 16, 40), 112, 3),
+    ((4, 4, 16), 16, 5), ((4, 4, 24), 32, 5), ((4, 4, 64), 16, 5),  # a whole map, with nine products of a row
 ]  # fmt: skip
 
 
@@ -110,6 +112,11 @@ def test_where_it_is_used(layer, shape, expected):
         (block(64), (4, 4, 16), (4, 7)),
         (block(64), (4, 4, 32), (2, 4)),
         (block(16, kernel_size=(5, 5)), (8, 8, 16), (2, 7)),
+        (block(16, kernel_size=(5, 5)), (4, 4, 16), (4, 9)),
+        (block(32, "average", kernel_size=(5, 5), tile=4), (4, 4, 24), (4, 9)),
+        (block(64, kernel_size=(5, 5)), (4, 4, 24), (0, 0)),
+        (block(16, kernel_size=(5, 5)), (4, 4, 8), (0, 0)),
+        (block(16, kernel_size=(5, 5), mode="reflect"), (4, 4, 16), (0, 0)),
     ],
 )
 def test_where_large_tiles_are_used(layer, shape, expected):
@@ -123,6 +130,8 @@ def test_exact_on_integers(level, dtype, shape, filters, side, pooling, mode):
     rng = np.random.default_rng(0)
     if min(shape[:2]) <= side // 2:
         mode = "zeros"  # so small an image has too little to be mirrored
+    if shape[:2] == (4, 4) and side == 5:
+        mode = "zeros"  # or it is no whole tile
     layer = block(filters, pooling, mode, kernel_size=(side, side))
     plan = build_plan((layer,), shape)
     assert is_winograd(plan)
@@ -162,7 +171,7 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
     plan = build_plan((layer,), shape)
     of_plan = tile_of(plan)
-    assert of_plan[1] == 6 if tile == 4 else of_plan[1] in (4, 7)
+    assert of_plan[1] == 6 if tile == 4 else of_plan[1] in (4, 7, 9)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
@@ -204,11 +213,33 @@ def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monke
     assert 1e-6 < large[1] < 1.5e-5
 
 
+@each_level
+@pytest.mark.parametrize(("channels", "filters"), [(16, 32), (16, 64), (24, 32)])
+@pytest.mark.parametrize("is_rectified", [False, True])
+def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channels, filters, is_rectified, monkeypatch):
+    errors = []
+    for is_used in (False, True):
+        monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", is_used)
+        plan = build_plan.__wrapped__((block(filters, kernel_size=(5, 5)),), (4, 4, channels))
+        plan = build_plan.__wrapped__((dataclasses.replace(plan.layers[0], activation="identity"),), (4, 4, channels))
+        assert tile_of(plan) == ((4, 9) if is_used else (0, 0))
+        rng = np.random.default_rng(6)
+        network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
+        X = rng.standard_normal((20, 4, 4, channels)).astype(np.float32)
+        X = np.maximum(X, 0) if is_rectified else X
+        outputs = network.scores(X.reshape(20, -1)).reshape(20, 4, 4, filters)
+        numbers = network.weights(0).astype(float), network.bias(0).astype(float), X.astype(float)
+        exact, _ = reference.layer_forward(plan.layers[0], *numbers)
+        errors.append(np.sqrt(((outputs - exact) ** 2).mean() / (exact**2).mean()))
+    assert 1 < errors[1] / errors[0] < 2.2
+    assert errors[1] < 6e-7
+
+
 # shape of the input, filters, side of the kernels, what the backward pass takes: (sums of places, tiles of the input gradient)
 BACKWARD = [
     ((6, 6, 16), 16, 3, (1, 2)), ((14, 14, 32), 64, 3, (1, 2)), ((18, 2, 48), 16, 3, (1, 2)), ((8, 6, 24), 32, 3, (1, 0)),
     ((8, 6, 16), 40, 3, (0, 2)), ((8, 8, 16), 16, 5, (1, 2)), ((14, 10, 32), 48, 5, (1, 2)), ((6, 6, 1040), 16, 3, (1, 0)),
-    ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 0)), ((6, 6, 16), 16, 5, (0, 0)),
+    ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 0)), ((6, 6, 16), 16, 5, (0, 0)), ((4, 4, 32), 24, 5, (0, 4)),
 ]  # fmt: skip
 
 
@@ -236,7 +267,7 @@ def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, exp
 @each_level
 @pytest.mark.parametrize(("shape", "filters", "side", "tile"), [
     ((14, 14, 32), 64, 3, (2, 4)), ((8, 10, 16), 48, 5, (2, 7)), ((16, 16, 48), 32, 3, (4, 6)), ((7, 9, 16), 32, 3, (4, 6)),
-    ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)),
+    ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)), ((4, 4, 32), 24, 5, (4, 9)),
 ])  # fmt: skip
 def test_rounding_of_gradients_stays_within_the_bound(level, shape, filters, side, tile):
     rng = np.random.default_rng(8)
@@ -356,7 +387,8 @@ def test_weights_that_have_not_changed_are_not_transformed_again(level, dtype):
 @pytest.mark.parametrize(("tile", "side", "places"), reference.WINOGRAD)
 def test_the_twins_of_gradients_compute_them(tile, side, places):
     rng = np.random.default_rng(9)
-    X, weights, d_maps = (rng.standard_normal(shape) for shape in ((2, 8, 6, 3), (side, side, 3, 4), (2, 8, 6, 4)))
+    size = (4, 4) if (tile, side, places) == (4, 5, 9) else (8, 6)
+    X, weights, d_maps = (rng.standard_normal(shape) for shape in ((2, *size, 3), (side, side, 3, 4), (2, *size, 4)))
     layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
     _, kept = reference.layer_forward(layer, weights, np.zeros(4), X)
     d_X, d_weights, _ = reference.layer_backward(layer, weights, X, kept, d_maps)
@@ -367,7 +399,8 @@ def test_the_twins_of_gradients_compute_them(tile, side, places):
 @pytest.mark.parametrize(("tile", "side", "places"), reference.WINOGRAD)
 def test_the_twin_computes_the_convolution(tile, side, places):
     rng = np.random.default_rng(4)
-    X, weights, bias = (rng.standard_normal(shape) for shape in ((2, 7, 10, 3), (side, side, 3, 4), (4,)))
+    size = (4, 4) if (tile, side, places) == (4, 5, 9) else (7, 10)
+    X, weights, bias = (rng.standard_normal(shape) for shape in ((2, *size, 3), (side, side, 3, 4), (4,)))
     layer = ConvolutionBlock(4, (side, side), (1, 1), "same")
     expected, _ = reference.layer_forward(layer, weights, bias, X)
     np.testing.assert_allclose(reference.winograd(X, weights, bias, (tile, places)), expected, rtol=0, atol=1e-12)
@@ -445,10 +478,12 @@ def test_rows_and_threads_change_no_bit(level, layers, shape, tiles):
 
 @each_level
 @pytest.mark.parametrize("pooling", [None, "max", "average"])
-@pytest.mark.parametrize("shape", [(2, 2, 16), (4, 4, 16), (6, 4, 16), (2, 8, 32)])
-def test_small_maps_that_share_a_product_change_no_bit(level, shape, pooling):
+@pytest.mark.parametrize(
+    ("shape", "side"), [((2, 2, 16), 3), ((4, 4, 16), 3), ((6, 4, 16), 3), ((2, 8, 32), 3), ((4, 4, 16), 5)]
+)
+def test_small_maps_that_share_a_product_change_no_bit(level, shape, side, pooling):
     rng = np.random.default_rng(3)
-    plan = build_plan((block(48, pooling),), shape)
+    plan = build_plan((block(48, pooling, kernel_size=(side, side)),), shape)
     assert is_winograd(plan)
     assert plan.records["group"][0] > 1
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)

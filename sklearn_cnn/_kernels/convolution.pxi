@@ -100,17 +100,6 @@ cdef void finish_maps(const Layer* layer, real* maps, const Areas* areas) noexce
                      areas.positions + i * position_bytes(layer) if areas.positions != NULL else NULL)
 
 
-cdef inline const real* unpadded(const Layer* layer, const real* images) noexcept nogil:
-    """The first pixel of the first image, in or without its border."""
-    if not layer.input_is_padded:
-        return images
-    return images + layer.crop.row * padded_row_size(layer) + layer.crop.column * layer.channels
-
-
-cdef inline Py_ssize_t unpadded_row(const Layer* layer) noexcept nogil:
-    return (layer.padded.columns if layer.input_is_padded else layer.columns) * layer.channels
-
-
 cdef void small_convolution(const Layer* layer, const real* parameters, const Areas* areas) noexcept nogil:
     """The same for a small map, as a whole and without padding."""
     cdef SmallMap map
@@ -150,7 +139,11 @@ cdef void direct_convolution(const Layer* layer, const Run* runs, const real* pa
 cdef void winograd_convolution(const Layer* layer, const Run* runs, const real* parameters, const real* transformed,
                                const Areas* areas) noexcept nogil:
     """The same for a group of samples, by Winograd's algorithm: a small map alone would not fill the product's tiles."""
-    cdef Tiling tiling = tiling_of(layer, padded_images(layer, runs, areas), areas.band)
+    cdef Tiling tiling
+    if layer.tile_places == WHOLE_PLACES:
+        tiling = tiling_of_whole(unpadded(layer, areas.images), unpadded_row(layer), unpadded_size(layer), areas.band)
+    else:
+        tiling = tiling_of(layer, padded_images(layer, runs, areas), areas.band)
     tiling.transformed, tiling.bias = transformed, parameters + layer.bias_at
     if pools_in_registers(layer):
         tiling.maps, tiling.outputs, tiling.positions = areas.maps, areas.outputs, <uint8_t*> areas.positions
@@ -368,10 +361,13 @@ cdef void small_map_backward(const Layer* layer, const real* flipped, const Area
     for i in range(areas.n_samples):
         whole_map_gradient(layer, areas, i, d_maps + i * d_map_size, d_bias)
     images.n_samples, images.images, images.image_row = areas.n_samples, unpadded(layer, areas.images), unpadded_row(layer)
-    images.image_size = padded_size(layer) if layer.input_is_padded else input_size(layer)
+    images.image_size = unpadded_size(layer)
     images.channels, images.filters, images.d_maps, images.d_map_size = layer.channels, layer.filters, d_maps, d_map_size
     small_weight_gradient(layer.kernel.rows, images, d_weights)
     if areas.d_images == NULL:
+        return
+    if layer.gradient_side > 0:
+        whole_input_gradient(layer, flipped, d_maps, d_map_size, areas.d_images, areas.n_samples, areas.entries)
         return
     map.image_row, map.channels, map.filters = map_row_size(layer), layer.filters, layer.channels
     map.weights, map.start = flipped, ZEROS

@@ -60,3 +60,19 @@ cdef inline const real* padded_images(const Layer* layer, const Run* runs, const
     for i in range(areas.n_samples):
         pad(runs + layer.first_run, layer.n_runs, areas.images + i * input_size(layer), areas.padded + i * padded_size(layer))
     return areas.padded
+
+
+cdef inline const real* unpadded(const Layer* layer, const real* images) noexcept nogil:
+    """The first pixel of the first image, in or without its border."""
+    if not layer.input_is_padded:
+        return images
+    return images + layer.crop.row * padded_row_size(layer) + layer.crop.column * layer.channels
+
+
+cdef inline Py_ssize_t unpadded_row(const Layer* layer) noexcept nogil:
+    return (layer.padded.columns if layer.input_is_padded else layer.columns) * layer.channels
+
+
+cdef inline Py_ssize_t unpadded_size(const Layer* layer) noexcept nogil:
+    # Numbers from one image to the next.
+    return padded_size(layer) if layer.input_is_padded else input_size(layer)

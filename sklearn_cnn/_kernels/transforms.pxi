@@ -43,18 +43,40 @@
 #           0  2 -1 -2  1  0          1/24 -1/12 1/6
 #           0  4  0 -5  0  1             0    0    1
 #
+# A whole map of four pixels a row, in a border of zeros, is a matrix with the same numbers along its diagonals times a column of
+# four. With A, B and C its blocks, u and v the halves of the column (Karatsuba once more):
+#
+#     [A B] [u]   [(A + B) v + A (u - v)]
+#     [C A] [v] = [(A + C) u - A (u - v)]
+#
+# So three blocks are multiplied instead of four, and each of them likewise. That makes 9 products of a row, 81 of a map instead
+# of the 196 of 5 x 5 taps that meet no padding. With e and f the taps before and behind the middle one, c, and so on (a b are two
+# and one before, e f one and two behind):
+#
+#     B^T d = d0 - d2 - d1 + d3, d1 - d3, d0 - d2, d2 - d3, d3, d2, d0 - d1, d1, d0
+#     G t   = c, e + c, b + c, f + c, e + f + c, e + b + f + c, a + c, b + e + a + c, b + a + c           t = a b c e f
+#     A^T m = p + q, p' + q', r - p, r' - p'       p, p' = m0 + m1, m2 - m0, and q, q' and r, r' of the next three and the last
+#
+# Nothing is scaled, so integers stay exact. Errors are twice those of direct sums at most, and no larger than theirs at the most.
+#
 # The sum over channels is a matrix product for each of these places: rows are tiles, columns are filters. Transforms run on whole
 # vectors of channels or filters. The last vector of channels may overlap the one before. The rounding of real numbers has a bound
 # of its own, see tests/test_winograd.py.
 #
 # `side`, `taps` and `places`, those of a tile's and a kernel's row and its products, are constants at every call: 2, 3 and 4, or
-# 2, 5 and 7, or 4, 3 and 7, or 4, 3 and 6.
+# 2, 5 and 7, or 4, 3 and 7, or 4, 3 and 6, or 4, 5 and 9.
 
 cdef enum:
     MOST_TAPS = 5
     MOST_SIDE = 4
     MOST_SEEN = 6               # pixels of a row that a tile sees
-    MOST_PLACES = 7             # products of a row
+    MOST_PLACES = 9             # products of a row
+    WHOLE_PLACES = 9            # and of a row of a whole map
+
+
+cdef inline Py_ssize_t seen_of_row(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places) noexcept nogil:
+    # A whole map sees zeros beyond its image, and those need not be there.
+    return side if places == WHOLE_PLACES else side + taps - 1
 
 
 cdef inline void combine_circle(vector* kind, const vector* d, vector* t) noexcept nogil:
@@ -93,11 +115,26 @@ cdef inline void combine_six(vector* kind, const vector* d, vector* t) noexcept 
     MULTIPLY_ADD(t[4], <real> -2.0, odd)
 
 
+cdef inline void combine_whole(vector* kind, const vector* d, vector* t) noexcept nogil:
+    # t = B^T d of a whole map
+    SUBTRACT(t[1], d[1], d[3])
+    SUBTRACT(t[2], d[0], d[2])
+    SUBTRACT(t[0], t[2], t[1])
+    SUBTRACT(t[3], d[2], d[3])
+    t[4] = d[3]
+    t[5] = d[2]
+    SUBTRACT(t[6], d[0], d[1])
+    t[7] = d[1]
+    t[8] = d[0]
+
+
 cdef inline void combine_rows(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* d, vector* t) noexcept nogil:
     # t = B^T d for one column
     if side == 4:
         if places == 6:
             combine_six[vector](kind, d, t)
+        elif places == WHOLE_PLACES:
+            combine_whole[vector](kind, d, t)
         else:
             combine_circle[vector](kind, d, t)
         return
@@ -118,7 +155,7 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
     cdef vector columns[MOST_SEEN][MOST_PLACES]
     cdef vector t[MOST_PLACES]
     cdef const real* at
-    cdef Py_ssize_t n_seen = side + taps - 1
+    cdef Py_ssize_t n_seen = seen_of_row(side, taps, places)
     cdef Py_ssize_t i, j
     for j in range(n_seen):
         at = patch
@@ -177,11 +214,30 @@ cdef inline void restore_circle(vector* kind, const vector* m, vector* pixels) n
     ADD(pixels[3], m[6])
 
 
+cdef inline void restore_whole(vector* kind, const vector* m, vector* pixels) noexcept nogil:
+    # A^T m of a whole map
+    cdef vector even
+    cdef vector odd
+    cdef vector other
+    SUM(even, m[0], m[1])
+    SUBTRACT(odd, m[2], m[0])
+    SUM(other, m[3], m[4])
+    SUM(pixels[0], even, other)
+    SUBTRACT(other, m[5], m[3])
+    SUM(pixels[1], odd, other)
+    SUM(other, m[6], m[7])
+    SUBTRACT(pixels[2], other, even)
+    SUBTRACT(other, m[8], m[6])
+    SUBTRACT(pixels[3], other, odd)
+
+
 cdef inline void restore_row(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* m, vector* pixels) noexcept nogil:
     # A^T m for one column
     if side == 4:
         if places == 6:
             restore_four[vector](kind, m, pixels)
+        elif places == WHOLE_PLACES:
+            restore_whole[vector](kind, m, pixels)
         else:
             restore_circle[vector](kind, m, pixels)
         return
@@ -261,12 +317,29 @@ cdef inline void spread_circle(vector* kind, const vector* w, vector* g) noexcep
     SCALE(g[4], <real> 0.5)
 
 
+cdef inline void spread_whole(vector* kind, const vector* w, vector* g) noexcept nogil:
+    # G t of a whole map
+    cdef vector across
+    SUM(across, w[1], w[3])
+    g[0] = w[2]
+    SUM(g[1], w[3], w[2])
+    SUM(g[2], w[1], w[2])
+    SUM(g[3], w[4], w[2])
+    SUM(g[4], w[3], g[3])
+    SUM(g[5], across, g[3])
+    SUM(g[6], w[0], w[2])
+    SUM(g[7], across, g[6])
+    SUM(g[8], w[1], g[6])
+
+
 cdef inline void spread_taps(vector* kind, Py_ssize_t side, Py_ssize_t places, const vector* w, vector* g) noexcept nogil:
     # G w for one column
     cdef vector outer
     if side == 4:
         if places == 6:
             spread_six[vector](kind, w, g)
+        elif places == WHOLE_PLACES:
+            spread_whole[vector](kind, w, g)
         else:
             spread_circle[vector](kind, w, g)
         return

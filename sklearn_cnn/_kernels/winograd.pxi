@@ -25,6 +25,15 @@ cdef inline Tiling tiling_of(const Layer* layer, const real* padded, real* scrat
     return tiling
 
 
+cdef inline Tiling tiling_of_whole(const real* images, Py_ssize_t row, Py_ssize_t image_size, real* scratch) noexcept nogil:
+    """Of small images without a border, each of which is a tile."""
+    cdef Tiling tiling
+    tiling.padded, tiling.padded_rows, tiling.padded_columns = images, SMALL_SIDE, SMALL_SIDE
+    tiling.padded_row, tiling.padded_image = row, image_size
+    tiling.scratch = scratch
+    return tiling
+
+
 cdef inline Py_ssize_t distance_of_places(Py_ssize_t n) noexcept nogil:
     # A vector more than they need: at a distance of a power of two, all would fall into the same set of the cache.
     return n + 16
@@ -162,6 +171,8 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
         at = k * LANES_WIDE
         if layer.tile_side == 4 and layer.tile_places == 6:
             transform_kernels[vector_wide](NULL, 4, 3, 6, weights + at, n, transformed + at, place)
+        elif layer.tile_places == WHOLE_PLACES:
+            transform_kernels[vector_wide](NULL, 4, 5, 9, weights + at, n, transformed + at, place)
         elif layer.tile_side == 4:
             transform_kernels[vector_wide](NULL, 4, 3, 7, weights + at, n, transformed + at, place)
         elif layer.kernel.rows == 3:
@@ -187,7 +198,7 @@ cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pl
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
     cdef Py_ssize_t place = distance_of_places((last - first) * tile_columns * layer.channels)
-    cdef Py_ssize_t n_seen = side + taps - 1
+    cdef Py_ssize_t n_seen = seen_of_row(side, taps, places)
     cdef Py_ssize_t row, c, rows, columns, patch_row
     cdef const real* source
     cdef const real* patch
@@ -238,6 +249,8 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pla
 cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     if layer.tile_side == 4 and layer.tile_places == 6:
         convolve_tiles(4, 3, 6, layer, tiling, first, last)
+    elif layer.tile_places == WHOLE_PLACES:
+        convolve_tiles(4, 5, 9, layer, tiling, first, last)
     elif layer.tile_side == 4:
         convolve_tiles(4, 3, 7, layer, tiling, first, last)
     elif layer.kernel.rows == 3:

@@ -175,3 +175,13 @@ cdef void winograd_input_gradient(const Layer* layer, const real* flipped, const
     tiling.maps, tiling.outputs, tiling.positions = d_target, NULL, NULL
     tiling.scratch = scratch
     winograd_maps(&turned, &tiling, n_samples)
+
+
+cdef void whole_input_gradient(const Layer* layer, const real* flipped, const real* d_maps, Py_ssize_t d_map_size,
+                               real* d_images, Py_ssize_t n_samples, real* scratch) noexcept nogil:
+    """The same of small maps, each of which is a tile; `d_map_size` is the distance of their gradients."""
+    cdef Layer turned = turned_round(layer)
+    cdef Tiling tiling = tiling_of_whole(d_maps, map_row_size(layer), d_map_size, scratch)
+    tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
+    tiling.maps, tiling.outputs, tiling.positions = d_images, NULL, NULL
+    winograd_maps(&turned, &tiling, n_samples)

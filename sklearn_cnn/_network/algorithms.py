@@ -14,7 +14,7 @@ LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which 
 EXACT_TILES_SHARE = 0.8  # the same for those that round no more
 LEAST_EXACT_TILES = 8  # of a map: with fewer rows of a product it is the weights that take the time
 FEW_WEIGHTS = 1 << 10  # transformed, they stay in the second-level cache: there one tile will do, if samples share a product
-NO_TILE = 0, 0
+NO_TILE, WHOLE_TILE = (0, 0), (4, 9)
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
 SPARSE_SHARE = 3  # a map at least this many times as large as its pooled map: most of its gradient is zero
 SPARSE_STRETCH = 8  # numbers of a kernel row that fill enough of a vector
@@ -87,6 +87,18 @@ def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
     return small if is_even else NO_TILE
 
 
+def is_whole_tile(record, inputs, outputs):
+    """Whether Winograd's algorithm takes a small map of 5 x 5 kernels as one tile; `inputs` are channels or, turned, filters."""
+    whole_vectors = record[inputs] >= VECTOR and record[outputs] % VECTOR == 0
+    few_weights = record["channels"] * record["filters"] <= FEW_WEIGHTS
+    return record["has_small_map"] and record["kernel_rows"] == 5 and whole_vectors and few_weights and IS_WINOGRAD_USED
+
+
+def forward_tile(record, largest):
+    """Return the tiles in which Winograd's algorithm computes a map, as `tile_of` does."""
+    return WHOLE_TILE if is_whole_tile(record, "channels", "filters") else tile_of(record, largest)
+
+
 def transformed_weights(record, places):
     """Return the numbers of a convolution's weights as Winograd's algorithm transforms them, with so many products of a row."""
     return places**2 * (record["channels"] * record["filters"] + ALIGNMENT)
@@ -122,6 +134,8 @@ def gradient_tile(record, largest):
     is_whole = record["backward"] == _kernel_names.WHOLE_MAP or is_listed
     if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
         return NO_TILE
+    if record["backward"] == _kernel_names.WHOLE_MAP and is_whole_tile(record, "filters", "channels"):
+        return WHOLE_TILE
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
     tile = tile_of(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD, 0)

@@ -271,7 +271,7 @@ class RecordBuilder:
         pooled_map = rows * columns * filters if record["pooling"] else 0  # else the map is the output
         band = (rows if record["has_small_map"] else record["pool_rows"]) * columns * filters if record["pooling"] else 0
         first = algorithms.first_in_planes(record, channels, filters, (rows, columns), record["padded_columns"])
-        tile = record["tile_side"], record["tile_places"] = algorithms.tile_of(record, layer.winograd_tile)
+        tile = record["tile_side"], record["tile_places"] = algorithms.forward_tile(record, layer.winograd_tile)
         if tile[0]:
             record["transformed_at"] = self._take("transformed", algorithms.transformed_weights(record, tile[1]))
             record["remembered_at"] = self._take("remembered", aligned(record["n_weights"]))
