@@ -135,7 +135,7 @@ MISTAKES = [
     ("the second sample of a small map is the first again", "small_maps.pxi", "image += «images.image_size»", "0", "kernels"),
     ("a tap's gradient begins with the first column", "small_maps.pxi", "(SMALL_SIDE * row + «column») * images.filters", "0", "kernels"),
     ("eight channels of a small map are those of the first", "small_maps.pxi", "for k in range(0, «images.channels», 8):", "8", "kernels"),
-    ("small maps see the border of a padded image", "convolution.pxi", "    return images + «layer.crop.row * padded_row_size(layer)»", "0", "kernels"),
+    ("small maps see the border of a padded image", "padding.pxi", "    return images + «layer.crop.row * padded_row_size(layer)»", "0", "kernels"),
     ("the maps of samples that share products stand in one frame", "convolution.pxi", "whole_map_gradient(layer, areas, i, d_maps + «i * d_map_size»", "0",
      "kernels"),
     ("small maps leave the images' gradients to the first sample", "convolution.pxi", "areas.d_images + «i * input_size(layer)»", "0", "kernels"),
