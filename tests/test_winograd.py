@@ -6,7 +6,6 @@ expression with all numbers replaced by their absolute values. Tiles of 4 x 4 pi
 with these integers are not exact.
 """
 
-import dataclasses
 import math
 
 import numpy as np
@@ -184,18 +183,19 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     assert (error <= bound).all()
 
 
-def error_of(tile, shape, filters, level, monkeypatch):
+def error_of(tile, shape, filters, level, monkeypatch, side=3, n_samples=2, is_rectified=False):
     """The error of a layer, root mean square and largest, as shares of the values and of the largest; without a tile: direct."""
     monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile[0] > 0)
     monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", 0.8 if tile == (4, 7) else 0)
     monkeypatch.setattr(algorithms, "LEAST_EXACT_TILES", 1)
-    layer = ConvolutionBlock(filters, (3, 3), (1, 1), "same", winograd_tile=4 if tile == (4, 6) else 2)
+    layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=4 if tile == (4, 6) else 2)
     plan = build_plan.__wrapped__((layer,), shape)
     assert tile_of(plan) == tile
     rng = np.random.default_rng(6)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
-    X = rng.standard_normal((2, *shape)).astype(np.float32)
-    outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
+    X = rng.standard_normal((n_samples, *shape)).astype(np.float32)
+    X = np.maximum(X, 0) if is_rectified else X
+    outputs = network.scores(X.reshape(n_samples, -1)).reshape(n_samples, *plan.output_shapes[0])
     exact, _ = reference.layer_forward(layer, network.weights(0).astype(float), network.bias(0).astype(float), X.astype(float))
     errors = np.abs(outputs - exact)
     return np.sqrt((errors**2).mean() / (exact**2).mean()), errors.max() / np.abs(exact).max()
@@ -217,20 +217,10 @@ def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monke
 @pytest.mark.parametrize(("channels", "filters"), [(16, 32), (16, 64), (24, 32)])
 @pytest.mark.parametrize("is_rectified", [False, True])
 def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channels, filters, is_rectified, monkeypatch):
-    errors = []
-    for is_used in (False, True):
-        monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", is_used)
-        plan = build_plan.__wrapped__((block(filters, kernel_size=(5, 5)),), (4, 4, channels))
-        plan = build_plan.__wrapped__((dataclasses.replace(plan.layers[0], activation="identity"),), (4, 4, channels))
-        assert tile_of(plan) == ((4, 9) if is_used else (0, 0))
-        rng = np.random.default_rng(6)
-        network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
-        X = rng.standard_normal((20, 4, 4, channels)).astype(np.float32)
-        X = np.maximum(X, 0) if is_rectified else X
-        outputs = network.scores(X.reshape(20, -1)).reshape(20, 4, 4, filters)
-        numbers = network.weights(0).astype(float), network.bias(0).astype(float), X.astype(float)
-        exact, _ = reference.layer_forward(plan.layers[0], *numbers)
-        errors.append(np.sqrt(((outputs - exact) ** 2).mean() / (exact**2).mean()))
+    errors = [
+        error_of(tile, (4, 4, channels), filters, level, monkeypatch, 5, 20, is_rectified)[0]
+        for tile in (algorithms.NO_TILE, algorithms.WHOLE_TILE)
+    ]
     assert 1 < errors[1] / errors[0] < 2.2
     assert errors[1] < 6e-7
 

@@ -100,7 +100,6 @@ cdef void list_by_row(const Layer* layer, const Maxima* maxima, Py_ssize_t first
     cdef Py_ssize_t i, k, q, at = 0
     cdef int32_t f, offset, upper, lower
     cdef bint is_upper
-    lists.n = 2 * (last - first)
     for i in range(first, last):
         for q in range(2):
             lists.begins[at + q] = lists.ends[at + q] = <int32_t> ((at + q) * room_of(layer.filters))

@@ -57,7 +57,7 @@
 #     G t   = c, e + c, b + c, f + c, e + f + c, e + b + f + c, a + c, b + e + a + c, b + a + c           t = a b c e f
 #     A^T m = p + q, p' + q', r - p, r' - p'       p, p' = m0 + m1, m2 - m0, and q, q' and r, r' of the next three and the last
 #
-# Nothing is scaled, so integers stay exact. Errors are twice those of direct sums at most, and no larger than theirs at the most.
+# Nothing is scaled, so integers stay exact. Errors are up to about twice those of direct sums (a test measures both).
 #
 # The sum over channels is a matrix product for each of these places: rows are tiles, columns are filters. Transforms run on whole
 # vectors of channels or filters. The last vector of channels may overlap the one before. The rounding of real numbers has a bound

@@ -169,10 +169,10 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
         weights = remembered    # not what another thread of the user may be writing
     for k in range(begin, end):
         at = k * LANES_WIDE
-        if layer.tile_side == 4 and layer.tile_places == 6:
+        if layer.tile_places == 6:
             transform_kernels[vector_wide](NULL, 4, 3, 6, weights + at, n, transformed + at, place)
         elif layer.tile_places == WHOLE_PLACES:
-            transform_kernels[vector_wide](NULL, 4, 5, 9, weights + at, n, transformed + at, place)
+            transform_kernels[vector_wide](NULL, 4, 5, WHOLE_PLACES, weights + at, n, transformed + at, place)
         elif layer.tile_side == 4:
             transform_kernels[vector_wide](NULL, 4, 3, 7, weights + at, n, transformed + at, place)
         elif layer.kernel.rows == 3:
@@ -247,10 +247,10 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pla
 
 
 cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    if layer.tile_side == 4 and layer.tile_places == 6:
+    if layer.tile_places == 6:
         convolve_tiles(4, 3, 6, layer, tiling, first, last)
     elif layer.tile_places == WHOLE_PLACES:
-        convolve_tiles(4, 5, 9, layer, tiling, first, last)
+        convolve_tiles(4, 5, WHOLE_PLACES, layer, tiling, first, last)
     elif layer.tile_side == 4:
         convolve_tiles(4, 3, 7, layer, tiling, first, last)
     elif layer.kernel.rows == 3:

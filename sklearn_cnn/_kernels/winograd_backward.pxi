@@ -161,27 +161,29 @@ cdef void turn_weights(const Layer* layer, real* flipped) noexcept nogil:
     transform_weights(&turned, flipped, flipped + whole_lines(layer.n_weights), NULL, 0, 1)
 
 
+cdef inline void gradient_of_tiles(const Layer* layer, const real* flipped, Tiling* tiling, real* d_target,
+                                   Py_ssize_t n_samples) noexcept nogil:
+    cdef Layer turned = turned_round(layer)
+    tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
+    tiling.maps, tiling.outputs, tiling.positions = d_target, NULL, NULL
+    winograd_maps(&turned, tiling, n_samples)
+
+
 cdef void winograd_input_gradient(const Layer* layer, const real* flipped, const real* frame, real* d_target,
                                   Py_ssize_t n_samples, real* scratch) noexcept nogil:
     """frame -> d_target, the crop whose gradient is wanted; for some samples, one after another."""
-    cdef Layer turned = turned_round(layer)
     cdef Tiling tiling
     tiling.padded_row = layer.gradient.columns * layer.filters
     tiling.padded = frame + layer.crop.row * tiling.padded_row + layer.crop.column * layer.filters
     tiling.padded_rows = layer.gradient.rows - layer.crop.row
     tiling.padded_columns = layer.gradient.columns - layer.crop.column
     tiling.padded_image = frame_size(layer)
-    tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
-    tiling.maps, tiling.outputs, tiling.positions = d_target, NULL, NULL
     tiling.scratch = scratch
-    winograd_maps(&turned, &tiling, n_samples)
+    gradient_of_tiles(layer, flipped, &tiling, d_target, n_samples)
 
 
 cdef void whole_input_gradient(const Layer* layer, const real* flipped, const real* d_maps, Py_ssize_t d_map_size,
                                real* d_images, Py_ssize_t n_samples, real* scratch) noexcept nogil:
     """The same of small maps, each of which is a tile; `d_map_size` is the distance of their gradients."""
-    cdef Layer turned = turned_round(layer)
     cdef Tiling tiling = tiling_of_whole(d_maps, map_row_size(layer), d_map_size, scratch)
-    tiling.transformed, tiling.bias = flipped + whole_lines(layer.n_weights), ZEROS
-    tiling.maps, tiling.outputs, tiling.positions = d_images, NULL, NULL
-    winograd_maps(&turned, &tiling, n_samples)
+    gradient_of_tiles(layer, flipped, &tiling, d_images, n_samples)

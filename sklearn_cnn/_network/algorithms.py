@@ -47,6 +47,16 @@ def has_small_map(record):
     )  # fmt: skip
 
 
+def fills_vectors(record):
+    """Whether channels and filters fill whole vectors of Winograd's algorithm."""
+    return record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
+
+
+def small_tile(record):
+    """Return the tile of 2 x 2 pixels, as `tile_of` does."""
+    return 2, 7 if record["kernel_rows"] == 5 else 4
+
+
 def is_tiled(record, least_tiles):
     """Whether Winograd's algorithm can compute a convolution.
 
@@ -55,9 +65,8 @@ def is_tiled(record, least_tiles):
     """
     taps = record["kernel_rows"]
     is_known = taps in least_tiles and taps == record["kernel_columns"] and record["stride_rows"] == record["stride_columns"] == 1
-    whole_vectors = record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
     n_tiles = (record["map_rows"] // 2) * (record["map_columns"] // 2)
-    return is_known and whole_vectors and IS_WINOGRAD_USED and n_tiles >= least_tiles[taps]
+    return is_known and fills_vectors(record) and IS_WINOGRAD_USED and n_tiles >= least_tiles[taps]
 
 
 def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
@@ -75,7 +84,7 @@ def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
     if windows == [_kernel_names.MAXIMUM, 2, 2, 2, 2]:
         rows, columns = rows - rows % 2, columns - columns % 2
     is_even = rows % 2 == columns % 2 == 0
-    small = (2, 7 if taps == 5 else 4)
+    small = small_tile(record)
     of_small = small[1] ** 2 * (rows // 2) * (columns // 2) if is_even else n_pixels
     n_large = -(-rows // 4) * -(-columns // 4)
     are_enough = n_large >= LEAST_EXACT_TILES or record["channels"] * record["filters"] <= few_weights
@@ -87,16 +96,15 @@ def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
     return small if is_even else NO_TILE
 
 
-def is_whole_tile(record, inputs, outputs):
-    """Whether Winograd's algorithm takes a small map of 5 x 5 kernels as one tile; `inputs` are channels or, turned, filters."""
-    whole_vectors = record[inputs] >= VECTOR and record[outputs] % VECTOR == 0
+def is_whole_tile(record):
+    """Whether Winograd's algorithm takes a small map of 5 x 5 kernels as one tile."""
     few_weights = record["channels"] * record["filters"] <= FEW_WEIGHTS
-    return record["has_small_map"] and record["kernel_rows"] == 5 and whole_vectors and few_weights and IS_WINOGRAD_USED
+    return record["has_small_map"] and record["kernel_rows"] == 5 and fills_vectors(record) and few_weights and IS_WINOGRAD_USED
 
 
 def forward_tile(record, largest):
     """Return the tiles in which Winograd's algorithm computes a map, as `tile_of` does."""
-    return WHOLE_TILE if is_whole_tile(record, "channels", "filters") else tile_of(record, largest)
+    return WHOLE_TILE if is_whole_tile(record) else tile_of(record, largest)
 
 
 def transformed_weights(record, places):
@@ -116,7 +124,7 @@ def sums_tile(record):
     """Return the tile of 2 x 2 pixels in which Winograd's algorithm computes the weight gradient of a whole map of even sides."""
     is_even = record["map_rows"] % 2 == record["map_columns"] % 2 == 0
     is_used = record["backward"] == _kernel_names.WHOLE_MAP and is_even and is_tiled(record, LEAST_TILES_BACKWARD)
-    return (2, 7 if record["kernel_rows"] == 5 else 4) if is_used else NO_TILE
+    return small_tile(record) if is_used else NO_TILE
 
 
 def summed_tiles(record, tile):
@@ -134,9 +142,9 @@ def gradient_tile(record, largest):
     is_whole = record["backward"] == _kernel_names.WHOLE_MAP or is_listed
     if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
         return NO_TILE
-    if record["backward"] == _kernel_names.WHOLE_MAP and is_whole_tile(record, "filters", "channels"):
-        return WHOLE_TILE
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
+    if record["backward"] == _kernel_names.WHOLE_MAP and is_whole_tile(turned):
+        return WHOLE_TILE
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
     tile = tile_of(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD, 0)
     return tile if tile[0] == 4 or not is_listed else NO_TILE
