@@ -41,6 +41,7 @@ SHAPES_OF_SEVEN = [
     ((4, 4, 24), 32, 3), ((16, 24, 32), 64, 3), ((8, 4, 16), 16, 3), ((32, 28, 16), 32, 3), ((8, 12, 56), 16, 3),
     ((8, 16, 40), 112, 3),
     ((4, 4, 16), 16, 5), ((4, 4, 24), 32, 5), ((4, 4, 64), 16, 5),  # a whole map, with nine products of a row
+    ((4, 4, 8), 16, 3), ((4, 4, 16), 8, 3), ((4, 4, 8), 8, 5), ((4, 4, 8), 32, 5), ((4, 4, 24), 8, 5),  # halves of vectors
 ]  # fmt: skip
 
 
@@ -114,7 +115,14 @@ def test_where_it_is_used(layer, shape, expected):
         (block(16, kernel_size=(5, 5)), (4, 4, 16), (4, 9)),
         (block(32, "average", kernel_size=(5, 5), tile=4), (4, 4, 24), (4, 9)),
         (block(64, kernel_size=(5, 5)), (4, 4, 24), (0, 0)),
-        (block(16, kernel_size=(5, 5)), (4, 4, 8), (0, 0)),
+        (block(16, kernel_size=(5, 5)), (4, 4, 8), (4, 9)),
+        (block(8), (4, 4, 16), (4, 7)),
+        (block(16, tile=4), (4, 4, 8), (4, 7)),
+        (block(16, tile=4), (4, 4, 16), (4, 6)),
+        (block(8, kernel_size=(5, 5)), (4, 4, 12), (0, 0)),
+        (block(24), (4, 4, 16), (0, 0)),
+        (block(8), (5, 4, 16), (0, 0)),
+        (block(16, mode="reflect"), (4, 4, 8), (0, 0)),
         (block(16, kernel_size=(5, 5), mode="reflect"), (4, 4, 16), (0, 0)),
     ],
 )
@@ -129,8 +137,8 @@ def test_exact_on_integers(level, dtype, shape, filters, side, pooling, mode):
     rng = np.random.default_rng(0)
     if min(shape[:2]) <= side // 2:
         mode = "zeros"  # so small an image has too little to be mirrored
-    if shape[:2] == (4, 4) and side == 5:
-        mode = "zeros"  # or it is no whole tile
+    if shape[:2] == (4, 4) and (side == 5 or 8 in (shape[2], filters)):
+        mode = "zeros"  # or it is no small map, which alone is such a tile
     layer = block(filters, pooling, mode, kernel_size=(side, side))
     plan = build_plan((layer,), shape)
     assert is_winograd(plan)
@@ -214,7 +222,7 @@ def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monke
 
 
 @each_level
-@pytest.mark.parametrize(("channels", "filters"), [(16, 32), (16, 64), (24, 32)])
+@pytest.mark.parametrize(("channels", "filters"), [(8, 16), (16, 32), (16, 64), (24, 32)])
 @pytest.mark.parametrize("is_rectified", [False, True])
 def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channels, filters, is_rectified, monkeypatch):
     errors = [
@@ -229,7 +237,9 @@ def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channel
 BACKWARD = [
     ((6, 6, 16), 16, 3, (1, 2)), ((14, 14, 32), 64, 3, (1, 2)), ((18, 2, 48), 16, 3, (1, 2)), ((8, 6, 24), 32, 3, (1, 0)),
     ((8, 6, 16), 40, 3, (0, 2)), ((8, 8, 16), 16, 5, (1, 2)), ((14, 10, 32), 48, 5, (1, 2)), ((6, 6, 1040), 16, 3, (1, 0)),
-    ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 0)), ((6, 6, 16), 16, 5, (0, 0)), ((4, 4, 32), 24, 5, (0, 4)),
+    ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 4)), ((6, 6, 16), 16, 5, (0, 0)), ((4, 4, 32), 24, 5, (0, 4)),
+    ((4, 4, 8), 16, 3, (0, 4)), ((4, 4, 16), 8, 5, (0, 4)), ((4, 4, 8), 8, 3, (0, 4)), ((4, 4, 24), 8, 3, (0, 0)),
+    ((4, 4, 64), 32, 3, (0, 0)), ((4, 4, 64), 32, 5, (0, 0)),
 ]  # fmt: skip
 
 
@@ -257,7 +267,8 @@ def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, exp
 @each_level
 @pytest.mark.parametrize(("shape", "filters", "side", "tile"), [
     ((14, 14, 32), 64, 3, (2, 4)), ((8, 10, 16), 48, 5, (2, 7)), ((16, 16, 48), 32, 3, (4, 6)), ((7, 9, 16), 32, 3, (4, 6)),
-    ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)), ((4, 4, 32), 24, 5, (4, 9)),
+    ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)), ((4, 4, 32), 24, 5, (4, 9)), ((4, 4, 8), 16, 5, (4, 9)),
+    ((4, 4, 32), 24, 3, (4, 7)), ((4, 4, 16), 8, 3, (4, 7)),
 ])  # fmt: skip
 def test_rounding_of_gradients_stays_within_the_bound(level, shape, filters, side, tile):
     rng = np.random.default_rng(8)

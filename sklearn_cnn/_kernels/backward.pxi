@@ -65,7 +65,7 @@ cdef void backward_layer(const Network* network, const Layer* layer, const Group
     if layer.kind == CONVOLUTION and layer.backward == WHOLE_MAP:
         while i < group.last:
             areas = areas_of(network, layer, group, i, min(layer.gradient_group, group.last - i))
-            convolution_backward(layer, network.runs, flipped, &areas, d_weights, d_bias)
+            convolution_backward(layer, network.runs, flipped, &areas, i == group.chunk_begin, d_weights, d_bias)
             i += layer.gradient_group
         return
     for i in range(group.first, group.last):
@@ -113,7 +113,7 @@ cdef void backward_chunk(const void* job, Py_ssize_t piece) noexcept nogil:
         layer = &network.layers[k]
         memset(group.scratch + network.arena.frames_at + layer.frame_at, 0, <size_t> layer.n_frame * sizeof(real))
         if layer.kind == CONVOLUTION and stage.portion == 0:
-            n_begun = layer.n_chunk_weights if layer.backward == LISTED else 0
+            n_begun = layer.n_chunk_weights if layer.backward != SHALLOW else 0
             memset(gradient + layer.chunk_at + n_begun, 0,
                    <size_t> (layer.n_chunk_weights - n_begun + layer.filters) * sizeof(real))
     # An interrupted pass forward has left places of maxima that are none: nothing may follow them.

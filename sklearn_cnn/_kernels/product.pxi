@@ -266,6 +266,17 @@ cdef void series_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Produc
         n += N_ZEROS
 
 
+cdef void add_product(Py_ssize_t n_rows, Py_ssize_t n_columns, Product* shape, Series series, const real* a, const real* b,
+                      bint begins, real* c) noexcept nogil:
+    """c += a b, for each of a series, or c = a b where the sums begin; the caller need not set where they start."""
+    if begins:
+        shape.start_row = 0
+        series_from_zero(n_rows, n_columns, shape, series, a, b, c)
+    else:
+        shape.start_row, series.start = shape.c_row, series.c
+        product_series(n_rows, n_columns, shape, &series, a, b, c, c)
+
+
 cdef void product_from_zero(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape, const real* a, const real* b,
                             real* c) noexcept nogil:
     """c = a b."""

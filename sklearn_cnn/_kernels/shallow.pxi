@@ -186,26 +186,36 @@ cdef inline void shallow_rows(vector* kind, Py_ssize_t rows, Py_ssize_t taps, co
         shallow_tile[vector](kind, rows, 6, layer, places, padded, d_weights, tap_size)
 
 
+# Slices of a kernel that fit the registers: at most three of its rows, and so many numbers of each.
+ctypedef struct TapSlices:
+    Py_ssize_t most_rows
+    Py_ssize_t most_taps
+
+
+cdef inline TapSlices tap_slices_of(const Layer* layer) noexcept nogil:
+    cdef TapSlices slices
+    cdef Py_ssize_t kernel_row = kernel_row_size(layer)
+    cdef Py_ssize_t n = (layer.kernel.rows + 2) // 3
+    slices.most_rows = (layer.kernel.rows + n - 1) // n
+    n = n_blocks(kernel_row, min(6, SHALLOW_TAPS // slices.most_rows))
+    slices.most_taps = (kernel_row + n - 1) // n
+    return slices
+
+
 cdef void shallow_slices(vector* kind, const Layer* layer, const Places* places, const real* padded, real* d_weights,
                          Py_ssize_t tap_size) noexcept nogil:
-    """All taps of one vector of filters, in slices of at most three kernel rows that fit the registers.
-
-    tap_size: numbers of d_weights from one tap to the next."""
+    """All taps of one vector of filters. tap_size: numbers of d_weights from one tap to the next."""
     cdef Py_ssize_t padded_row = padded_row_size(layer)
     cdef Py_ssize_t kernel_row = kernel_row_size(layer)
-    cdef Py_ssize_t row_slices = (layer.kernel.rows + 2) // 3
-    cdef Py_ssize_t largest_rows = (layer.kernel.rows + row_slices - 1) // row_slices
-    cdef Py_ssize_t largest_taps = min(6, SHALLOW_TAPS // largest_rows)
-    cdef Py_ssize_t tap_slices = (kernel_row + largest_taps - 1) // largest_taps
+    cdef TapSlices slices = tap_slices_of(layer)
     cdef Py_ssize_t row = 0, tap, rows, taps
     cdef const real* image
     cdef real* d_slice
-    largest_taps = (kernel_row + tap_slices - 1) // tap_slices
     while row < layer.kernel.rows:
-        rows = min(largest_rows, layer.kernel.rows - row)
+        rows = min(slices.most_rows, layer.kernel.rows - row)
         tap = 0
         while tap < kernel_row:
-            taps = min(largest_taps, kernel_row - tap)
+            taps = min(slices.most_taps, kernel_row - tap)
             image = padded + row * padded_row + tap
             d_slice = d_weights + (row * kernel_row + tap) * tap_size
             if rows == 1:
@@ -314,6 +324,9 @@ cdef Corner corner_at(const Layer* layer, const Corner* first, Py_ssize_t row, P
     return corner
 
 
+include "picked.pxi"
+
+
 cdef void shallow_backward(const Layer* layer, const Run* runs, const Areas* areas, real* d_weights,
                            real* d_bias) noexcept nogil:
     """d_weights, d_bias += gradients of one sample; d_outputs are used up. There are maps of average pooling after ReLU."""
@@ -323,6 +336,9 @@ cdef void shallow_backward(const Layer* layer, const Run* runs, const Areas* are
     cdef Rest rest
     cdef Py_ssize_t row = 0, column, i, j
     first.padded, first.d_output = padded_images(layer, runs, areas), areas.d_outputs
+    if picks_maxima(layer):
+        picked_backward(layer, first.padded, areas, d_weights, d_bias)
+        return
     first.outputs, first.positions = areas.outputs, <const uint8_t*> areas.positions
     if layer.pooling == AVERAGE:
         first.outputs = areas.maps

@@ -137,9 +137,11 @@ ctypedef struct SmallImages:
     Py_ssize_t channels
     const real* d_maps
     Py_ssize_t d_map_size
+    Py_ssize_t d_map_row
     Py_ssize_t filters
     Py_ssize_t rows             # of a map that meet a tap, and columns
     Py_ssize_t columns
+    bint begins                 # the sums: there is nothing to add to
 
 
 cdef inline void small_weights_tile(vector* kind, Py_ssize_t channels, Py_ssize_t vectors, const SmallImages* images,
@@ -150,16 +152,18 @@ cdef inline void small_weights_tile(vector* kind, Py_ssize_t channels, Py_ssize_
     cdef vector second
     cdef Py_ssize_t lanes = lanes_of[vector](kind)
     cdef Py_ssize_t filters = images.filters
+    cdef const real* start
     cdef const real* pixel
     cdef const real* g
     cdef Py_ssize_t i, r, c, m
     for m in range(channels):
-        sums[m][0] = (<const vector*> (d_weights + m * filters))[0]
+        start = <const real*> ZEROS if images.begins else <const real*> d_weights + m * filters
+        sums[m][0] = (<const vector*> start)[0]
         if vectors == 2:
-            sums[m][1] = (<const vector*> (d_weights + m * filters + lanes))[0]
+            sums[m][1] = (<const vector*> (start + lanes))[0]
     for i in range(images.n_samples):
         for r in range(images.rows):
-            pixel, g = image + r * images.image_row, d_map + r * SMALL_SIDE * filters
+            pixel, g = image + r * images.image_row, d_map + r * images.d_map_row
             for c in range(images.columns):
                 first = (<const vector*> g)[0]
                 if vectors == 2:
@@ -179,7 +183,7 @@ cdef inline void small_weights_tile(vector* kind, Py_ssize_t channels, Py_ssize_
 
 
 cdef void small_tap_gradient(const SmallImages* images, const real* image, const real* d_map, real* d_weights) noexcept nogil:
-    """d_weights[channel, filter] += the gradient of one tap."""
+    """d_weights[channel, filter] += the gradient of one tap, or = where the sums begin."""
     cdef Py_ssize_t f = 0, n, k
     while f < images.filters:
         n = filters_at_once(images.filters - f, 2)
@@ -198,7 +202,7 @@ cdef void small_tap_gradient(const SmallImages* images, const real* image, const
 
 
 cdef void small_weight_gradient(Py_ssize_t side, SmallImages images, real* d_weights) noexcept nogil:
-    """d_weights += the gradients of all samples, tap by tap."""
+    """d_weights += the gradients of all samples, or = where the sums begin; tap by tap."""
     cdef Py_ssize_t border = side // 2
     cdef Py_ssize_t u, t, row, column
     for u in range(side):
@@ -207,5 +211,5 @@ cdef void small_weight_gradient(Py_ssize_t side, SmallImages images, real* d_wei
             images.rows, images.columns = SMALL_SIDE - max(u - border, border - u), SMALL_SIDE - max(t - border, border - t)
             small_tap_gradient(
                 &images, images.images + (row + u - border) * images.image_row + (column + t - border) * images.channels,
-                images.d_maps + (SMALL_SIDE * row + column) * images.filters, d_weights)
+                images.d_maps + row * images.d_map_row + column * images.filters, d_weights)
             d_weights += images.channels * images.filters

@@ -79,8 +79,8 @@ ctypedef struct Target:
     Py_ssize_t columns
 
 
-cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const Layer* layer, const Tiling* tiling,
-                            const Target* target, const vector_wide* pixels) noexcept nogil:
+cdef inline void leave_tile(vector* kind, int64_t pooling, Py_ssize_t side, bint whole, const Layer* layer,
+                            const Tiling* tiling, const Target* target, const vector* pixels) noexcept nogil:
     # One vector of filters. `pooling` is a constant at every call, for windows or, without it, the map itself; so is `whole`,
     # for some tiles of sixteen pixels hang over the end of the map.
     cdef Py_ssize_t map_row = map_row_size(layer)
@@ -88,7 +88,7 @@ cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const 
     cdef real* maps = tiling.maps
     cdef Py_ssize_t windows = side // 2     # of a tile's side
     cdef Py_ssize_t u, v, i, at, window
-    cdef const vector_wide* of_window
+    cdef const vector* of_window
     for u in range(windows):
         for v in range(windows):
             of_window = pixels + 4 * (windows * u + v)
@@ -97,16 +97,22 @@ cdef inline void leave_tile(int64_t pooling, Py_ssize_t side, bint whole, const 
             if pooling == NO_POOLING:
                 for i in range(4):
                     if whole or (2 * u + i // 2 < target.rows and 2 * v + i % 2 < target.columns):
-                        (<vector_wide*> (maps + at + i // 2 * map_row + i % 2 * filters))[0] = of_window[i]
+                        (<vector*> (maps + at + i // 2 * map_row + i % 2 * filters))[0] = of_window[i]
             elif whole or (2 * u + 1 < target.rows and 2 * v + 1 < target.columns):
-                pool_four[vector_wide](NULL, pooling, layer, of_window, 1, tiling.maps + at if tiling.maps != NULL else NULL,
-                                       tiling.outputs + window, tiling.positions + window if tiling.positions != NULL else NULL)
+                pool_four[vector](kind, pooling, layer, of_window, 1, tiling.maps + at if tiling.maps != NULL else NULL,
+                                  tiling.outputs + window, tiling.positions + window if tiling.positions != NULL else NULL)
 
 
-cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
-                               const real* products, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef inline bint has_half_vectors(Py_ssize_t side, Py_ssize_t places, Py_ssize_t n) noexcept nogil:
+    # Of n channels or filters; small maps alone have so few.
+    return USES_HALF and side == 4 and places != 6 and n < LANES_WIDE
+
+
+cdef inline void restore_tiles(vector* kind, int64_t pooling, Py_ssize_t side, Py_ssize_t places, const Layer* layer,
+                               const Tiling* tiling, const real* products, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     # Tile rows first to last - 1, counted through all images.
-    cdef vector_wide[MOST_SIDE * MOST_SIDE] pixels
+    cdef vector[MOST_SIDE * MOST_SIDE] pixels
+    cdef Py_ssize_t lanes = lanes_of[vector](kind)
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
     cdef Py_ssize_t place = distance_of_places((last - first) * tile_columns * layer.filters)
@@ -121,12 +127,12 @@ cdef inline void restore_tiles(int64_t pooling, Py_ssize_t side, Py_ssize_t plac
             k = 0
             while k < layer.filters:
                 target.map_at, target.window_at = map_at + k, window_at + k
-                restore_tile[vector_wide](NULL, side, places, products + k, place, tiling.bias + k, pixels)
+                restore_tile[vector](kind, side, places, products + k, place, tiling.bias + k, pixels)
                 if side == 2 or (target.rows >= side and target.columns >= side):
-                    leave_tile(pooling, side, True, layer, tiling, &target, pixels)
+                    leave_tile[vector](kind, pooling, side, True, layer, tiling, &target, pixels)
                 else:
-                    leave_tile(pooling, side, False, layer, tiling, &target, pixels)
-                k += LANES_WIDE
+                    leave_tile[vector](kind, pooling, side, False, layer, tiling, &target, pixels)
+                k += lanes
             map_at += side * layer.filters
             window_at += side // 2 * layer.filters
             products += layer.filters
@@ -210,9 +216,23 @@ cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pl
             patch, patch_row = source + side * c * layer.channels, tiling.padded_row
             if side > 2 and (rows < n_seen or columns < n_seen):    # tiles of 2 x 2 are whole
                 patch, patch_row = filled_up(n_seen, layer, tiling, patch, rows, columns, edge), n_seen * layer.channels
-            transform_channels[vector_wide](NULL, LANES_WIDE, side, taps, places, patch, patch_row, layer.channels, images,
-                                            place)
+            if has_half_vectors(side, places, layer.channels):
+                transform_channels[vector_half](NULL, LANES_HALF, side, taps, places, patch, patch_row, layer.channels, images,
+                                                place)
+            else:
+                transform_channels[vector_wide](NULL, LANES_WIDE, side, taps, places, patch, patch_row, layer.channels, images,
+                                                place)
             images += layer.channels
+
+
+cdef inline void restore_all(vector* kind, Py_ssize_t side, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
+                             const real* products, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    if tiling.outputs == NULL:
+        restore_tiles[vector](kind, NO_POOLING, side, places, layer, tiling, products, first, last)
+    elif layer.pooling == MAXIMUM:
+        restore_tiles[vector](kind, MAXIMUM, side, places, layer, tiling, products, first, last)
+    else:
+        restore_tiles[vector](kind, AVERAGE, side, places, layer, tiling, products, first, last)
 
 
 cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
@@ -238,12 +258,10 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pla
     shape.start_row = 0
     series.n, series.a, series.b, series.c = n_places, image_place, weights_place(layer), product_place
     series_from_zero(n_tiles, layer.filters, &shape, series, images, tiling.transformed, products)
-    if tiling.outputs == NULL:
-        restore_tiles(NO_POOLING, side, places, layer, tiling, products, first, last)
-    elif layer.pooling == MAXIMUM:
-        restore_tiles(MAXIMUM, side, places, layer, tiling, products, first, last)
+    if has_half_vectors(side, places, layer.filters):
+        restore_all[vector_half](NULL, side, places, layer, tiling, products, first, last)
     else:
-        restore_tiles(AVERAGE, side, places, layer, tiling, products, first, last)
+        restore_all[vector_wide](NULL, side, places, layer, tiling, products, first, last)
 
 
 cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t first, Py_ssize_t last) noexcept nogil:

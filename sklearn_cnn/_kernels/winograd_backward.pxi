@@ -95,7 +95,7 @@ cdef void gradient_from_places(const Layer* layer, const real* sums, real* gradi
 
 
 cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* tiling, const real* d_map, Py_ssize_t d_map_row,
-                           Py_ssize_t first, Py_ssize_t last, real* sums) noexcept nogil:
+                           Py_ssize_t first, Py_ssize_t last, bint begins, real* sums) noexcept nogil:
     # Tile rows first to last - 1. `taps` is a constant at every call.
     cdef Product shape
     cdef Py_ssize_t n_tiles = (last - first) * tile_columns_of(layer)
@@ -122,15 +122,14 @@ cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* ti
     shape.a_outer = 0
     shape.a_inner = layer.channels
     shape.b_outer = 0
-    shape.b_inner = shape.c_row = shape.start_row = layer.filters
-    series.n, series.a, series.b = n_places, image_place, gradient_place
-    series.start = series.c = weights_place(layer)
-    product_series(layer.channels, layer.filters, &shape, &series, images, gradients, sums, sums)
+    shape.b_inner = shape.c_row = layer.filters
+    series.n, series.a, series.b, series.c = n_places, image_place, gradient_place, weights_place(layer)
+    add_product(layer.channels, layer.filters, &shape, series, images, gradients, begins, sums)
 
 
-cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const real* d_map, Py_ssize_t d_map_row, real* sums,
-                                   real* scratch) noexcept nogil:
-    """sums += those of one sample."""
+cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const real* d_map, Py_ssize_t d_map_row, bint begins,
+                                   real* sums, real* scratch) noexcept nogil:
+    """sums += those of one sample, or = where they begin."""
     cdef Layer tiled = layer[0]
     cdef Tiling tiling = tiling_of(layer, padded, scratch)
     cdef Py_ssize_t n_rows, group, last, first = 0
@@ -140,9 +139,9 @@ cdef void winograd_weight_gradient(const Layer* layer, const real* padded, const
     while first < n_rows:
         last = min(first + group, n_rows)
         if layer.kernel.rows == 3:
-            sum_tiles(3, &tiled, &tiling, d_map, d_map_row, first, last, sums)
+            sum_tiles(3, &tiled, &tiling, d_map, d_map_row, first, last, begins and first == 0, sums)
         else:
-            sum_tiles(5, &tiled, &tiling, d_map, d_map_row, first, last, sums)
+            sum_tiles(5, &tiled, &tiling, d_map, d_map_row, first, last, begins and first == 0, sums)
         first = last
 
 

@@ -47,6 +47,15 @@ def has_small_map(record):
     )  # fmt: skip
 
 
+def fills_halves(record):
+    """Whether channels and filters fill whole vectors of Winograd's algorithm, or half a one, which small maps have, too."""
+    channels, filters = record["channels"], record["filters"]
+    half = VECTOR // 2
+    return (channels == half or (channels >= VECTOR and channels % CHANNEL_MULTIPLE == 0)) and (
+        filters == half or filters % VECTOR == 0
+    )
+
+
 def fills_vectors(record):
     """Whether channels and filters fill whole vectors of Winograd's algorithm."""
     return record["channels"] >= VECTOR and record["channels"] % CHANNEL_MULTIPLE == record["filters"] % VECTOR == 0
@@ -96,15 +105,20 @@ def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
     return small if is_even else NO_TILE
 
 
-def is_whole_tile(record):
-    """Whether Winograd's algorithm takes a small map of 5 x 5 kernels as one tile."""
+def small_map_tile(record, largest):
+    """Return the tile that a small map is, as `tile_of` does: samples share its products, so few weights do not take the time."""
     few_weights = record["channels"] * record["filters"] <= FEW_WEIGHTS
-    return record["has_small_map"] and record["kernel_rows"] == 5 and fills_vectors(record) and few_weights and IS_WINOGRAD_USED
+    if not (record["has_small_map"] and few_weights and fills_halves(record) and IS_WINOGRAD_USED):
+        return NO_TILE
+    if record["kernel_rows"] == 5:
+        return WHOLE_TILE
+    return (4, 6) if largest == 4 and fills_vectors(record) else (4, 7)
 
 
 def forward_tile(record, largest):
     """Return the tiles in which Winograd's algorithm computes a map, as `tile_of` does."""
-    return WHOLE_TILE if is_whole_tile(record) else tile_of(record, largest)
+    tile = small_map_tile(record, largest)
+    return tile if tile[0] else tile_of(record, largest)
 
 
 def transformed_weights(record, places):
@@ -143,11 +157,16 @@ def gradient_tile(record, largest):
     if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
         return NO_TILE
     turned = dict(record, channels=record["filters"], filters=record["channels"], pooling=_kernel_names.NO_POOLING)
-    if record["backward"] == _kernel_names.WHOLE_MAP and is_whole_tile(turned):
-        return WHOLE_TILE
+    if record["backward"] == _kernel_names.WHOLE_MAP and record["has_small_map"]:
+        return small_map_tile(turned, largest)
     turned.update(map_rows=record["crop_rows"], map_columns=record["crop_columns"])
     tile = tile_of(turned, 4 if is_listed else largest, LEAST_TILES_BACKWARD, 0)
     return tile if tile[0] == 4 or not is_listed else NO_TILE
+
+
+def sees_border(record, tile):
+    """Whether the input gradient, in tiles as `gradient_tile` says, sees zeros around the map: products of small maps do not."""
+    return record["input_gradient_wanted"] and (not record["has_small_map"] or tile not in (NO_TILE, WHOLE_TILE))
 
 
 def folds_back(record):

@@ -230,7 +230,8 @@ class RecordBuilder:
         """Areas of one thread for a convolution: the padded image and the map's gradient in a frame of zeros."""
         lead_rows = lead_columns = 0
         rows, columns = record["map_rows"], record["map_columns"]
-        if record["input_gradient_wanted"] and not record["has_small_map"]:
+        tile = record["gradient_side"], record["gradient_places"] = algorithms.gradient_tile(record, layer.winograd_tile)
+        if algorithms.sees_border(record, tile):
             lead_rows = -(-record["kernel_rows"] // record["stride_rows"]) - 1
             lead_columns = -(-record["kernel_columns"] // record["stride_columns"]) - 1
             rows = max(rows, (record["crop_row"] + record["crop_rows"] - 1) // record["stride_rows"] + 1)
@@ -243,7 +244,6 @@ class RecordBuilder:
         if not record["input_is_padded"] and (in_groups or not record["has_small_map"]):  # a small map's image stays in place
             record["n_padded"] = aligned(padded) + ALIGNMENT  # a vector may read beyond the last patch
             record["padded_at"] = self._take("padded", record["n_padded"])
-        tile = record["gradient_side"], record["gradient_places"] = algorithms.gradient_tile(record, layer.winograd_tile)
         record["gradient_group"] = algorithms.gradient_group(record)
         if record["backward"] == _kernel_names.WHOLE_MAP or tile[0]:
             record["n_frame"] = algorithms.frame_numbers(record)
