@@ -14,6 +14,7 @@ from sklearn_cnn._estimator.watching import with_record_of_epochs
 from sklearn_cnn._kernels import effective_n_threads
 from sklearn_cnn._network.layers import ConvolutionBlock, PoolingLayer
 from sklearn_cnn._network.network import Network, aligned_copy
+from sklearn_cnn._network.settled import settle, show
 
 
 def refuse_tainted(results, fitted, X):
@@ -86,6 +87,7 @@ def parameter_views(fitted, kind):
         They share their memory with the model. A layer whose bias batch normalisation takes away has one of no numbers.
     """
     plan, parameters = fitted_plan(fitted), fitted["parameters"]
+    show(parameters)
     return [
         parameters[block.offset : block.offset + math.prod(block.shape)].reshape(block.shape)
         for block in plan.blocks
@@ -139,7 +141,9 @@ def restored(fitted, of_target):
     check_state(fitted, of_target)
     if type(fitted["parameters"]) is not np.ndarray:
         return fitted
-    return {**fitted, "parameters": aligned_copy(fitted["parameters"])}
+    parameters = aligned_copy(fitted["parameters"])
+    settle(parameters)
+    return {**fitted, "parameters": parameters}
 
 
 def brought_up_to_date(fitted):

@@ -27,6 +27,7 @@ from sklearn_cnn._estimator.state import (
 from sklearn_cnn._estimator.validation import unpublished_twin
 from sklearn_cnn._estimator.warning import warn
 from sklearn_cnn._network.network import Network
+from sklearn_cnn._network.settled import settle, show
 from sklearn_cnn._version import __version__
 
 # parameter -> what estimators did before it existed, where that is not its default
@@ -107,6 +108,7 @@ class FittedState(BaseEstimator):
 
     def _publish(self, fitted, earlier):
         """Make a finished fit visible, with one assignment."""
+        settle(fitted["parameters"])
         self._fitted = fitted
         _CHECKED.pop(id(self), None)  # what it holds of the earlier state can go
         if earlier is None:
@@ -163,6 +165,8 @@ class FittedState(BaseEstimator):
     def __getstate__(self):
         """Add the version to what is pickled, and leave out what belongs to a running fit."""
         state = {name: value for name, value in super().__getstate__().items() if name not in OF_A_RUNNING_FIT}
+        if "_fitted" in state:
+            show(state["_fitted"].get("parameters"))  # a pickle may be made of its memory, without a copy
         return {**state, "_sklearn_cnn_version": __version__}
 
     def __setstate__(self, state):

@@ -196,7 +196,7 @@ cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
-        if layer.kind == CONVOLUTION and is_winograd(layer):
+        if layer.kind == CONVOLUTION and is_winograd(layer) and not network.knows_weights:
             transform_weights(layer, network.parameters + layer.weights_at, transformed_of(network, layer),
                               remembered_of(network, layer), share, n_shares)
         elif share == 0 and layer.kind == NORMALISATION and not network.is_training:
@@ -213,7 +213,7 @@ cdef void prepare(const Network* network) noexcept nogil:
     cdef Py_ssize_t n_numbers = 0
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
-        if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]):
+        if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]) and not network.knows_weights:
             n_numbers += network.layers[k].n_weights
     if 64 * n_numbers < SERIAL_WORK:
         prepare_layers(network, 0, 1)

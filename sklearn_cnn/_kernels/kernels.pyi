@@ -13,6 +13,7 @@ _Table = NDArray[np.int64]
 _Order = NDArray[np.int64]
 
 class Session:
+    knows_weights: bool
     def __init__(
         self,
         layers: _Table,

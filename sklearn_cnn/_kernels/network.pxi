@@ -16,6 +16,7 @@ ctypedef struct Network:
     Py_ssize_t direction        # of the next stage through the chunks, 1 or -1
     int64_t call                # no other call has its number, which is never 0
     real* statistics            # running means and variances of normalisations
+    bint knows_weights          # transformed weights are those of the call before
     bint is_training            # with moments of the batch, and dropout; what follows is used then only
     const int64_t* order        # row of `sample_weight` for each sample of the batch
     const real* sample_weight   # NULL: all are 1

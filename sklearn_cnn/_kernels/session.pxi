@@ -27,6 +27,7 @@ cdef class Session:
     cdef uint8_t[::1] positions
     cdef const Arena* arena
     cdef Pace pace                      # of its steps of training
+    cdef public bint knows_weights      # those of the next prediction are those of the one before: they are not compared
 
     def __cinit__(self, Table layers, Table arena, Table runs, real[::1] workspace, uint8_t[::1] positions, Pace pace=None):
         cdef Py_ssize_t thread
@@ -157,6 +158,7 @@ cdef int connect(Network* network, Interruption* interruption, Session session, 
     network.statistics_steps = network.first_place = 0
     network.seed, network.step = 0, 0
     network.is_training = False
+    network.knows_weights = session.knows_weights and arena.remembered_at >= 0
     network.n_threads = team_of(1 if is_forked_child() else useful_threads(network))
     network.n_chunks = cut_into_chunks(network)
     return 0

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn_cnn import _kernels
 from sklearn_cnn._network.arena import build_arena, prediction_capacity, slice_size
 from sklearn_cnn._network.plan import build_plan, initial_statistics, table
+from sklearn_cnn._network.settled import seal_of
 
 # Workspaces are kept between predictions: making one takes more than half as long as a small network takes for an image. Those of
 # a few images are kept for all networks of late, and larger ones for the last network alone.
@@ -45,8 +46,18 @@ class Workspace:
         pace = pace_of_training(plan, capacity, n_threads, self.kernels) if training else None
         self.session = self.kernels.Session(*tables, self.numbers, self.positions, pace)
         self.capacity = capacity
+        self._seal = None  # of the parameters that the prediction before was made with, if it was whole
         self._starts = {name: int(arena[name][0]) for name in ("values_at", "gradients_at")}
         self._output = int(plan.records["output_at"][-1]), plan.n_outputs
+
+    def expect(self, seal):
+        """Say which parameters come next, by their seal, or None: weights that are known are not compared.
+
+        Nobody uses the workspace of a prediction that failed, so nothing has to be taken back.
+        """
+        is_whole = seal is not None and seal.is_whole
+        self.session.knows_weights = is_whole and self._seal is seal
+        self._seal = seal if is_whole else None
 
     def area(self, name, at, n_samples, size):
         """Return the view of one layer's values ("values_at") or gradients ("gradients_at") for n_samples samples."""
@@ -166,6 +177,7 @@ class Network:
     def __init__(self, plan, parameters, statistics=None, *, level=None):
         self.plan = plan
         self.parameters = np.ascontiguousarray(parameters)
+        self._seal = seal_of(self.parameters)
         self.dtype = self.parameters.dtype
         self.statistics = initial_statistics(plan, self.dtype) if statistics is None else np.ascontiguousarray(statistics)
         self.level = level
@@ -209,6 +221,7 @@ class Network:
         n_samples = X.shape[0] if rows is None else len(rows)
         capacity = prediction_capacity(self.plan, n_samples, n_threads)
         workspace, idle = _borrow_workspace(self.plan, capacity, n_threads, self.dtype, self.level)
+        workspace.expect(self._seal)
         kernels, arguments = workspace.kernels, (workspace.session, self.parameters, self.statistics)
         scaling = scaling_arrays(shift, factor, self.dtype)
         results = np.empty((n_samples, self.plan.n_outputs), dtype=self.dtype)

@@ -11,6 +11,7 @@ from sklearn_cnn._estimator.labels import describe_classes
 from sklearn_cnn._estimator.state import fitted_plan
 from sklearn_cnn._network.layers import PoolingLayer
 from sklearn_cnn._network.network import aligned_copy
+from sklearn_cnn._network.settled import settle
 from sklearn_cnn._network.words import shown
 from sklearn_cnn._onnx.layers import EPSILON
 from sklearn_cnn._onnx.nodes import refusal
@@ -216,6 +217,7 @@ def assemble(reader, classes, estimators):
     kind = "regressor" if attributes["out_activation_"] == "identity" else "classifier"
     estimator = estimators[kind](**settings)
     estimator._fitted = fitted_state(estimator, reader, attributes, [*inner, output])
+    settle(estimator._fitted["parameters"])
     return estimator
 
 
