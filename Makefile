@@ -217,10 +217,14 @@ lint: .venv-lint/installed.stamp
 	done; exit $$status
 
 # 64-bit ARM with the compiler of Debian's gcc-aarch64-linux-gnu: one module, which takes a minute; `ninja -C build/aarch64` makes
-# them all. Without MAKEFLAGS ninja does not complain about a server of jobs that make keeps to itself.
+# them all. Without MAKEFLAGS ninja does not complain about a server of jobs that make keeps to itself. Debian's own Python asks for a
+# header of the other processor's Python, and gets that of this one, which says the same about numbers and pointers.
+CROSS_HEADER := build/headers/aarch64-linux-gnu/python$$(python -c 'import sysconfig; print(sysconfig.get_python_version())')/pyconfig.h
 cross: .venv-cross/created.stamp
 	@$(call PIP,cross) $(call GROUP,build)
-	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH"; set -e; \
+	@export PATH="$(CURDIR)/.venv-cross/bin:$$PATH" CPATH="$(CURDIR)/build/headers"; set -e; \
+	    mkdir -p "$$(dirname "$(CROSS_HEADER)")"; \
+	    python -c 'from sysconfig import *; print("#include <%s/../%s/python%s/pyconfig.h>" % (get_path("include"), get_config_var("MULTIARCH"), get_python_version()))' > "$(CROSS_HEADER)"; \
 	    test -d build/aarch64 || meson setup --buildtype=release --cross-file tests/aarch64.ini build/aarch64 .; \
 	    MAKEFLAGS= ninja -C build/aarch64 "sklearn_cnn/_kernels/float32_neon$$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 

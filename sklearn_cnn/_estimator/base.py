@@ -224,7 +224,8 @@ class BaseConvNet(FittedState, FittedAttributes, NetworkDiagram, CallbackSupport
         `batch_norm`, layers that have no bias have an empty one.
     kernels_ : list of ndarray
         Kernels of every block, of shape (n_filters, channels, kernel rows, kernel columns), preceded by the (rows, columns) of
-        the output where the block is locally connected. All three are views of the model's parameters.
+        the output where the block is locally connected. All three are views of the model's parameters: what is written into them
+        changes the model.
     n_parameters_ : int
         Number of weights and biases, gamma and beta of `batch_norm` included.
     receptive_field_ : tuple of (int, int)
