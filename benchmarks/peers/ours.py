@@ -1,6 +1,7 @@
 """sklearn_cnn: the estimator as users call it, and the compiled trainer inside it."""
 
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -142,6 +143,7 @@ def prepare_prediction(job):
         networks.pairs(job.weights), classifier.coefs_, classifier.intercepts_, strict=True
     ):
         own_matrix[...], own_bias[...] = matrix, bias  # views of the fitted parameters
+    classifier = pickle.loads(pickle.dumps(classifier))  # as a service has it: nobody has views of these
     return lambda start, stop: classifier.predict(images[start:stop])
 
 
