@@ -189,6 +189,10 @@ cdef void dense_forward(const Network* network, const Layer* layer) noexcept nog
                  dense_forward_blocks(layer, network.n_samples, forward_columns(network.n_samples)), dense_forward_piece, &whole)
 
 
+cdef inline bint wants_transformed_weights(const Network* network, const Layer* layer) noexcept nogil:
+    return layer.kind == CONVOLUTION and is_winograd(layer) and not network.knows_weights
+
+
 cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_shares) noexcept nogil:
     """What layers derive from their parameters at the beginning of a call; one of n_shares shares of it."""
     cdef const Layer* layer
@@ -196,7 +200,7 @@ cdef void prepare_layers(const Network* network, Py_ssize_t share, Py_ssize_t n_
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
         layer = &network.layers[k]
-        if layer.kind == CONVOLUTION and is_winograd(layer) and not network.knows_weights:
+        if wants_transformed_weights(network, layer):
             transform_weights(layer, network.parameters + layer.weights_at, transformed_of(network, layer),
                               remembered_of(network, layer), share, n_shares)
         elif share == 0 and layer.kind == NORMALISATION and not network.is_training:
@@ -213,7 +217,7 @@ cdef void prepare(const Network* network) noexcept nogil:
     cdef Py_ssize_t n_numbers = 0
     cdef Py_ssize_t k
     for k in range(network.arena.n_layers):
-        if network.layers[k].kind == CONVOLUTION and is_winograd(&network.layers[k]) and not network.knows_weights:
+        if wants_transformed_weights(network, &network.layers[k]):
             n_numbers += network.layers[k].n_weights
     if 64 * n_numbers < SERIAL_WORK:
         prepare_layers(network, 0, 1)

@@ -32,17 +32,13 @@ typedef struct {
 
 #define PICKS_IN_WIDE 1
 #define PICKS_IN_HALF 1
-typedef __m512 numbers_wide;
 typedef __m512i places_wide;
 typedef __mmask16 seen_wide; /* numbers of a row of the image that a window's taps see */
-typedef __m256 numbers_half;
 typedef __m256i places_half;
 typedef __mmask8 seen_half;
 
 static inline seen_wide see_wide(ptrdiff_t n) { return (seen_wide)((1u << n) - 1); }
-static inline numbers_wide load_seen_wide(seen_wide seen, const real *row) { return _mm512_maskz_loadu_ps(seen, row); }
-static inline numbers_wide load_wide(const real *numbers) { return _mm512_loadu_ps(numbers); }
-static inline void store_wide(real *numbers, numbers_wide value) { _mm512_storeu_ps(numbers, value); }
+static inline vector_wide load_seen_wide(seen_wide seen, const real *row) { return (vector_wide)_mm512_maskz_loadu_ps(seen, row); }
 /* Entries of the table for the first tap. */
 static inline places_wide places_of_wide(const uint8_t *positions, int32_t channels)
 {
@@ -50,33 +46,28 @@ static inline places_wide places_of_wide(const uint8_t *positions, int32_t chann
     __m512i row = _mm512_slli_epi32(_mm512_and_si512(position, _mm512_set1_epi32(2)), 3);
     return _mm512_mask_add_epi32(row, _mm512_test_epi32_mask(position, _mm512_set1_epi32(1)), row, _mm512_set1_epi32(channels));
 }
-static inline numbers_wide pick_wide(numbers_wide row, numbers_wide next_row, places_wide places, int32_t tap)
+static inline vector_wide pick_wide(vector_wide row, vector_wide next_row, places_wide places, int32_t tap)
 {
-    return _mm512_permutex2var_ps(row, _mm512_add_epi32(places, _mm512_set1_epi32(tap)), next_row);
+    return (vector_wide)_mm512_permutex2var_ps((__m512)row, _mm512_add_epi32(places, _mm512_set1_epi32(tap)), (__m512)next_row);
 }
-static inline numbers_wide multiply_add_wide(numbers_wide a, numbers_wide b, numbers_wide sum) { return _mm512_fmadd_ps(a, b, sum); }
 
 static inline seen_half see_half(ptrdiff_t n) { return (seen_half)((1u << n) - 1); }
-static inline numbers_half load_seen_half(seen_half seen, const real *row) { return _mm256_maskz_loadu_ps(seen, row); }
-static inline numbers_half load_half(const real *numbers) { return _mm256_loadu_ps(numbers); }
-static inline void store_half(real *numbers, numbers_half value) { _mm256_storeu_ps(numbers, value); }
+static inline vector_half load_seen_half(seen_half seen, const real *row) { return (vector_half)_mm256_maskz_loadu_ps(seen, row); }
 static inline places_half places_of_half(const uint8_t *positions, int32_t channels)
 {
     __m256i position = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)positions));
     __m256i row = _mm256_slli_epi32(_mm256_and_si256(position, _mm256_set1_epi32(2)), 2);
     return _mm256_mask_add_epi32(row, _mm256_test_epi32_mask(position, _mm256_set1_epi32(1)), row, _mm256_set1_epi32(channels));
 }
-static inline numbers_half pick_half(numbers_half row, numbers_half next_row, places_half places, int32_t tap)
+static inline vector_half pick_half(vector_half row, vector_half next_row, places_half places, int32_t tap)
 {
-    return _mm256_permutex2var_ps(row, _mm256_add_epi32(places, _mm256_set1_epi32(tap)), next_row);
+    return (vector_half)_mm256_permutex2var_ps((__m256)row, _mm256_add_epi32(places, _mm256_set1_epi32(tap)), (__m256)next_row);
 }
-static inline numbers_half multiply_add_half(numbers_half a, numbers_half b, numbers_half sum) { return _mm256_fmadd_ps(a, b, sum); }
 
 #elif !REAL_IS_DOUBLE && defined(__AVX2__) && defined(__FMA__) && VECTOR_BYTES == 32
 
 #define PICKS_IN_WIDE 1
 #define PICKS_IN_HALF 0
-typedef __m256 numbers_wide;
 typedef struct {
     __m256i columns;
     __m256 are_in_next_row; /* by the sign */
@@ -87,9 +78,7 @@ static inline seen_wide see_wide(ptrdiff_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline numbers_wide load_seen_wide(seen_wide seen, const real *row) { return _mm256_maskload_ps(row, seen); }
-static inline numbers_wide load_wide(const real *numbers) { return _mm256_loadu_ps(numbers); }
-static inline void store_wide(real *numbers, numbers_wide value) { _mm256_storeu_ps(numbers, value); }
+static inline vector_wide load_seen_wide(seen_wide seen, const real *row) { return (vector_wide)_mm256_maskload_ps(row, seen); }
 static inline places_wide places_of_wide(const uint8_t *positions, int32_t channels)
 {
     __m256i position = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)positions));
@@ -99,13 +88,12 @@ static inline places_wide places_of_wide(const uint8_t *positions, int32_t chann
     places.are_in_next_row = _mm256_castsi256_ps(_mm256_slli_epi32(position, 30));
     return places;
 }
-static inline numbers_wide pick_wide(numbers_wide row, numbers_wide next_row, places_wide places, int32_t tap)
+static inline vector_wide pick_wide(vector_wide row, vector_wide next_row, places_wide places, int32_t tap)
 {
     __m256i columns = _mm256_add_epi32(places.columns, _mm256_set1_epi32(tap));
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(row, columns), _mm256_permutevar8x32_ps(next_row, columns),
-                            places.are_in_next_row);
+    return (vector_wide)_mm256_blendv_ps(_mm256_permutevar8x32_ps((__m256)row, columns),
+                                         _mm256_permutevar8x32_ps((__m256)next_row, columns), places.are_in_next_row);
 }
-static inline numbers_wide multiply_add_wide(numbers_wide a, numbers_wide b, numbers_wide sum) { return _mm256_fmadd_ps(a, b, sum); }
 
 #else
 
@@ -118,24 +106,24 @@ static inline numbers_wide multiply_add_wide(numbers_wide a, numbers_wide b, num
 #define DEFINE_PICKED_SUMS(kind)                                                                                       \
     static inline __attribute__((always_inline)) void picked_tile_##kind(int rows, int taps, const PickedMaxima *maxima) \
     {                                                                                                                  \
-        numbers_##kind sums[3][6], image[4];                                                                           \
+        vector_##kind sums[3][6], image[4];                                                                           \
         const seen_##kind seen = see_##kind(taps + maxima->channels);                                                  \
         const ptrdiff_t image_row = maxima->image_row, column_step = maxima->column_step, filters = maxima->filters;   \
         const real *gradient = maxima->gradient;                                                                       \
         const uint8_t *positions = maxima->positions;                                                                  \
         for (int r = 0; r < rows; r++)                                                                                 \
             for (int t = 0; t < taps; t++)                                                                             \
-                sums[r][t] = load_##kind(maxima->d_weights + r * maxima->kernel_row + t * filters);                    \
+                sums[r][t] = *(const vector_##kind *)(maxima->d_weights + r * maxima->kernel_row + t * filters);       \
         for (ptrdiff_t row = 0; row < maxima->rows; row++) {                                                           \
             const real *patch = maxima->patches + row * maxima->row_step;                                              \
             for (ptrdiff_t column = 0; column < maxima->columns; column++) {                                           \
-                const numbers_##kind g = load_##kind(gradient);                                                        \
+                const vector_##kind g = *(const vector_##kind *)gradient;                                              \
                 const places_##kind places = places_of_##kind(positions, (int32_t)maxima->channels);                   \
                 for (int r = 0; r <= rows; r++)                                                                        \
                     image[r] = load_seen_##kind(seen, patch + r * image_row);                                          \
                 for (int t = 0; t < taps; t++)                                                                         \
                     for (int r = 0; r < rows; r++)                                                                     \
-                        sums[r][t] = multiply_add_##kind(pick_##kind(image[r], image[r + 1], places, t), g, sums[r][t]); \
+                        ADD(sums[r][t], pick_##kind(image[r], image[r + 1], places, t) * g);                           \
                 patch += column_step;                                                                                  \
                 gradient += filters;                                                                                   \
                 positions += filters;                                                                                  \
@@ -143,7 +131,7 @@ static inline numbers_wide multiply_add_wide(numbers_wide a, numbers_wide b, num
         }                                                                                                              \
         for (int r = 0; r < rows; r++)                                                                                 \
             for (int t = 0; t < taps; t++)                                                                             \
-                store_##kind(maxima->d_weights + r * maxima->kernel_row + t * filters, sums[r][t]);                    \
+                *(vector_##kind *)(maxima->d_weights + r * maxima->kernel_row + t * filters) = sums[r][t];             \
     }                                                                                                                  \
     static void picked_sums_##kind(int rows, int taps, const PickedMaxima *maxima)                                     \
     {                                                                                                                  \

@@ -49,11 +49,8 @@ def has_small_map(record):
 
 def fills_halves(record):
     """Whether channels and filters fill whole vectors of Winograd's algorithm, or half a one, which small maps have, too."""
-    channels, filters = record["channels"], record["filters"]
-    half = VECTOR // 2
-    return (channels == half or (channels >= VECTOR and channels % CHANNEL_MULTIPLE == 0)) and (
-        filters == half or filters % VECTOR == 0
-    )
+    sizes = {name: record[name] for name in ("channels", "filters")}
+    return fills_vectors({name: VECTOR if size == VECTOR // 2 else size for name, size in sizes.items()})
 
 
 def fills_vectors(record):
