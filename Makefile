@@ -35,7 +35,7 @@ PIP = .venv-tools/bin/python -m pip --python .venv-$(1) --quiet install
 
 .DEFAULT_GOAL := help
 .PHONY: help cross needs environments demo test test-oldest clusters others fuzz-state fuzz-onnx fuzz-arguments fuzz-geometry fences \
-        starvation checks fault endurance sanitize races memcheck compilers systems planted mutate lint docs examples bench-smoke wheel \
+        starvation checks fault endurance sanitize races memcheck compilers emulate systems planted mutate lint docs examples bench-smoke wheel \
         dev clean
 .DELETE_ON_ERROR:
 
@@ -48,7 +48,7 @@ help:
 	@echo "make fuzz-state   hostile values in fitted states, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-onnx    damaged and made-up ONNX models, in child processes         (ARGS=\"--cases 20000 --seed 7\")"
 	@echo "make fuzz-arguments, fuzz-geometry, fences, starvation, checks, fault, endurance, sanitize, races, memcheck,"
-	@echo "     compilers, systems, planted, mutate"
+	@echo "     compilers, emulate, systems, planted, mutate"
 	@echo "                  proofs that are run by hand: RELIABILITY.md says what they are"
 	@echo "make cross        compile kernels for 64-bit ARM, with gcc-aarch64-linux-gnu"
 	@echo "make lint         ruff, cython-lint and mypy"
@@ -203,6 +203,10 @@ memcheck: .venv-test/installed.stamp
 
 compilers: .venv-builds/installed.stamp
 	.venv-builds/bin/python tests/compilers.py --build build/compilers $(ARGS)
+
+emulate: .venv-builds/installed.stamp
+	@$(call PIP,builds) pip
+	.venv-builds/bin/python tests/emulate.py --build build/emulated $(ARGS)
 
 planted: .venv-builds/installed.stamp
 	.venv-builds/bin/python tests/plant.py --build build/planted $(ARGS)

@@ -450,6 +450,16 @@ WINOGRAD_CIRCLE = (
     np.array([[1, 1, 1], [-1, 1, -1], [0, 2, 0], [-2, -2, 2], [-2, 2, 2], [4, 0, 0], [0, 0, 4]]) / 4,
     np.array([[1, 1, 1, 1, 0, 1, 0], [1, -1, 1, 0, -1, 0, 0], [1, 1, -1, -1, 0, 0, 0], [1, -1, -1, 0, 1, 0, 1]], dtype=float),
 )  # fmt: skip
+# F(4, 5) on the same circle.
+WINOGRAD_ELEVEN = (
+    np.array([[0, 0, 1, 1, 1, 1, 0, 0], [0, 0, -1, 1, -1, 1, 0, 0], [0, 0, 1, -1, -1, 1, 0, 0], [0, 0, 1, 0, -1, 0, 0, 0],
+              [0, 0, 0, -1, 0, 1, 0, 0], [1, 0, 0, 0, -1, 0, 0, 0], [0, 1, 0, 0, 0, -1, 0, 0], [0, 1, 0, 0, 0, -1, 0, 0],
+              [0, 0, -1, 0, 0, 0, 1, 0], [0, 0, -1, 0, 0, 0, 1, 0], [0, 0, 0, -1, 0, 0, 0, 1]], dtype=float),
+    np.array([[1, 1, 1, 1, 1], [-1, 1, -1, 1, -1], [0, 2, 0, -2, 0], [-2, -2, 2, 2, -2], [-2, 2, 2, -2, -2], [4, 0, 0, 0, 0],
+              [0, 4, 0, 0, 0], [4, 0, 0, 0, 0], [0, 0, 0, 4, 0], [0, 0, 0, 0, 4], [0, 0, 0, 0, 4]]) / 4,
+    np.array([[1, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0], [1, -1, 1, 0, -1, 0, 0, 1, 0, 0, 0], [1, 1, -1, -1, 0, 0, 0, 0, 0, 1, 0],
+              [1, -1, -1, 0, 1, 0, 0, 0, 1, 0, 1]], dtype=float),
+)  # fmt: skip
 # A whole map of four pixels, behind two zeros and before two more.
 WINOGRAD_WHOLE = (
     np.pad([[1, -1, -1, 1], [0, 1, 0, -1], [1, 0, -1, 0], [0, 0, 1, -1], [0, 0, 0, 1], [0, 0, 1, 0], [1, -1, 0, 0], [0, 1, 0, 0],
@@ -461,13 +471,14 @@ WINOGRAD_WHOLE = (
 )  # fmt: skip
 #: Side of a tile, side of the kernels, products of a row -> B^T, G and A^T.
 WINOGRAD = {
-    (2, 3, 4): WINOGRAD_3, (2, 5, 7): WINOGRAD_5, (4, 3, 7): WINOGRAD_CIRCLE, (4, 3, 6): WINOGRAD_4, (4, 5, 9): WINOGRAD_WHOLE,
+    (2, 3, 4): WINOGRAD_3, (2, 5, 7): WINOGRAD_5, (4, 3, 7): WINOGRAD_CIRCLE, (4, 3, 6): WINOGRAD_4, (4, 5, 11): WINOGRAD_ELEVEN,
+    (4, 5, 9): WINOGRAD_WHOLE,
 }  # fmt: skip
 #: Likewise the roundings that a term goes through, beside one for each channel: in the transform of the image and that of the
 #: kernel, on the way back, and for the bias. Six products have three sums of the kernel and a factor that rounds.
 WINOGRAD_ROUNDINGS = {
     (2, 3, 4): 2 + 4 + 4 + 1, (2, 5, 7): 2 + 4 + 8 + 1, (4, 3, 7): 4 + 4 + 6 + 1, (4, 3, 6): 6 + 8 + 6 + 1,
-    (4, 5, 9): 4 + 4 + 4 + 1,
+    (4, 5, 11): 4 + 6 + 6 + 1, (4, 5, 9): 4 + 4 + 4 + 1,
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ SHAPES_OF_FOUR = [
 SHAPES_OF_SEVEN = [
     ((4, 4, 24), 32, 3), ((16, 24, 32), 64, 3), ((8, 4, 16), 16, 3), ((32, 28, 16), 32, 3), ((8, 12, 56), 16, 3),
     ((8, 16, 40), 112, 3),
+    ((8, 8, 16), 16, 5), ((16, 24, 32), 64, 5), ((14, 14, 24), 48, 5), ((28, 10, 16), 32, 5), ((8, 16, 40), 48, 5),
     ((4, 4, 16), 16, 5), ((4, 4, 24), 32, 5), ((4, 4, 64), 16, 5),  # a whole map, with nine products of a row
     ((4, 4, 8), 16, 3), ((4, 4, 16), 8, 3), ((4, 4, 8), 8, 5), ((4, 4, 8), 32, 5), ((4, 4, 24), 8, 5),  # halves of vectors
 ]  # fmt: skip
@@ -98,7 +99,7 @@ def test_where_it_is_used(layer, shape, expected):
         (block(16, "max", tile=4), (7, 7, 16), (2, 4)),
         (block(16, "average", tile=4), (17, 16, 16), (0, 0)),
         (block(16, tile=4), (1, 1, 16), (0, 0)),
-        (block(16, kernel_size=(5, 5), tile=4), (8, 8, 16), (2, 7)),
+        (block(16, kernel_size=(5, 5), tile=4), (8, 8, 16), (4, 11)),
         (block(20, tile=4), (8, 8, 16), (0, 0)),
         (block(16), (4, 4, 16), (4, 7)),
         (block(16), (28, 32, 64), (4, 7)),
@@ -111,7 +112,15 @@ def test_where_it_is_used(layer, shape, expected):
         (block(16), (8, 16, 256), (4, 7)),
         (block(64), (4, 4, 16), (4, 7)),
         (block(64), (4, 4, 32), (2, 4)),
-        (block(16, kernel_size=(5, 5)), (8, 8, 16), (2, 7)),
+        (block(16, kernel_size=(5, 5)), (8, 8, 16), (4, 11)),
+        (block(64, kernel_size=(5, 5)), (8, 8, 32), (4, 11)),
+        (block(64, kernel_size=(5, 5)), (8, 16, 48), (2, 7)),
+        (block(48, "max", kernel_size=(5, 5)), (14, 14, 24), (4, 11)),
+        (block(48, "max", kernel_size=(5, 5)), (13, 13, 24), (4, 11)),
+        (block(48, "average", kernel_size=(5, 5)), (13, 12, 24), (0, 0)),
+        (block(48, kernel_size=(5, 5)), (13, 12, 24), (4, 11)),
+        (block(48, kernel_size=(5, 5)), (10, 10, 24), (2, 7)),
+        (block(16, "max", kernel_size=(5, 5)), (7, 7, 16), (2, 7)),
         (block(16, kernel_size=(5, 5)), (4, 4, 16), (4, 9)),
         (block(32, "average", kernel_size=(5, 5), tile=4), (4, 4, 24), (4, 9)),
         (block(64, kernel_size=(5, 5)), (4, 4, 24), (0, 0)),
@@ -178,7 +187,7 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
     layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=tile)
     plan = build_plan((layer,), shape)
     of_plan = tile_of(plan)
-    assert of_plan[1] == 6 if tile == 4 else of_plan[1] in (4, 7, 9)
+    assert of_plan[1] == 6 if tile == 4 else of_plan[1] in (4, 7, 9, 11)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
     X = rng.standard_normal((2, *shape)).astype(np.float32)
     outputs = network.scores(X.reshape(2, -1)).reshape(2, *plan.output_shapes[0])
@@ -194,8 +203,8 @@ def test_rounding_stays_within_the_bound(level, shape, filters, side, tile):
 def error_of(tile, shape, filters, level, monkeypatch, side=3, n_samples=2, is_rectified=False):
     """The error of a layer, root mean square and largest, as shares of the values and of the largest; without a tile: direct."""
     monkeypatch.setattr(algorithms, "IS_WINOGRAD_USED", tile[0] > 0)
-    monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", 0.8 if tile == (4, 7) else 0)
-    monkeypatch.setattr(algorithms, "LEAST_EXACT_TILES", 1)
+    monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", dict.fromkeys((3, 5), 0.9 if tile in ((4, 7), (4, 11)) else 0))
+    monkeypatch.setattr(algorithms, "LEAST_EXACT_TILES", {3: 1, 5: 1})
     layer = ConvolutionBlock(filters, (side, side), (1, 1), "same", winograd_tile=4 if tile == (4, 6) else 2)
     plan = build_plan.__wrapped__((layer,), shape)
     assert tile_of(plan) == tile
@@ -222,6 +231,16 @@ def test_errors_are_as_large_as_the_user_guide_says(level, shape, filters, monke
 
 
 @each_level
+@pytest.mark.parametrize(("shape", "filters"), [((16, 16, 32), 64), ((14, 14, 24), 48), ((28, 28, 16), 32)])
+@pytest.mark.parametrize("is_rectified", [False, True])
+def test_errors_of_kernels_of_five_taps_are_smaller_than_those_of_direct_sums(level, shape, filters, is_rectified, monkeypatch):
+    tiles = algorithms.NO_TILE, (2, 7), (4, 11)
+    errors = [error_of(tile, shape, filters, level, monkeypatch, 5, 2, is_rectified)[0] for tile in tiles]
+    assert max(errors[1:]) < errors[0]
+    assert errors[2] < 1.5 * errors[1]
+
+
+@each_level
 @pytest.mark.parametrize(("channels", "filters"), [(8, 16), (16, 32), (16, 64), (24, 32)])
 @pytest.mark.parametrize("is_rectified", [False, True])
 def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channels, filters, is_rectified, monkeypatch):
@@ -236,7 +255,8 @@ def test_errors_of_whole_maps_are_as_large_as_the_user_guide_says(level, channel
 # shape of the input, filters, side of the kernels, what the backward pass takes: (sums of places, tiles of the input gradient)
 BACKWARD = [
     ((6, 6, 16), 16, 3, (1, 2)), ((14, 14, 32), 64, 3, (1, 2)), ((18, 2, 48), 16, 3, (1, 2)), ((8, 6, 24), 32, 3, (1, 0)),
-    ((8, 6, 16), 40, 3, (0, 2)), ((8, 8, 16), 16, 5, (1, 2)), ((14, 10, 32), 48, 5, (1, 2)), ((6, 6, 1040), 16, 3, (1, 0)),
+    ((8, 6, 16), 40, 3, (0, 2)), ((8, 8, 16), 16, 5, (1, 4)), ((14, 10, 32), 48, 5, (1, 4)), ((10, 10, 32), 48, 5, (1, 2)),
+    ((12, 16, 16), 48, 5, (1, 4)), ((6, 6, 1040), 16, 3, (1, 0)),
     ((7, 8, 16), 16, 3, (0, 0)), ((4, 4, 16), 16, 3, (0, 4)), ((6, 6, 16), 16, 5, (0, 0)), ((4, 4, 32), 24, 5, (0, 4)),
     ((4, 4, 8), 16, 3, (0, 4)), ((4, 4, 16), 8, 5, (0, 4)), ((4, 4, 8), 8, 3, (0, 4)), ((4, 4, 24), 8, 3, (0, 0)),
     ((4, 4, 64), 32, 3, (0, 0)), ((4, 4, 64), 32, 5, (0, 0)),
@@ -266,7 +286,8 @@ def test_gradients_are_exact_on_integers(level, dtype, shape, filters, side, exp
 
 @each_level
 @pytest.mark.parametrize(("shape", "filters", "side", "tile"), [
-    ((14, 14, 32), 64, 3, (2, 4)), ((8, 10, 16), 48, 5, (2, 7)), ((16, 16, 48), 32, 3, (4, 6)), ((7, 9, 16), 32, 3, (4, 6)),
+    ((14, 14, 32), 64, 3, (2, 4)), ((10, 10, 16), 48, 5, (2, 7)), ((16, 24, 48), 32, 5, (4, 11)), ((14, 14, 16), 48, 5, (4, 11)),
+    ((16, 16, 48), 32, 3, (4, 6)), ((7, 9, 16), 32, 3, (4, 6)),
     ((16, 16, 48), 32, 3, (4, 7)), ((13, 20, 16), 48, 3, (4, 7)), ((4, 4, 32), 24, 5, (4, 9)), ((4, 4, 8), 16, 5, (4, 9)),
     ((4, 4, 32), 24, 3, (4, 7)), ((4, 4, 16), 8, 3, (4, 7)),
 ])  # fmt: skip
@@ -417,7 +438,7 @@ def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, poolin
     """Outputs and gradients of two blocks: both padding modes, and tiles that hang over the end."""
     plans = []
     for share, tile, expected in ((0.8, 4, [(4, 6)]), (0, 2, [(2, 4), (0, 0)]), (0.8, 2, [(4, 7), (2, 4)])):
-        monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", share)
+        monkeypatch.setattr(algorithms, "EXACT_TILES_SHARE", {3: share})
         layer = ConvolutionBlock(32, (3, 3), (1, 1), "same", mode, pooling, activation=activation, winograd_tile=tile)
         plans.append(build_plan.__wrapped__((ConvolutionBlock(shape[2], (1, 1)), layer), shape, input_gradient=True))
         assert tile_of(plans[-1], layer=1) in expected
@@ -426,10 +447,10 @@ def test_large_tiles_compute_what_small_ones_do(level, dtype, activation, poolin
 
 
 @each_level
-@pytest.mark.parametrize(("tile", "places"), [(4, 6), (2, 7)])
-def test_a_tile_that_hangs_over_the_end_of_a_row_sees_nothing_of_the_next_one(level, tile, places):
+@pytest.mark.parametrize(("side", "tile", "places"), [(3, 4, 6), (3, 2, 7), (5, 2, 11)])
+def test_a_tile_that_hangs_over_the_end_of_a_row_sees_nothing_of_the_next_one(level, side, tile, places):
     """Large numbers there would leave a trace: what cancels out does so but for its rounding."""
-    plan = build_plan((ConvolutionBlock(16, (3, 3), (1, 1), "same", winograd_tile=tile),), (9, 9, 16))
+    plan = build_plan((ConvolutionBlock(16, (side, side), (1, 1), "same", winograd_tile=tile),), (9, 9, 16))
     assert tile_of(plan) == (4, places)
     rng = np.random.default_rng(11)
     network = Network(plan, rng.standard_normal(plan.parameter_size).astype(np.float32), level=level)
@@ -456,7 +477,9 @@ def overlapping(tile):
     [
         (blocks(3, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
         (blocks(3, 2, None, "max", None), (32, 24, 24), [4, 4, 4]),
-        (blocks(5, 2, None, "max", "max"), (18, 14, 24), [2, 2, 2]),
+        (blocks(5, 2, None, "max", "max"), (18, 14, 24), [4, 4, 4]),
+        (blocks(5, 2, None, "max", "average"), (20, 20, 24), [4, 4, 2]),
+        (blocks(5, 2, None, "max", "max"), (10, 6, 24), [2, 2, 0]),
         (blocks(3, 4, None, "max", None), (32, 24, 24), [4, 4, 4]),
         (blocks(3, 4, None, "max", None), (33, 31, 24), [4, 4, 4]),
         ((overlapping(4), overlapping(2)), (26, 30, 16), [4, 4]),

@@ -58,6 +58,7 @@ cdef extern from "vectors.h" nogil:
         USES_HALF
         USES_QUARTER
         TILE_ROWS
+        TILE_ROWS_OF_THREE
         TILE_ROWS_OF_TWO
         TILE_ROWS_OF_ONE
         POOLED_WINDOWS
@@ -112,6 +113,7 @@ include "pointwise.pxi"
 include "pooling.pxi"
 include "pooled.pxi"
 include "transforms.pxi"
+include "tiles.pxi"
 include "winograd.pxi"
 include "winograd_backward.pxi"
 include "planar.pxi"

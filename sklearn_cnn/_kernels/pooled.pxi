@@ -91,7 +91,7 @@ cdef inline void pooled_tile(vector* kind, int64_t pooling, Py_ssize_t windows, 
     cdef vector b_second
     cdef const real* a_k[2][3]
     cdef const real* b_k
-    cdef Py_ssize_t second_at = shape.second_at
+    cdef Py_ssize_t second_at = shape.vector_at[1]
     cdef Py_ssize_t u, k, w, i, j
     cdef Pooled pooled
     for w in range(windows):
@@ -162,7 +162,7 @@ cdef inline void pooled_columns(vector* kind, int64_t pooling, Py_ssize_t lanes,
         pooled_panel[vector](kind, pooling, 1, layer, &of_columns, a, b, row)
         n = lanes
     while n < layer.filters:
-        of_columns.second_at = min(lanes, layer.filters - n - lanes)
+        set_vectors(&of_columns, lanes, 2, layer.filters - n)
         rest = pooled_at(row, 0, layer.filters, n)
         pooled_panel[vector](kind, pooling, 2, layer, &of_columns, a, b + n, &rest)
         n += 2 * lanes

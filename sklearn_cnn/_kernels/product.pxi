@@ -14,6 +14,7 @@
 
 cdef enum:
     POINTER_ROWS = 5        # rows of a tile of one vector that share a pointer
+    MOST_VECTORS = 3        # of columns, of a tile
 
 ctypedef struct Product:
     Py_ssize_t n_outer      # u
@@ -27,7 +28,7 @@ ctypedef struct Product:
     Py_ssize_t start_row    # 0 where every row starts from the same values (a bias)
     Py_ssize_t a_jump       # from those rows of a tile that share a pointer to the next ones; from one row of a map to the next
     Py_ssize_t c_jump
-    Py_ssize_t second_at    # from the first to the second vector of columns
+    Py_ssize_t[MOST_VECTORS] vector_at      # from the first vector of columns of a tile to each of them
 
 
 # Products of one shape, at a distance from each other: those of all places in Winograd's algorithm.
@@ -45,55 +46,57 @@ cdef inline Py_ssize_t lanes_of(vector* kind) noexcept nogil:
 
 cdef inline void tile(vector* kind, Py_ssize_t rows, Py_ssize_t pointer_rows, Py_ssize_t vectors, const Product* shape,
                       const real* a, const real* b, const real* start, real* c) noexcept nogil:
-    # `rows`, `pointer_rows` and `vectors` are constants at every call, so accumulators are registers. On a ragged edge the second
-    # vector overlaps the first and computes some columns twice, with the same bits. `pointer_rows` rows have a pointer of their
-    # own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere it saves registers, for as
-    # offsets from one pointer fourteen rows would spill.
-    cdef vector accumulators[TILE_ROWS][2]
-    cdef vector b_first
-    cdef vector b_second
+    # `rows`, `pointer_rows` and `vectors` are constants at every call, so accumulators are registers. On a ragged edge the last
+    # vector overlaps the one before and computes some columns twice, with the same bits. `pointer_rows` rows have a pointer of
+    # their own, `a_jump` after the one before: on small maps that is the next row of the map, elsewhere it saves registers, for
+    # as offsets from one pointer fourteen rows would spill.
+    cdef vector accumulators[TILE_ROWS][MOST_VECTORS]
+    cdef vector b_of[MOST_VECTORS]
     cdef const real* a_k[4]
     cdef const real* b_k
     cdef real* c_m
     cdef Py_ssize_t n_pointers = (rows + pointer_rows - 1) // pointer_rows
-    cdef Py_ssize_t second_at = shape.second_at
-    cdef Py_ssize_t u, k, m
+    cdef Py_ssize_t at[MOST_VECTORS]
+    cdef Py_ssize_t u, k, m, v
+    for v in range(vectors):
+        at[v] = shape.vector_at[v] if v > 0 else 0
     for m in range(rows):
-        accumulators[m][0] = (<const vector*> (start + m * shape.start_row))[0]
-        if vectors == 2:
-            accumulators[m][1] = (<const vector*> (start + m * shape.start_row + second_at))[0]
+        for v in range(vectors):
+            accumulators[m][v] = (<const vector*> (start + m * shape.start_row + at[v]))[0]
     for u in range(shape.n_outer):
         for m in range(n_pointers):
             a_k[m] = a + u * shape.a_outer + m * shape.a_jump
         b_k = b + u * shape.b_outer
         for k in range(shape.n_inner):
-            b_first = (<const vector*> b_k)[0]
-            if vectors == 2:
-                b_second = (<const vector*> (b_k + second_at))[0]
+            for v in range(vectors):
+                b_of[v] = (<const vector*> (b_k + at[v]))[0]
             for m in range(rows):
-                MULTIPLY_ADD(accumulators[m][0], a_k[m // pointer_rows][(m % pointer_rows) * shape.a_row], b_first)
-                if vectors == 2:
-                    MULTIPLY_ADD(accumulators[m][1], a_k[m // pointer_rows][(m % pointer_rows) * shape.a_row], b_second)
+                for v in range(vectors):
+                    MULTIPLY_ADD(accumulators[m][v], a_k[m // pointer_rows][(m % pointer_rows) * shape.a_row], b_of[v])
             for m in range(n_pointers):
                 a_k[m] += shape.a_inner
             b_k += shape.b_inner
     for m in range(rows):
         c_m = c + (m // pointer_rows) * shape.c_jump + (m % pointer_rows) * shape.c_row
-        (<vector*> c_m)[0] = accumulators[m][0]
-        if vectors == 2:
-            (<vector*> (c_m + second_at))[0] = accumulators[m][1]
+        for v in range(vectors):
+            (<vector*> (c_m + at[v]))[0] = accumulators[m][v]
 
 
 cdef inline void row_tile(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
                           const real* b, const real* start, real* c) noexcept nogil:
-    # Two vectors share what is read for a row, so there the spilled offsets cost nothing.
+    # Several vectors share what is read for a row, so there the spilled offsets cost nothing.
     tile[vector](kind, rows, POINTER_ROWS if vectors == 1 else TILE_ROWS, vectors, shape, a, b, start, c)
+
+
+cdef inline Py_ssize_t most_rows(Py_ssize_t vectors) noexcept nogil:
+    """Rows of the largest tile of so many vectors."""
+    return TILE_ROWS_OF_THREE if vectors == 3 else (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE)
 
 
 cdef inline void tile_of(vector* kind, Py_ssize_t rows, Py_ssize_t vectors, const Product* shape, const real* a,
                          const real* b, const real* start, real* c) noexcept nogil:
     # A table of tiles by their number of rows; the C compiler drops those a level has no registers for.
-    cdef Py_ssize_t limit = TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE
+    cdef Py_ssize_t limit = most_rows(vectors)
     if rows == 1:
         row_tile[vector](kind, 1, vectors, shape, a, b, start, c)
     elif rows == 2:
@@ -141,8 +144,8 @@ cdef inline Cuts cut_evenly(Py_ssize_t n, Py_ssize_t limit) noexcept nogil:
 
 cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, const Product* shape, const Series* series,
                        const real* a, const real* b, const real* start, real* c) noexcept nogil:
-    # All rows of one or two vectors of columns.
-    cdef Cuts tiles = cut_evenly(n_rows, TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE)
+    # All rows of one, two or three vectors of columns.
+    cdef Cuts tiles = cut_evenly(n_rows, most_rows(vectors))
     cdef Py_ssize_t i, t, rows, m
     for i in range(series.n):
         m = 0
@@ -153,19 +156,31 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
         a, b, start, c = a + series.a, b + series.b, start + series.start, c + series.c
 
 
+cdef inline void set_vectors(Product* shape, Py_ssize_t lanes, Py_ssize_t vectors, Py_ssize_t n_columns) noexcept nogil:
+    """Where the vectors of a tile stand, the last one within the columns that are left."""
+    cdef Py_ssize_t v
+    for v in range(vectors):
+        shape.vector_at[v] = min(v * lanes, n_columns - lanes)
+
+
 cdef void columns_of(vector* kind, Py_ssize_t lanes, Py_ssize_t n_rows, Py_ssize_t n_columns, const Product* shape,
                      const Series* series, const real* a, const real* b, const real* start, real* c) noexcept nogil:
-    # n_columns >= lanes. Vectors go in pairs; an odd one goes first, so that a ragged last vector shares its tile with the
-    # one it overlaps (both are loaded before either is stored, also where `start` is `c`).
+    # n_columns >= lanes. Vectors go in pairs; an odd one, or three, go first, so that a ragged last vector shares its tile with
+    # the one it overlaps (both are loaded before either is stored, also where `start` is `c`).
     cdef Py_ssize_t n_vectors = (n_columns + lanes - 1) // lanes
     cdef Py_ssize_t n = 0
     cdef Product of_columns = shape[0]
     of_columns.a_jump, of_columns.c_jump = POINTER_ROWS * shape.a_row, POINTER_ROWS * shape.c_row
-    if n_vectors % 2 == 1:
+    if TILE_ROWS_OF_THREE > 0 and lanes == LANES_WIDE and n_vectors > 1:
+        while n_vectors > 0 and (n_vectors % 2 == 1 or n_vectors % 3 == 0):
+            set_vectors(&of_columns, lanes, 3, n_columns - n)
+            panel[vector](kind, 3, n_rows, &of_columns, series, a, b + n, start + n, c + n)
+            n, n_vectors = n + 3 * lanes, n_vectors - 3
+    elif n_vectors % 2 == 1:
         panel[vector](kind, 1, n_rows, &of_columns, series, a, b, start, c)
         n = lanes
     while n < n_columns:
-        of_columns.second_at = min(lanes, n_columns - n - lanes)
+        set_vectors(&of_columns, lanes, 2, n_columns - n)
         panel[vector](kind, 2, n_rows, &of_columns, series, a, b + n, start + n, c + n)
         n += 2 * lanes
 
@@ -350,7 +365,7 @@ cdef void map_columns_of(vector* kind, Py_ssize_t n_columns, const Size* map, co
         map_panel[vector](kind, 1, map, &of_columns, content, a, b, start, c)
         n = lanes
     while n < n_columns:
-        of_columns.second_at = min(lanes, n_columns - n - lanes)
+        set_vectors(&of_columns, lanes, 2, n_columns - n)
         map_panel[vector](kind, 2, map, &of_columns, content, a, b + n, start + n, c + n)
         n += 2 * lanes
 

@@ -75,8 +75,10 @@ typedef real vector_one;
 #define USES_HALF (LANES_HALF < LANES_WIDE)
 #define USES_QUARTER (LANES_QUARTER < LANES_HALF)
 
-/* Rows of one register tile: accumulators, two vectors of weights and one broadcast must fit the register file. */
+/* Rows of one register tile: accumulators, the vectors of weights and one broadcast must fit the register file. Three vectors
+ * take numbers that an instruction broadcasts as it reads them, which AVX-512 alone can. */
 #define TILE_ROWS 14
+#define TILE_ROWS_OF_THREE (VECTOR_BYTES == 64 ? 9 : 0)
 #if REAL_IS_DOUBLE
 #define TILE_ROWS_OF_TWO (VECTOR_REGISTERS == 32 ? 7 : 6)
 #define TILE_ROWS_OF_ONE TILE_ROWS_OF_TWO

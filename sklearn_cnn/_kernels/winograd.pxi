@@ -105,7 +105,7 @@ cdef inline void leave_tile(vector* kind, int64_t pooling, Py_ssize_t side, bint
 
 cdef inline bint has_half_vectors(Py_ssize_t side, Py_ssize_t places, Py_ssize_t n) noexcept nogil:
     # Of n channels or filters; small maps alone have so few.
-    return USES_HALF and side == 4 and places != 6 and n < LANES_WIDE
+    return USES_HALF and side == 4 and places != 6 and places != 11 and n < LANES_WIDE
 
 
 cdef inline void restore_tiles(vector* kind, int64_t pooling, Py_ssize_t side, Py_ssize_t places, const Layer* layer,
@@ -179,6 +179,8 @@ cdef void transform_weights(const Layer* layer, const real* weights, real* trans
             transform_kernels[vector_wide](NULL, 4, 3, 6, weights + at, n, transformed + at, place)
         elif layer.tile_places == WHOLE_PLACES:
             transform_kernels[vector_wide](NULL, 4, 5, WHOLE_PLACES, weights + at, n, transformed + at, place)
+        elif layer.tile_places == 11:
+            transform_kernels[vector_wide](NULL, 4, 5, 11, weights + at, n, transformed + at, place)
         elif layer.tile_side == 4:
             transform_kernels[vector_wide](NULL, 4, 3, 7, weights + at, n, transformed + at, place)
         elif layer.kernel.rows == 3:
@@ -269,6 +271,8 @@ cdef void winograd_tiles(const Layer* layer, const Tiling* tiling, Py_ssize_t fi
         convolve_tiles(4, 3, 6, layer, tiling, first, last)
     elif layer.tile_places == WHOLE_PLACES:
         convolve_tiles(4, 5, WHOLE_PLACES, layer, tiling, first, last)
+    elif layer.tile_places == 11:
+        convolve_tiles(4, 5, 11, layer, tiling, first, last)
     elif layer.tile_side == 4:
         convolve_tiles(4, 3, 7, layer, tiling, first, last)
     elif layer.kernel.rows == 3:

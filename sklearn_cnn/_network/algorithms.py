@@ -11,8 +11,10 @@ CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may ov
 LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
 LEAST_TILES_BACKWARD = {3: 9, 5: 16}  # where samples do not share a product
 LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
-EXACT_TILES_SHARE = 0.8  # the same for those that round no more
-LEAST_EXACT_TILES = 8  # of a map: with fewer rows of a product it is the weights that take the time
+EXACT_TILES_SHARE = {3: 0.8, 5: 0.85}  # the same for those that round no more, for kernels of that side
+EXACT_PLACES = {3: 7, 5: 11}  # products of their row
+LEAST_EXACT_TILES = {3: 8, 5: 4}  # of a map: with fewer rows of a product it is the weights that take the time
+MOST_EXACT_WEIGHTS = {3: 1 << 31, 5: 1 << 11}  # before they are transformed: with more, 121 places leave the second-level cache
 FEW_WEIGHTS = 1 << 10  # transformed, they stay in the second-level cache: there one tile will do, if samples share a product
 NO_TILE, WHOLE_TILE = (0, 0), (4, 9)
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
@@ -93,12 +95,15 @@ def tile_of(record, largest, least_tiles=LEAST_TILES, few_weights=FEW_WEIGHTS):
     small = small_tile(record)
     of_small = small[1] ** 2 * (rows // 2) * (columns // 2) if is_even else n_pixels
     n_large = -(-rows // 4) * -(-columns // 4)
-    are_enough = n_large >= LEAST_EXACT_TILES or record["channels"] * record["filters"] <= few_weights
-    if taps == 3 and (is_even or not record["pooling"]):
-        if largest == 4 and 6**2 * n_large < LARGE_TILES_SHARE * of_small:
+    n_weights = record["channels"] * record["filters"]
+    are_enough = n_large >= LEAST_EXACT_TILES[taps] or n_weights <= few_weights
+    if is_even or not record["pooling"]:
+        if taps == 3 and largest == 4 and 6**2 * n_large < LARGE_TILES_SHARE * of_small:
             return 4, 6
-        if 7**2 * n_large < EXACT_TILES_SHARE * of_small and are_enough:
-            return 4, 7
+        places = EXACT_PLACES[taps]
+        is_less = places**2 * n_large < EXACT_TILES_SHARE[taps] * of_small
+        if is_less and are_enough and n_weights <= MOST_EXACT_WEIGHTS[taps]:
+            return 4, places
     return small if is_even else NO_TILE
 
 
@@ -187,10 +192,14 @@ def frame_numbers(record):
 
 
 def is_listed_in_full(record):
-    """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows."""
+    """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows.
+
+    Lists of 5 x 5 taps have a quarter of all products, and large tiles no fewer.
+    """
     windows = record["pool_rows"] * record["pool_columns"]
     whole_tiles = record["crop_rows"] % 4 == record["crop_columns"] % 4 == 0
-    return record["backward"] == _kernel_names.LISTED and record["n_bias"] == 0 and windows <= 4 and whole_tiles
+    is_listed = record["backward"] == _kernel_names.LISTED and record["kernel_rows"] == 3
+    return is_listed and record["n_bias"] == 0 and windows <= 4 and whole_tiles
 
 
 def flipped_weights(record):
