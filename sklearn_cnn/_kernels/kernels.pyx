@@ -9,7 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport parallel, prange, threadid
 from libc.float cimport FLT_MAX
 from libc.math cimport cos, exp, fabs, floor, floorf, log, log1p, pow, sin, sqrt, tanh
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from sklearn_cnn._kernels.processor cimport is_forked_child, team_of

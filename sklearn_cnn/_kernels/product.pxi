@@ -35,9 +35,14 @@ ctypedef struct Product:
 ctypedef struct Series:
     Py_ssize_t n
     Py_ssize_t a
+    const int16_t* a_of     # which of the matrices a each takes, or NULL: one after another
     Py_ssize_t b
     Py_ssize_t start
     Py_ssize_t c
+
+
+cdef inline const real* a_of_series(const Series* series, const real* a, Py_ssize_t i) noexcept nogil:
+    return a + (i if series.a_of == NULL else series.a_of[i]) * series.a
 
 
 cdef inline Py_ssize_t lanes_of(vector* kind) noexcept nogil:
@@ -147,13 +152,16 @@ cdef inline void panel(vector* kind, Py_ssize_t vectors, Py_ssize_t n_rows, cons
     # All rows of one, two or three vectors of columns.
     cdef Cuts tiles = cut_evenly(n_rows, most_rows(vectors))
     cdef Py_ssize_t i, t, rows, m
+    cdef const real* a_i
     for i in range(series.n):
+        a_i = a_of_series(series, a, i)
         m = 0
         for t in range(tiles.n):
             rows = tiles.size + 1 if t < tiles.n_larger else tiles.size
-            tile_of[vector](kind, rows, vectors, shape, a + m * shape.a_row, b, start + m * shape.start_row, c + m * shape.c_row)
+            tile_of[vector](kind, rows, vectors, shape, a_i + m * shape.a_row, b, start + m * shape.start_row,
+                            c + m * shape.c_row)
             m += rows
-        a, b, start, c = a + series.a, b + series.b, start + series.start, c + series.c
+        b, start, c = b + series.b, start + series.start, c + series.c
 
 
 cdef inline void set_vectors(Product* shape, Py_ssize_t lanes, Py_ssize_t vectors, Py_ssize_t n_columns) noexcept nogil:
@@ -231,6 +239,7 @@ cdef inline Series no_series() noexcept nogil:
     """A product alone."""
     cdef Series one
     one.n, one.a, one.b, one.start, one.c = 1, 0, 0, 0, 0
+    one.a_of = NULL
     return one
 
 
@@ -253,7 +262,7 @@ cdef void product_series(Py_ssize_t n_rows, Py_ssize_t n_columns, const Product*
         return
     if n_rows == 1 and n_columns > 2 * LANES_WIDE:
         for i in range(series.n):
-            one_row(n_columns, shape, a + i * series.a, b + i * series.b, start + i * series.start, c + i * series.c)
+            one_row(n_columns, shape, a_of_series(series, a, i), b + i * series.b, start + i * series.start, c + i * series.c)
     elif n_columns >= LANES_WIDE:
         columns_of[vector_wide](NULL, LANES_WIDE, n_rows, n_columns, shape, series, a, b, start, c)
     elif USES_HALF and n_columns >= LANES_HALF:

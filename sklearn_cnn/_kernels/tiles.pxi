@@ -3,12 +3,13 @@
 
 cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const real* patch,
                                 Py_ssize_t row, Py_ssize_t channels, real* target, Py_ssize_t place) noexcept nogil:
-    # One vector of channels of B^T d B; `place` is the distance of the results.
+    # One vector of channels of B^T d B, each combination once; `place` is the distance of the results.
     cdef vector d[MOST_SEEN]
     cdef vector columns[MOST_SEEN][MOST_PLACES]
     cdef vector t[MOST_PLACES]
     cdef const real* at
     cdef Py_ssize_t n_seen = seen_of_row(side, taps, places)
+    cdef Py_ssize_t n_combinations = combinations_of_row(places)
     cdef Py_ssize_t i, j
     for j in range(n_seen):
         at = patch
@@ -19,11 +20,11 @@ cdef inline void transform_tile(vector* kind, Py_ssize_t side, Py_ssize_t taps, 
         patch += channels
         FORGET_ORIGIN(patch)
         combine_rows[vector](kind, side, places, d, columns[j])
-    for i in range(places):
+    for i in range(n_combinations):
         for j in range(n_seen):
             d[j] = columns[j][i]
         combine_rows[vector](kind, side, places, d, t)
-        for j in range(places):
+        for j in range(n_combinations):
             (<vector*> target)[0] = t[j]
             target += place
             FORGET_ORIGIN(target)

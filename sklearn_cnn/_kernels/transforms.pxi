@@ -94,6 +94,16 @@ cdef inline Py_ssize_t seen_of_row(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t 
     return side if places == WHOLE_PLACES else side + taps - 1
 
 
+cdef inline Py_ssize_t combinations_of_row(Py_ssize_t places) noexcept nogil:
+    # Rows of B^T that differ: F(4, 5) multiplies two of them by two combinations of taps each.
+    return 9 if places == 11 else places
+
+
+cdef inline Py_ssize_t combination_of(Py_ssize_t places, Py_ssize_t i) noexcept nogil:
+    # Which of them product i of a row takes.
+    return i if places != 11 or i < 7 else 6 + (i - 6) // 2
+
+
 cdef inline void combine_circle(vector* kind, const vector* first, const vector* second, const vector* third,
                                 const vector* fourth, vector* t) noexcept nogil:
     # The first five of t = B^T d: those of a circle of four pixels
@@ -116,14 +126,12 @@ cdef inline void combine_seven(vector* kind, const vector* d, vector* t) noexcep
 
 
 cdef inline void combine_eleven(vector* kind, const vector* d, vector* t) noexcept nogil:
-    # t = B^T d of F(4, 5)
+    # t = B^T d of F(4, 5), but for the two rows that there are twice
     combine_circle[vector](kind, d + 5, d + 2, d + 3, d + 4, t)
     SUBTRACT(t[5], d[0], d[4])
     SUBTRACT(t[6], d[1], d[5])
-    t[7] = t[6]
-    SUBTRACT(t[8], d[6], d[2])
-    t[9] = t[8]
-    SUBTRACT(t[10], d[7], d[3])
+    SUBTRACT(t[7], d[6], d[2])
+    SUBTRACT(t[8], d[7], d[3])
 
 
 cdef inline void combine_six(vector* kind, const vector* d, vector* t) noexcept nogil:

@@ -193,16 +193,20 @@ cdef const real* filled_up(Py_ssize_t n_seen, const Layer* layer, const Tiling* 
                            Py_ssize_t columns, real* target) noexcept nogil:
     """Copy what a tile sees of the padded image, `rows` x `columns` pixels of it, and put zeros after its end."""
     cdef Py_ssize_t row = n_seen * layer.channels
+    cdef Py_ssize_t n_rows = min(rows, n_seen)
+    cdef size_t n_bytes = <size_t> (min(columns, n_seen) * layer.channels) * sizeof(real)
+    cdef size_t row_bytes = <size_t> row * sizeof(real)
     cdef Py_ssize_t i
-    memset(target, 0, <size_t> (n_seen * row) * sizeof(real))
-    for i in range(min(rows, n_seen)):
-        memcpy(target + i * row, patch + i * tiling.padded_row, <size_t> (min(columns, n_seen) * layer.channels) * sizeof(real))
+    for i in range(n_rows):
+        memcpy(target + i * row, patch + i * tiling.padded_row, n_bytes)
+        memset(<char*> (target + i * row) + n_bytes, 0, row_bytes - n_bytes)
+    memset(target + n_rows * row, 0, <size_t> (n_seen - n_rows) * row_bytes)
     return target
 
 
 cdef inline void transform_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t places, const Layer* layer, const Tiling* tiling,
                                  Py_ssize_t first, Py_ssize_t last, real* images, real* edge) noexcept nogil:
-    """B^T d B of tile rows first to last - 1: [place, tile, channel]. edge: room for what a tile sees."""
+    """B^T d B of tile rows first to last - 1: [combination, tile, channel]. edge: room for what a tile sees."""
     cdef Py_ssize_t tile_rows = tile_rows_of(layer)
     cdef Py_ssize_t tile_columns = tile_columns_of(layer)
     cdef Py_ssize_t place = distance_of_places((last - first) * tile_columns * layer.channels)
@@ -245,8 +249,11 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pla
     cdef Py_ssize_t n_places = places * places
     cdef Py_ssize_t image_place = distance_of_places(n_tiles * layer.channels)
     cdef Py_ssize_t product_place = distance_of_places(n_tiles * layer.filters)
+    cdef Py_ssize_t n_combinations = combinations_of_row(places)
     cdef real* images = tiling.scratch
-    cdef real* products = images + n_places * image_place
+    cdef real* products = images + n_combinations * n_combinations * image_place
+    cdef int16_t image_of[MOST_PLACES * MOST_PLACES]
+    cdef Py_ssize_t i, j
     cdef Series series
     transform_tiles(side, taps, places, layer, tiling, first, last, images, products + n_places * product_place)
     shape.n_outer = 1
@@ -259,6 +266,12 @@ cdef inline void convolve_tiles(Py_ssize_t side, Py_ssize_t taps, Py_ssize_t pla
     shape.c_row = layer.filters
     shape.start_row = 0
     series.n, series.a, series.b, series.c = n_places, image_place, weights_place(layer), product_place
+    series.a_of = NULL
+    if n_combinations < places:
+        for i in range(places):
+            for j in range(places):
+                image_of[places * i + j] = <int16_t> (n_combinations * combination_of(places, i) + combination_of(places, j))
+        series.a_of = image_of
     series_from_zero(n_tiles, layer.filters, &shape, series, images, tiling.transformed, products)
     if has_half_vectors(side, places, layer.filters):
         restore_all[vector_half](NULL, side, places, layer, tiling, products, first, last)

@@ -124,6 +124,7 @@ cdef inline void sum_tiles(Py_ssize_t taps, const Layer* layer, const Tiling* ti
     shape.b_outer = 0
     shape.b_inner = shape.c_row = layer.filters
     series.n, series.a, series.b, series.c = n_places, image_place, gradient_place, weights_place(layer)
+    series.a_of = NULL
     add_product(layer.channels, layer.filters, &shape, series, images, gradients, begins, sums)
 
 

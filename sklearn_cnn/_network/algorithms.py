@@ -13,6 +13,7 @@ LEAST_TILES_BACKWARD = {3: 9, 5: 16}  # where samples do not share a product
 LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
 EXACT_TILES_SHARE = {3: 0.8, 5: 0.85}  # the same for those that round no more, for kernels of that side
 EXACT_PLACES = {3: 7, 5: 11}  # products of their row
+COMBINATIONS = {11: 9}  # that many products of a row take so many combinations of pixels; the others one each
 LEAST_EXACT_TILES = {3: 8, 5: 4}  # of a map: with fewer rows of a product it is the weights that take the time
 MOST_EXACT_WEIGHTS = {3: 1 << 31, 5: 1 << 11}  # before they are transformed: with more, 121 places leave the second-level cache
 FEW_WEIGHTS = 1 << 10  # transformed, they stay in the second-level cache: there one tile will do, if samples share a product
@@ -133,7 +134,9 @@ def transformed_tiles(record, tile, columns, together=_kernel_names.WINOGRAD_TIL
     side, places = tile
     tiles = max(-(-columns // side), together)
     images, results = record["channels"], record["filters"]
-    return places**2 * (tiles * (images + results) + 2 * ALIGNMENT + max(images, results))
+    n_images = COMBINATIONS.get(places, places) ** 2
+    of_one_tile = places**2 * max(images, results)
+    return n_images * (tiles * images + ALIGNMENT) + places**2 * (tiles * results + ALIGNMENT) + of_one_tile
 
 
 def sums_tile(record):
