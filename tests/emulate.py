@@ -19,7 +19,8 @@ from pathlib import Path
 from copies import ROOT, SWITCH, Mistake, build, failures_of, output_of, python_in, run_tests, write
 
 #: Debian has one Python in each release, and compiled modules are those of one version.
-RELEASES = {(3, 11): "bookworm", (3, 13): "trixie"}
+RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = ("python3", "libpython3-dev", "libgomp1", "libstdc++6")
 LEVELS = ["neon", "baseline"]
 #: Its numbers are computed in the mode that the caller has.
@@ -38,11 +39,12 @@ import platform, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 from fits import fits
+from images import fitted_arrays
 from sklearn_cnn import _kernels
 print(platform.machine(), _kernels.default_level(), np.__version__, flush=True)
 def bits(fit, n_jobs):
     model = fit.run(n_jobs=n_jobs)
-    return [np.asarray(numbers).tobytes() for numbers in (*model.coefs_, *model.intercepts_, model.predict(fit.X))]
+    return fitted_arrays(model), model.predict(fit.X).tobytes()
 for name, fit in fits().items():
     print("fit", "same" if bits(fit, 1) == bits(fit, 2) else "OTHER", name, flush=True)
 """
@@ -54,10 +56,8 @@ def run(*command, **options):
 
 def make_root(folder):
     """Make a folder with Debian's Python for 64-bit ARM and the libraries that tests need; returns it."""
-    version = sys.version_info[:2]
-    if version not in RELEASES:
-        known = " and ".join(f"{major}.{minor}" for major, minor in RELEASES)
-        raise SystemExit(f"Debian has Python {known} for 64-bit ARM, and this is {version[0]}.{version[1]}")
+    if VERSION not in RELEASES:
+        raise SystemExit(f"Debian has Python {' and '.join(RELEASES)} for 64-bit ARM, and this is {VERSION}")
     missing = [name for name in ("aarch64-linux-gnu-gcc", "qemu-aarch64", "mmdebstrap") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)}; Debian's packages are named in this file")
@@ -67,8 +67,8 @@ def make_root(folder):
         print(f"making {root}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         include = f"--include={','.join(PACKAGES)}"
-        run("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64", include, RELEASES[version], root)
-        wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={version[0]}.{version[1]}"]
+        run("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64", include, RELEASES[VERSION], root)
+        wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={VERSION}"]
         wheels += [f"--platform={name}_aarch64" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
         needs = [text for text in importlib.metadata.requires("sklearn_cnn") or [] if "extra ==" not in text]
         target = root / "usr/lib/python3/dist-packages"
@@ -83,7 +83,7 @@ def make_root(folder):
 def make_python(folder, root):
     """Make a program that is Python on the other processor, for itself and for the processes that it starts; returns it."""
     python = folder / "python"
-    interpreter = root / f"usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+    interpreter = root / f"usr/bin/python{VERSION}"
     home = f"PYTHONHOME='{root / 'usr'}'"
     script = f"#!/bin/sh\n{home} exec qemu-aarch64 -0 '{python}' -L '{root}' '{interpreter}' \"$@\"\n"
     write(python, script.encode())
@@ -94,10 +94,10 @@ def make_python(folder, root):
 def cross_compile(folder, root):
     """Compile the kernels; returns the copy that has them, under the names that the other Python looks for."""
     # Debian's own Python asks for a header of the other processor, and there it is; another Python takes its own.
-    headers = folder / "headers/aarch64-linux-gnu"
-    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    write(headers / name / "pyconfig.h", (root / f"usr/include/aarch64-linux-gnu/{name}/pyconfig.h").read_bytes())
-    os.environ["CPATH"] = str(headers.parent)
+    headers = folder / "headers"
+    header = f"aarch64-linux-gnu/python{VERSION}/pyconfig.h"
+    write(headers / header, (root / "usr/include" / header).read_bytes())
+    os.environ["CPATH"] = str(headers)
     options = [f"--cross-file={ROOT / 'tests/aarch64.ini'}", "-Dopenmp=enabled"]
     copy = build(folder, mistakes=[STAYS_IN_THE_CALLERS_MODE], options=options, levels=LEVELS)
     del os.environ["CPATH"]

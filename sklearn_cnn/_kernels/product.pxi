@@ -326,7 +326,7 @@ cdef inline Py_ssize_t leave_padding_out(Product* part, const Product* shape, co
 cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_columns, Py_ssize_t vectors, const Product* shape,
                           const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # `map_columns` is a constant here; what a level has no registers for is dropped by the C compiler.
-    cdef Py_ssize_t limit = (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map_columns
+    cdef Py_ssize_t limit = most_rows(vectors) // map_columns
     if map_rows == 1:
         tile[vector](kind, map_columns, map_columns, vectors, shape, a, b, start, c)
     elif limit >= 2 and map_rows == 2:
@@ -340,7 +340,7 @@ cdef inline void map_tile(vector* kind, Py_ssize_t map_rows, Py_ssize_t map_colu
 cdef inline void map_panel(vector* kind, Py_ssize_t vectors, const Size* map, const Product* shape, const Content* content,
                            const real* a, const real* b, const real* start, real* c) noexcept nogil:
     # Like `panel`, for a map of so few columns that a tile takes several of its rows.
-    cdef Cuts tiles = cut_evenly(map.rows, max(1, (TILE_ROWS_OF_TWO if vectors == 2 else TILE_ROWS_OF_ONE) // map.columns))
+    cdef Cuts tiles = cut_evenly(map.rows, max(1, most_rows(vectors) // map.columns))
     cdef Py_ssize_t t, rows, first, row = 0
     cdef Product part = shape[0]
     cdef const real* a_part

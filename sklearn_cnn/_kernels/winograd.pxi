@@ -105,7 +105,7 @@ cdef inline void leave_tile(vector* kind, int64_t pooling, Py_ssize_t side, bint
 
 cdef inline bint has_half_vectors(Py_ssize_t side, Py_ssize_t places, Py_ssize_t n) noexcept nogil:
     # Of n channels or filters; small maps alone have so few.
-    return USES_HALF and side == 4 and places != 6 and places != 11 and n < LANES_WIDE
+    return USES_HALF and side == 4 and (places == 7 or places == WHOLE_PLACES) and n < LANES_WIDE
 
 
 cdef inline void restore_tiles(vector* kind, int64_t pooling, Py_ssize_t side, Py_ssize_t places, const Layer* layer,

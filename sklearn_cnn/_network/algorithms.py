@@ -3,6 +3,8 @@
 What each costs was measured; `benchmarks/README.md` says what it bought. All functions take the fields of a `Layer` record.
 """
 
+import math
+
 from sklearn_cnn import _kernels
 
 ALIGNMENT = 16  # numbers: every block of parameters and every area of a workspace begins on a cache line
@@ -11,11 +13,12 @@ CHANNEL_MULTIPLE = 8  # Winograd's algorithm: its last vector of channels may ov
 LEAST_TILES = {3: 1, 5: 9}  # for kernels of that side: with fewer it is the weights, not the image, that take the time
 LEAST_TILES_BACKWARD = {3: 9, 5: 16}  # where samples do not share a product
 LARGE_TILES_SHARE = 0.7  # of the products that smaller tiles have, up to which larger ones pay
-EXACT_TILES_SHARE = {3: 0.8, 5: 0.85}  # the same for those that round no more, for kernels of that side
+# Tiles that round no more than small ones, by the side of the kernel.
+EXACT_TILES_SHARE = {3: 0.8, 5: 0.85}  # of the products that smaller tiles have, up to which they pay
 EXACT_PLACES = {3: 7, 5: 11}  # products of their row
 COMBINATIONS = {11: 9}  # that many products of a row take so many combinations of pixels; the others one each
 LEAST_EXACT_TILES = {3: 8, 5: 4}  # of a map: with fewer rows of a product it is the weights that take the time
-MOST_EXACT_WEIGHTS = {3: 1 << 31, 5: 1 << 11}  # before they are transformed: with more, 121 places leave the second-level cache
+MOST_EXACT_WEIGHTS = {3: math.inf, 5: 1 << 11}  # before they are transformed: with more, 121 places leave the second-level cache
 FEW_WEIGHTS = 1 << 10  # transformed, they stay in the second-level cache: there one tile will do, if samples share a product
 NO_TILE, WHOLE_TILE = (0, 0), (4, 9)
 IS_WINOGRAD_USED = True  # benchmarks compare with the direct product
@@ -155,9 +158,9 @@ def gradient_tile(record, largest):
     """Return the tiles of Winograd's algorithm in the input gradient of a whole map, as `tile_of` does.
 
     They may have the fewest products where lists would be full, whatever `largest` is: their normalisation has rounded these
-    gradients already, and lists have fewer products than small tiles.
+    gradients already, and lists have fewer products than small tiles. With 5 x 5 taps lists have no more than large tiles either.
     """
-    is_listed = is_listed_in_full(record)
+    is_listed = record["kernel_rows"] == 3 and is_listed_in_full(record)
     is_whole = record["backward"] == _kernel_names.WHOLE_MAP or is_listed
     if not (is_whole and record["input_gradient_wanted"] and record["channels"] <= _kernel_names.N_ZEROS):
         return NO_TILE
@@ -195,14 +198,10 @@ def frame_numbers(record):
 
 
 def is_listed_in_full(record):
-    """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows.
-
-    Lists of 5 x 5 taps have a quarter of all products, and large tiles no fewer.
-    """
+    """Whether lists have a gradient for every four pixels of whole large tiles: none is zero where a normalisation follows."""
     windows = record["pool_rows"] * record["pool_columns"]
     whole_tiles = record["crop_rows"] % 4 == record["crop_columns"] % 4 == 0
-    is_listed = record["backward"] == _kernel_names.LISTED and record["kernel_rows"] == 3
-    return is_listed and record["n_bias"] == 0 and windows <= 4 and whole_tiles
+    return record["backward"] == _kernel_names.LISTED and record["n_bias"] == 0 and windows <= 4 and whole_tiles
 
 
 def flipped_weights(record):
